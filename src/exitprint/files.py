@@ -1,0 +1,137 @@
+"""Files that are whole or absent: `.safetensors` with one JSON header, written atomically, read without trust.
+
+safetensors keeps its metadata as an unordered map, so everything goes under one key: the same content gives the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from exitprint.errors import ExitprintError
+
+HEADER_KEY = "exitprint"
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; put it in place when the block succeeds, remove it otherwise.
+
+    Raises
+    ------
+    ExitprintError
+        When the file cannot be written (a full disk, a missing folder); an older file at `path` stays as it was.
+    """
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent or Path("."))
+        os.close(handle)
+    except OSError as error:
+        raise ExitprintError(
+            f"cannot write to {str(target.parent)!r} ({error.strerror}): choose another folder."
+        ) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, target)
+    except OSError as error:
+        kept = " (the file that was there is unchanged)" if target.exists() else ""
+        raise ExitprintError(
+            f"could not write {str(target)!r}: {error.strerror}{kept}; free some space or choose another path."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def save_tensors(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write `tensors` and a JSON `header` as one `.safetensors` file of the given `kind`, whole or not at all."""
+    text = json.dumps({"kind": kind, **header}, sort_keys=True, separators=(",", ":"))
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, save(content, metadata={HEADER_KEY: text}))
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the header of one of our files; no tensor is read and no code is run.
+
+    Raises
+    ------
+    ExitprintError
+        If the file is missing, is no safetensors file, is truncated, or is not one of ours.
+    """
+    with _opened(path) as file:
+        return _header(file, path)
+
+
+def load_tensors(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read header and tensors of a file of the given `kind`.
+
+    Raises
+    ------
+    ExitprintError
+        As `read_header` does, and if the file is of another kind.
+    """
+    with _opened(path) as file:
+        header = _header(file, path)
+        if header["kind"] != kind:
+            raise ExitprintError(
+                f"{str(path)!r} is a {header['kind']} file where a {kind} file is needed: check the order of the arguments."
+            )
+        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    source = Path(path)
+    if not source.is_file():
+        raise ExitprintError(f"there is no file {str(source)!r}: check the path.")
+    try:
+        with safe_open(source, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise ExitprintError(_why_unreadable(source)) from error
+
+
+def _why_unreadable(source: Path) -> str:
+    start = source.read_bytes()[:4]
+    if start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        return (
+            f"{str(source)!r} is a pickle (torch.save), which could run code when opened, so it is not read: "
+            "offer a .safetensors file."
+        )
+    return f"{str(source)!r} is not a readable .safetensors file (truncated, damaged or renamed): get a whole copy of it."
+
+
+def _header(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        header = json.loads((file.metadata() or {})[HEADER_KEY])
+        if isinstance(header["kind"], str):
+            return dict(header)
+    except (KeyError, TypeError, ValueError, RecursionError):
+        pass
+    raise ExitprintError(f"{str(path)!r} was not written by exitprint (it has no exitprint header): offer one of its files.")

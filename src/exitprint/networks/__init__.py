@@ -1,0 +1,24 @@
+"""What is owned: stages with exit heads and an exit policy, and the file they live in."""
+
+from __future__ import annotations
+
+from exitprint.networks.architectures import Architecture, architecture
+from exitprint.networks.cost import exit_costs, exit_flops
+from exitprint.networks.file import load_network, save_network
+from exitprint.networks.heads import ExitHead
+from exitprint.networks.network import MultiExitNetwork, Prediction
+from exitprint.networks.policy import ExitPolicy, calibrate
+
+__all__ = [
+    "Architecture",
+    "ExitHead",
+    "ExitPolicy",
+    "MultiExitNetwork",
+    "Prediction",
+    "architecture",
+    "calibrate",
+    "exit_costs",
+    "exit_flops",
+    "load_network",
+    "save_network",
+]

@@ -1,0 +1,115 @@
+"""What a network's file says of its architecture, checked before anything is built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from exitprint.errors import ExitprintError
+from exitprint.networks.architectures import mobilenet, resnet, vgg
+from exitprint.networks.architectures.backbone import Backbone
+
+Family = Literal["resnet", "vgg", "mobilenet"]
+BUILDERS: dict[str, Callable[[int, int, tuple[int, int, int], int], Backbone]] = {
+    "resnet": resnet.build,
+    "vgg": vgg.build,
+    "mobilenet": mobilenet.build,
+}
+NAMED: dict[str, tuple[Family, int, int]] = {
+    **{f"resnet{depth}": ("resnet", depth, 16) for depth in (8, 14, 20, 32, 44, 56, 110)},
+    **{f"vgg{depth}": ("vgg", depth, 64) for depth in vgg.CONVOLUTIONS},
+    "mobilenet": ("mobilenet", 13, 32),
+}
+
+
+class Architecture(BaseModel):
+    """Everything needed to build a network's modules: numbers only, no code.
+
+    Parameters
+    ----------
+    family
+        ``resnet``, ``vgg`` or ``mobilenet``.
+    depth
+        Layers of a ResNet (6k + 2), weight layers of a VGG (8, 11, 13, 16, 19), blocks of a MobileNet (1 to 13).
+    width
+        Channels of the first stage.
+    input_shape
+        (channels, height, width) of one image.
+    classes
+        Number of classes.
+    exits
+        The stages, counted from 0, after which an internal classifier sits; ``None`` for after every stage but the
+        last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: Family
+    depth: int = Field(ge=1, le=302)
+    width: int = Field(ge=1, le=1024)
+    input_shape: tuple[int, int, int]
+    classes: int = Field(ge=2, le=100_000)
+    exits: tuple[int, ...] | None = None
+
+
+def architecture(
+    name: str,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    depth: int | None = None,
+    width: int | None = None,
+) -> Architecture:
+    """Architecture by its common name (``resnet56``, ``vgg16``, ``mobilenet``), with depth and width if others.
+
+    Raises
+    ------
+    ExitprintError
+        If there is no such architecture, or the numbers make none.
+    """
+    found = NAMED.get(name) or next(((f, d, w) for n, (f, d, w) in NAMED.items() if f == name), None)
+    if found is None:
+        raise ExitprintError(f"unknown architecture {name!r}: use one of {', '.join(NAMED)}, or a family with --depth.")
+    family, default_depth, default_width = found
+    return checked_architecture(
+        {
+            "family": family,
+            "depth": default_depth if depth is None else depth,
+            "width": default_width if width is None else width,
+            "input_shape": input_shape,
+            "classes": classes,
+        }
+    )
+
+
+def checked_architecture(fields: object) -> Architecture:
+    """An architecture from untrusted fields, or one sentence on what is wrong with them."""
+    try:
+        return Architecture.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "architecture"
+        raise ExitprintError(f"this architecture cannot be built: {where}: {first['msg'].lower()}.") from error
+
+
+def build_backbone(arch: Architecture) -> Backbone:
+    """The modules of an architecture, freshly initialised from torch's global generator.
+
+    Raises
+    ------
+    ExitprintError
+        If depth or input size make no such network.
+    """
+    channels, height, width = arch.input_shape
+    if height != width or not 4 <= height <= 512 or not 1 <= channels <= 64:
+        raise ExitprintError(f"images must be square, 4 to 512 pixels wide, with 1 to 64 channels, and not {arch.input_shape}.")
+    return BUILDERS[arch.family](arch.depth, arch.width, arch.input_shape, arch.classes)
+
+
+def initialise(module: nn.Module) -> None:
+    """He initialisation of convolutions, as all three backbones use it."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

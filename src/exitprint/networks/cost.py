@@ -1,0 +1,33 @@
+"""What an exit costs: FLOPs up to it, counted by PyTorch's own counter."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from exitprint.networks.network import MultiExitNetwork
+
+
+@torch.no_grad()
+def exit_flops(network: MultiExitNetwork) -> tuple[int, ...]:
+    """FLOPs that one input costs when it leaves at each exit: all stages and heads up to and including it."""
+    training = network.training
+    network.eval()
+    x = network.normalised(torch.zeros(1, *network.input_shape, device=network.mean.device))
+    flops: list[int] = []
+    exit = 0
+    with FlopCounterMode(display=False) as counter:
+        for index, stage in enumerate(network.stages):
+            x = stage(x)
+            if index == network.exit_stages[exit]:
+                network.heads[exit](x)
+                flops.append(counter.get_total_flops())
+                exit += 1
+    network.train(training)
+    return tuple(flops)
+
+
+def exit_costs(network: MultiExitNetwork) -> tuple[float, ...]:
+    """`exit_flops` as a share of the last exit's: ascending, the last is 1."""
+    flops = exit_flops(network)
+    return tuple(count / flops[-1] for count in flops)

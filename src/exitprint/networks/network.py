@@ -1,0 +1,253 @@
+"""The multi-exit network: stages in order, exit heads at some of them, and the policy by which inputs leave."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from exitprint.errors import ExitprintError
+from exitprint.networks.architectures import Architecture, build_backbone
+from exitprint.networks.heads import ExitHead
+from exitprint.networks.policy import ExitPolicy
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network answers for a batch.
+
+    Attributes
+    ----------
+    labels
+        Predicted class, int64, shape (batch,).
+    probabilities
+        Softmax probabilities at the exit taken, shape (batch, classes).
+    exits
+        The exit each input took, counted from 0, int64, shape (batch,).
+    """
+
+    labels: Tensor
+    probabilities: Tensor
+    exits: Tensor
+
+
+class MultiExitNetwork(nn.Module):
+    """A network that can answer after several of its stages.
+
+    Parameters
+    ----------
+    stages
+        Modules run one after the other.
+    heads
+        For each exit, in order, the stage (counted from 0) it sits after and the module from that stage's features
+        to logits (batch, classes). The last must sit after the last stage.
+    policy
+        When an input leaves.
+    input_shape
+        (channels, height, width) of one image; pixel values in [0, 1].
+    mean, std
+        Per-channel normalisation that the network applies to its input.
+    architecture
+        What it was built from; needed to save it.
+    history
+        Records of what was done to it (training, tampering), oldest first.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        stages: Sequence[nn.Module],
+        heads: Sequence[tuple[int, nn.Module]],
+        policy: ExitPolicy,
+        input_shape: tuple[int, int, int],
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        architecture: Architecture | None = None,
+        history: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        super().__init__()
+        positions = [stage for stage, _ in heads]
+        if not positions or positions != sorted(set(positions)) or positions[-1] != len(stages) - 1:
+            raise ExitprintError("exits must be in order, one per stage at most, and the last after the last stage.")
+        self.stages = nn.ModuleList(stages)
+        self.heads = nn.ModuleList(head for _, head in heads)
+        self.exit_stages = tuple(positions)
+        self.input_shape = input_shape
+        self.architecture = architecture
+        self.history = [dict(record) for record in history]
+        channels = input_shape[0]
+        self.register_buffer("mean", torch.tensor(mean or [0.0] * channels).view(1, channels, 1, 1))
+        self.register_buffer("std", torch.tensor(std or [1.0] * channels).view(1, channels, 1, 1))
+        self.policy = policy
+
+    @classmethod
+    def build(
+        cls,
+        architecture: Architecture,
+        seed: int | None = None,
+        policy: ExitPolicy | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> MultiExitNetwork:
+        """A freshly initialised network of this architecture, with SDN heads at its exits.
+
+        The same `seed` gives the same weights; without one torch's global generator is used. Until it is calibrated
+        the policy closes every early exit.
+        """
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            backbone = build_backbone(architecture)
+            last = len(backbone.stages) - 1
+            early = architecture.exits if architecture.exits is not None else tuple(range(last))
+            if any(stage not in range(last) for stage in early) or list(early) != sorted(set(early)):
+                raise ExitprintError(
+                    f"this architecture has stages 0 to {last - 1} for internal classifiers, in order and once each, "
+                    f"and not {early}."
+                )
+            shapes = stage_shapes(backbone.stages, architecture.input_shape)
+            heads: list[tuple[int, nn.Module]] = [(s, ExitHead(shapes[s], architecture.classes)) for s in early]
+        return cls(
+            backbone.stages,
+            [*heads, (last, backbone.classifier)],
+            policy or ExitPolicy(2.0),
+            architecture.input_shape,
+            mean,
+            std,
+            architecture,
+        )
+
+    @property
+    def policy(self) -> ExitPolicy:
+        """When an input leaves; assigning another checks that it fits the exits."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: ExitPolicy) -> None:
+        policy.for_exits(self.exits - 1)
+        self._policy = policy
+
+    @property
+    def exits(self) -> int:
+        """Number of exits, the final one included."""
+        return len(self.heads)
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """Images (batch, channels, height, width) in [0, 1], as the first stage wants them."""
+        return (x - self.mean) / self.std
+
+    def features(self, x: Tensor) -> Iterator[Tensor]:
+        """Features before each exit's head, in order, each computed when it is asked for."""
+        features = self.normalised(x)
+        exit = 0
+        for index, stage in enumerate(self.stages):
+            features = stage(features)
+            if index == self.exit_stages[exit]:
+                yield features
+                exit += 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of every exit, shape (batch, exits, classes), of images (batch, channels, height, width)."""
+        return torch.stack([head(f) for head, f in zip(self.heads, self.features(x), strict=True)], 1)
+
+    @torch.inference_mode()
+    def predict(self, x: Tensor) -> Prediction:
+        """Answer each image at the exit it takes; what lies behind that exit is not computed for it.
+
+        The batch shrinks as inputs leave. Answers are those of `forward` under the policy. The network must be in
+        evaluation mode.
+
+        Parameters
+        ----------
+        x
+            Images in [0, 1], shape (batch, channels, height, width).
+
+        Raises
+        ------
+        ExitprintError
+            If the images have another shape, or the network is in training mode.
+        """
+        self.check_images(x)
+        if self.training:
+            raise ExitprintError("predict needs a network in evaluation mode: call eval() first.")
+        return self._predict_one(x) if len(x) == 1 else self._predict_batch(x)
+
+    def _predict_one(self, x: Tensor) -> Prediction:
+        last = self.exits - 1
+        for exit, features in enumerate(self.features(x)):
+            logits = self.heads[exit](features)
+            if exit == last or self.policy.leaves(exit, logits):
+                return Prediction(logits.argmax(1), logits.softmax(1), torch.full((1,), exit))
+        raise AssertionError("a network always has a last exit")
+
+    def _predict_batch(self, x: Tensor) -> Prediction:
+        batch, last = len(x), self.exits - 1
+        logits_taken: list[Tensor] = []
+        inputs_left: list[Tensor] = []
+        counts: list[int] = []
+        waiting = torch.arange(batch)
+        features = self.normalised(x)
+        exit = 0
+        for index, stage in enumerate(self.stages):
+            if not len(waiting):
+                break
+            features = stage(features)
+            if index != self.exit_stages[exit]:
+                continue
+            logits = self.heads[exit](features)
+            leaves = self.policy.leaves(exit, logits) if exit < last else torch.ones(len(waiting), dtype=torch.bool)
+            leaving = leaves.nonzero()[:, 0]
+            if len(leaving):
+                staying = (~leaves).nonzero()[:, 0]
+                logits_taken.append(logits[leaving])
+                inputs_left.append(waiting[leaving])
+                waiting, features = waiting[staying], features[staying]
+            counts.append(len(leaving))
+            exit += 1
+        logits = torch.cat(logits_taken) if batch else x.new_zeros(0, self.classes)
+        order = torch.cat(inputs_left).argsort() if batch else waiting
+        exits = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts, dtype=torch.long))
+        return Prediction(logits.argmax(1)[order], logits.softmax(1)[order], exits[order])
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        if self.architecture is None:
+            raise ExitprintError("this network has no architecture record.")
+        return self.architecture.classes
+
+    def check_images(self, x: Tensor) -> None:
+        """Refuse images of another shape than this network's."""
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.input_shape:
+            raise ExitprintError(
+                f"this network takes images of shape {self.input_shape} (channels, height, width), and not "
+                f"{tuple(x.shape[1:])}: resize them, or use the network they were made for."
+            )
+
+    def backbone_parameters(self) -> Iterator[nn.Parameter]:
+        """Parameters of the stages and the final classifier: all but the internal classifiers'."""
+        yield from self.stages.parameters()
+        yield from self.heads[-1].parameters()
+
+    def copy(self) -> MultiExitNetwork:
+        """An independent copy, weights and history included."""
+        return copy.deepcopy(self)
+
+
+@torch.no_grad()
+def stage_shapes(stages: Sequence[nn.Module], input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shape of one input's features after each stage, from one dry run on a black image."""
+    x = torch.zeros(1, *input_shape, device=next((p.device for s in stages for p in s.parameters()), None))
+    shapes = []
+    modes = [stage.training for stage in stages]
+    for stage, mode in zip(stages, modes, strict=True):
+        x = stage.eval()(x)
+        stage.train(mode)
+        shapes.append(tuple(x.shape[1:]))
+    return shapes
