@@ -34,7 +34,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent or Path("."))
+        handle, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=".tmp", dir=target.parent or Path(".")
+        )
         os.close(handle)
     except OSError as error:
         raise ExitprintError(
@@ -69,7 +71,9 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def save_tensors(path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def save_tensors(
+    path: str | os.PathLike[str], kind: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> None:
     """Write `tensors` and a JSON `header` as one `.safetensors` file of the given `kind`, whole or not at all."""
     text = json.dumps({"kind": kind, **header}, sort_keys=True, separators=(",", ":"))
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -134,4 +138,6 @@ def _header(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:
             return dict(header)
     except (KeyError, TypeError, ValueError, RecursionError):
         pass
-    raise ExitprintError(f"{str(path)!r} was not written by exitprint (it has no exitprint header): offer one of its files.")
+    raise ExitprintError(
+        f"{str(path)!r} was not written by exitprint (it has no exitprint header): offer one of its files."
+    )

@@ -40,7 +40,9 @@ def save_network(network: MultiExitNetwork, path: str | os.PathLike[str]) -> Non
         If the network has no architecture record, or the file cannot be written.
     """
     if network.architecture is None:
-        raise ExitprintError("this network was not built from an architecture of ours, so it cannot be saved as one.")
+        raise ExitprintError(
+            "this network was not built from an architecture of ours, so it cannot be saved as one."
+        )
     header = {
         "architecture": network.architecture.model_dump(mode="json"),
         "policy": {"criterion": network.policy.criterion, "thresholds": list(network.policy.thresholds)},
@@ -62,12 +64,16 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
         header = _Header.model_validate(fields)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ExitprintError(f"the header of {str(path)!r} makes no network (its {where} is wrong): get a whole copy.") from error
+        raise ExitprintError(
+            f"the header of {str(path)!r} makes no network (its {where} is wrong): get a whole copy."
+        ) from error
     with torch.device("meta"):
         network = MultiExitNetwork.build(header.architecture)
     expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
     if expected != {name: tensor.shape for name, tensor in tensors.items()}:
-        raise ExitprintError(f"the weights in {str(path)!r} do not fit the architecture in its header: get a whole copy.")
+        raise ExitprintError(
+            f"the weights in {str(path)!r} do not fit the architecture in its header: get a whole copy."
+        )
     network.load_state_dict(tensors, assign=True)
     network.policy = ExitPolicy(header.policy.thresholds, header.policy.criterion)
     network.history = header.history

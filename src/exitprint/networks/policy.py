@@ -31,7 +31,11 @@ def margin(logits: Tensor) -> Tensor:
     return top[..., 0] - top[..., 1]
 
 
-CERTAINTY: dict[str, Callable[[Tensor], Tensor]] = {"confidence": confidence, "entropy": negentropy, "margin": margin}
+CERTAINTY: dict[str, Callable[[Tensor], Tensor]] = {
+    "confidence": confidence,
+    "entropy": negentropy,
+    "margin": margin,
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class ExitPolicy:
 
     def __init__(self, thresholds: float | Sequence[float], criterion: Criterion = "confidence") -> None:
         if criterion not in get_args(Criterion):
-            raise ExitprintError(f"unknown exit criterion {criterion!r}: use one of {', '.join(get_args(Criterion))}.")
+            raise ExitprintError(
+                f"unknown exit criterion {criterion!r}: use one of {', '.join(get_args(Criterion))}."
+            )
         values = (thresholds,) if isinstance(thresholds, int | float) else tuple(thresholds)
         if not values or not all(isinstance(t, int | float) and t == t for t in values):
             raise ExitprintError("an exit policy needs one number as its threshold, or one for each exit.")

@@ -71,7 +71,9 @@ def architecture(
     """
     found = NAMED.get(name) or next(((f, d, w) for n, (f, d, w) in NAMED.items() if f == name), None)
     if found is None:
-        raise ExitprintError(f"unknown architecture {name!r}: use one of {', '.join(NAMED)}, or a family with --depth.")
+        raise ExitprintError(
+            f"unknown architecture {name!r}: use one of {', '.join(NAMED)}, or a family with --depth."
+        )
     family, default_depth, default_width = found
     return checked_architecture(
         {
@@ -91,7 +93,9 @@ def checked_architecture(fields: object) -> Architecture:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "architecture"
-        raise ExitprintError(f"this architecture cannot be built: {where}: {first['msg'].lower()}.") from error
+        raise ExitprintError(
+            f"this architecture cannot be built: {where}: {first['msg'].lower()}."
+        ) from error
 
 
 def build_backbone(arch: Architecture) -> Backbone:
@@ -104,7 +108,9 @@ def build_backbone(arch: Architecture) -> Backbone:
     """
     channels, height, width = arch.input_shape
     if height != width or not 4 <= height <= 512 or not 1 <= channels <= 64:
-        raise ExitprintError(f"images must be square, 4 to 512 pixels wide, with 1 to 64 channels, and not {arch.input_shape}.")
+        raise ExitprintError(
+            f"images must be square, 4 to 512 pixels wide, with 1 to 64 channels, and not {arch.input_shape}."
+        )
     return BUILDERS[arch.family](arch.depth, arch.width, arch.input_shape, arch.classes)
 
 

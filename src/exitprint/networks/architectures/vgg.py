@@ -8,7 +8,13 @@ from exitprint.errors import ExitprintError
 from exitprint.networks.architectures.backbone import Backbone, convolution
 from exitprint.networks.heads import FinalClassifier
 
-CONVOLUTIONS = {8: (1, 1, 1, 1, 1), 11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+CONVOLUTIONS = {
+    8: (1, 1, 1, 1, 1),
+    11: (1, 1, 2, 2, 2),
+    13: (2, 2, 2, 2, 2),
+    16: (2, 2, 3, 3, 3),
+    19: (2, 2, 4, 4, 4),
+}
 CHANNELS = (1, 2, 4, 8, 8)
 
 

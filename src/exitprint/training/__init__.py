@@ -1,0 +1,25 @@
+"""Backbones, exit heads and thresholds, trained on images in memory."""
+
+from __future__ import annotations
+
+from exitprint.training.backbone import train_backbone
+from exitprint.training.compute import best_device
+from exitprint.training.evaluate import all_logits, calibrated_policy, exit_accuracies, policy_accuracy
+from exitprint.training.heads import train_heads
+from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
+from exitprint.training.train import train_network
+
+__all__ = [
+    "BackboneRecipe",
+    "HeadRecipe",
+    "Recipe",
+    "all_logits",
+    "best_device",
+    "calibrated_policy",
+    "exit_accuracies",
+    "policy_accuracy",
+    "recipe",
+    "train_backbone",
+    "train_heads",
+    "train_network",
+]

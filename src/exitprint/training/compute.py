@@ -1,0 +1,39 @@
+"""Where and in which number format to compute: what pays on this device, for this network."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from exitprint.networks import MultiExitNetwork
+
+SMALLEST_SIDE_FOR_BF16 = 28
+
+
+def best_device() -> torch.device:
+    """The GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _family(network: MultiExitNetwork) -> str | None:
+    return network.architecture.family if network.architecture else None
+
+
+def memory_format(network: MultiExitNetwork) -> torch.memory_format:
+    """channels_last, except where it was measured not to pay (VGG, and small images, on a CPU)."""
+    small = network.input_shape[-1] < SMALLEST_SIDE_FOR_BF16
+    if network.mean.device.type == "cpu" and (small or _family(network) == "vgg"):
+        return torch.contiguous_format
+    return torch.channels_last
+
+
+def reduced_precision(network: MultiExitNetwork, training: bool) -> AbstractContextManager[Any]:
+    """bf16 where it pays: on a GPU, and on a CPU for 28×28 images or larger (but not to train depthwise layers)."""
+    device = network.mean.device.type
+    if device == "cpu":
+        small = network.input_shape[-1] < SMALLEST_SIDE_FOR_BF16
+        if small or (training and _family(network) == "mobilenet"):
+            return nullcontext()
+    return torch.autocast(device, torch.bfloat16)

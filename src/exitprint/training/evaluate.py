@@ -1,0 +1,56 @@
+"""What a network does on labelled images: logits of every exit, accuracy, and thresholds for a wanted RAD."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from exitprint.data import Images
+from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate
+from exitprint.networks.policy import Criterion
+
+BATCH = 256
+
+
+@torch.inference_mode()
+def all_logits(network: MultiExitNetwork, images: Images) -> Tensor:
+    """Logits of every exit, float32 on the CPU, shape (images, exits, classes)."""
+    network.eval()
+    device = network.mean.device
+    parts = [network(images[i : i + BATCH].x.to(device)).float().cpu() for i in range(0, len(images), BATCH)]
+    return torch.cat(parts)
+
+
+def exit_accuracies(network: MultiExitNetwork, images: Images) -> list[float]:
+    """Accuracy of each exit alone, on all images."""
+    correct = all_logits(network, images).argmax(2) == images.labels[:, None]
+    return [float(value) for value in correct.double().mean(0)]
+
+
+def policy_accuracy(network: MultiExitNetwork, images: Images) -> float:
+    """Accuracy of the answers given under the network's policy."""
+    logits = all_logits(network, images)
+    exits = network.policy.exits(logits)
+    labels = logits.argmax(2).gather(1, exits[:, None])[:, 0]
+    return float((labels == images.labels).double().mean())
+
+
+def calibrated_policy(
+    network: MultiExitNetwork, images: Images, rad: float, criterion: Criterion = "confidence"
+) -> ExitPolicy:
+    """The policy with the lowest common threshold that keeps the relative accuracy drop at or below `rad` per cent.
+
+    Parameters
+    ----------
+    network
+        The network to calibrate; it is not changed.
+    images
+        Held-out images, that neither backbone nor heads were trained on.
+    rad
+        Relative accuracy drop in per cent, 5 or 15 in the paper.
+    criterion
+        The criterion of the policy.
+    """
+    logits = all_logits(network, images)
+    certainty = ExitPolicy(2.0, criterion).certainty(logits)
+    return calibrate(certainty, logits.argmax(2) == images.labels[:, None], rad, criterion)

@@ -1,0 +1,69 @@
+"""The whole way from an architecture and images to a calibrated multi-exit network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exitprint.data import ImageData
+from exitprint.networks import Architecture, MultiExitNetwork
+from exitprint.training.backbone import train_backbone
+from exitprint.training.checkpoint import Checkpoint, digest
+from exitprint.training.compute import best_device
+from exitprint.training.evaluate import calibrated_policy
+from exitprint.training.heads import train_heads
+from exitprint.training.recipe import Recipe
+
+
+def train_network(
+    arch: Architecture,
+    data: ImageData,
+    recipe: Recipe,
+    seed: int = 0,
+    rad: float = 5,
+    checkpoint: Path | None = None,
+) -> MultiExitNetwork:
+    """Train backbone, then internal classifiers, then calibrate the exit policy.
+
+    Parameters
+    ----------
+    arch
+        What to build.
+    data
+        Images; the network keeps their mean and standard deviation as its normalisation.
+    recipe
+        How to train.
+    seed
+        Of initial weights, order and augmentation.
+    rad
+        Relative accuracy drop, in per cent, that the policy is calibrated for.
+    checkpoint
+        File that keeps the state while training, so that a killed training goes on; removed at the end.
+
+    Returns
+    -------
+    MultiExitNetwork
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C.
+    """
+    network = MultiExitNetwork.build(arch, seed, mean=data.mean, std=data.std).to(best_device())
+    record = {
+        "step": "trained",
+        "data": data.name,
+        "images": len(data.train),
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    state = (
+        Checkpoint(checkpoint, digest({**record, "architecture": arch.model_dump()})) if checkpoint else None
+    )
+    train_backbone(network, data, recipe.backbone, seed, state)
+    train_heads(network, data, recipe.heads, seed)
+    network.policy = calibrated_policy(network, data.calibration, rad)
+    network.history = [record, {"step": "calibrated", "rad": rad}]
+    if state:
+        state.remove()
+    return network.cpu()
