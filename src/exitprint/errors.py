@@ -10,7 +10,7 @@ class ExitprintError(Exception):
     """Something a user can mend; its text is one clear sentence, never a traceback."""
 
 
-class Interrupted(ExitprintError):
+class Interrupted(ExitprintError):  # noqa: N818
     """Long work was stopped by the user (Ctrl-C); the text says what a rerun will do."""
 
 

@@ -34,9 +34,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".tmp", dir=target.parent or Path(".")
-        )
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent or Path("."))
         os.close(handle)
     except OSError as error:
         raise ExitprintError(
@@ -104,7 +102,7 @@ def load_tensors(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any
         header = _header(file, path)
         if header["kind"] != kind:
             raise ExitprintError(
-                f"{str(path)!r} is a {header['kind']} file where a {kind} file is needed: check the order of the arguments."
+                f"{str(path)!r} is a {header['kind']} file where a {kind} file is needed: check the order of arguments."
             )
         return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
@@ -128,7 +126,7 @@ def _why_unreadable(source: Path) -> str:
             f"{str(source)!r} is a pickle (torch.save), which could run code when opened, so it is not read: "
             "offer a .safetensors file."
         )
-    return f"{str(source)!r} is not a readable .safetensors file (truncated, damaged or renamed): get a whole copy of it."
+    return f"{str(source)!r} is not a readable .safetensors file (truncated, damaged or renamed): get a whole copy."
 
 
 def _header(file: Any, path: str | os.PathLike[str]) -> dict[str, Any]:

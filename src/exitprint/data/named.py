@@ -68,9 +68,7 @@ def load_data(
     if name == "digits":
         images = _digits()
         train, test = split(images, 500, seed=0)
-        return image_data(
-            name, _limited(train, limit, seed), _limited(test, limit, seed), 10, flips=False, seed=seed
-        )
+        return image_data(name, _limited(train, limit, seed), _limited(test, limit, seed), 10, flips=False, seed=seed)
     if name not in SOURCES:
         raise ExitprintError(f"unknown data set {name!r}: use one of {', '.join(NAMES)}.")
     source = SOURCES[name]

@@ -40,9 +40,7 @@ def save_network(network: MultiExitNetwork, path: str | os.PathLike[str]) -> Non
         If the network has no architecture record, or the file cannot be written.
     """
     if network.architecture is None:
-        raise ExitprintError(
-            "this network was not built from an architecture of ours, so it cannot be saved as one."
-        )
+        raise ExitprintError("this network was not built from an architecture of ours, so it cannot be saved as one.")
     header = {
         "architecture": network.architecture.model_dump(mode="json"),
         "policy": {"criterion": network.policy.criterion, "thresholds": list(network.policy.thresholds)},

@@ -27,9 +27,7 @@ class ExitHead(nn.Module):
         super().__init__()
         self.kernel = max(1, round(shape[-1] / POOLED_SIDE)) if len(shape) == 3 else 1
         self.mix = nn.Parameter(torch.tensor(0.5)) if self.kernel > 1 else None
-        features = (
-            shape[0] if len(shape) == 1 else shape[0] * (shape[1] // self.kernel) * (shape[2] // self.kernel)
-        )
+        features = shape[0] if len(shape) == 1 else shape[0] * (shape[1] // self.kernel) * (shape[2] // self.kernel)
         self.linear = nn.Linear(features, classes)
 
     def pool(self, features: Tensor) -> tuple[Tensor, ...]:

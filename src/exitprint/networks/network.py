@@ -74,9 +74,7 @@ class MultiExitNetwork(nn.Module):
         super().__init__()
         positions = [stage for stage, _ in heads]
         if not positions or positions != sorted(set(positions)) or positions[-1] != len(stages) - 1:
-            raise ExitprintError(
-                "exits must be in order, one per stage at most, and the last after the last stage."
-            )
+            raise ExitprintError("exits must be in order, one per stage at most, and the last after the last stage.")
         self.stages = nn.ModuleList(stages)
         self.heads = nn.ModuleList(head for _, head in heads)
         self.exit_stages = tuple(positions)
@@ -114,9 +112,7 @@ class MultiExitNetwork(nn.Module):
                     f"and not {early}."
                 )
             shapes = stage_shapes(backbone.stages, architecture.input_shape)
-            heads: list[tuple[int, nn.Module]] = [
-                (s, ExitHead(shapes[s], architecture.classes)) for s in early
-            ]
+            heads: list[tuple[int, nn.Module]] = [(s, ExitHead(shapes[s], architecture.classes)) for s in early]
         return cls(
             backbone.stages,
             [*heads, (last, backbone.classifier)],
@@ -205,11 +201,7 @@ class MultiExitNetwork(nn.Module):
             if index != self.exit_stages[exit]:
                 continue
             logits = self.heads[exit](features)
-            leaves = (
-                self.policy.leaves(exit, logits)
-                if exit < last
-                else torch.ones(len(waiting), dtype=torch.bool)
-            )
+            leaves = self.policy.leaves(exit, logits) if exit < last else torch.ones(len(waiting), dtype=torch.bool)
             leaving = leaves.nonzero()[:, 0]
             if len(leaving):
                 staying = (~leaves).nonzero()[:, 0]

@@ -57,9 +57,7 @@ class ExitPolicy:
 
     def __init__(self, thresholds: float | Sequence[float], criterion: Criterion = "confidence") -> None:
         if criterion not in get_args(Criterion):
-            raise ExitprintError(
-                f"unknown exit criterion {criterion!r}: use one of {', '.join(get_args(Criterion))}."
-            )
+            raise ExitprintError(f"unknown exit criterion {criterion!r}: use one of {', '.join(get_args(Criterion))}.")
         values = (thresholds,) if isinstance(thresholds, int | float) else tuple(thresholds)
         if not values or not all(isinstance(t, int | float) and t == t for t in values):
             raise ExitprintError("an exit policy needs one number as its threshold, or one for each exit.")
@@ -80,7 +78,7 @@ class ExitPolicy:
         """
         if len(self.thresholds) not in (1, internal):
             raise ExitprintError(
-                f"the policy has {len(self.thresholds)} thresholds but the network has {internal} internal classifiers: "
+                f"the policy has {len(self.thresholds)} thresholds but the network has {internal} early exits: "
                 "give one threshold, or one for each."
             )
         return self.thresholds * internal if len(self.thresholds) == 1 else self.thresholds
@@ -103,9 +101,7 @@ class ExitPolicy:
         return (certainty >= limits.to(certainty.dtype)).int().argmax(1)
 
 
-def calibrate(
-    certainty: Tensor, correct: Tensor, rad: float, criterion: Criterion = "confidence"
-) -> ExitPolicy:
+def calibrate(certainty: Tensor, correct: Tensor, rad: float, criterion: Criterion = "confidence") -> ExitPolicy:
     """Lowest common threshold T_c at which the accuracy dropped by at most `rad` (relative accuracy drop).
 
     Parameters

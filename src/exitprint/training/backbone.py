@@ -66,7 +66,7 @@ def train_backbone(
     optimiser = torch.optim.SGD(parameters, lr=recipe.learning_rate, momentum=recipe.momentum,
                                 weight_decay=recipe.weight_decay, nesterov=recipe.milestones is None)  # fmt: skip
     first = _resume(network, optimiser, parameters, checkpoint)
-    network.to(memory_format=memory_format(network))
+    network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
     device = network.mean.device
     pixels, labels = data.train.pixels.to(device), data.train.labels.to(device)
     steps = max(1, len(labels) // recipe.batch)
@@ -106,9 +106,7 @@ def train_backbone(
             if checkpoint and done
             else "run the same command again and it starts clean"
         )
-        raise Interrupted(
-            f"stopped in epoch {done + 1} of {recipe.epochs}, no network was written: {again}."
-        ) from stop
+        raise Interrupted(f"stopped in epoch {done + 1} of {recipe.epochs}, no network was written: {again}.") from stop
     finally:
         network.eval()
 
@@ -136,9 +134,7 @@ def _resume(
     if kept is None:
         return 0
     epochs, tensors = kept
-    network.load_state_dict(
-        {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
-    )
+    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
     for index, parameter in enumerate(parameters):
         optimiser.state[parameter]["momentum_buffer"] = tensors[f"momentum.{index}"].to(parameter.device)
     return epochs

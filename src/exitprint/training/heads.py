@@ -102,9 +102,7 @@ def train_heads(
         ) from stop
 
 
-def fit_heads(
-    heads: Sequence[ExitHead], pooled: Pooled, labels: Tensor, recipe: HeadRecipe, seed: int
-) -> None:
+def fit_heads(heads: Sequence[ExitHead], pooled: Pooled, labels: Tensor, recipe: HeadRecipe, seed: int) -> None:
     """Train heads on features they were pooled for, all at once: Adam on the sum of their cross-entropies."""
     parameters = [p for head in heads for p in head.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)

@@ -29,9 +29,7 @@ class BackboneRecipe(BaseModel):
         if self.milestones is not None:
             return self.learning_rate * 0.1 ** sum(progress >= m for m in self.milestones)
         warm_up = 0.2 * self.epochs
-        factor = (
-            progress / warm_up if progress < warm_up else (self.epochs - progress) / (self.epochs - warm_up)
-        )
+        factor = progress / warm_up if progress < warm_up else (self.epochs - progress) / (self.epochs - warm_up)
         return self.learning_rate * max(factor, 1e-3)
 
 

@@ -57,9 +57,7 @@ def train_network(
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
     }
-    state = (
-        Checkpoint(checkpoint, digest({**record, "architecture": arch.model_dump()})) if checkpoint else None
-    )
+    state = Checkpoint(checkpoint, digest({**record, "architecture": arch.model_dump()})) if checkpoint else None
     train_backbone(network, data, recipe.backbone, seed, state)
     train_heads(network, data, recipe.heads, seed)
     network.policy = calibrated_policy(network, data.calibration, rad)

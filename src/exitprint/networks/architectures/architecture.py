@@ -71,9 +71,7 @@ def architecture(
     """
     found = NAMED.get(name) or next(((f, d, w) for n, (f, d, w) in NAMED.items() if f == name), None)
     if found is None:
-        raise ExitprintError(
-            f"unknown architecture {name!r}: use one of {', '.join(NAMED)}, or a family with --depth."
-        )
+        raise ExitprintError(f"unknown architecture {name!r}: use one of {', '.join(NAMED)}, or a family with --depth.")
     family, default_depth, default_width = found
     return checked_architecture(
         {
@@ -93,9 +91,7 @@ def checked_architecture(fields: object) -> Architecture:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "architecture"
-        raise ExitprintError(
-            f"this architecture cannot be built: {where}: {first['msg'].lower()}."
-        ) from error
+        raise ExitprintError(f"this architecture cannot be built: {where}: {first['msg'].lower()}.") from error
 
 
 def build_backbone(arch: Architecture) -> Backbone:

@@ -24,9 +24,7 @@ class Backbone:
     classifier: nn.Module
 
 
-def convolution(
-    inputs: int, outputs: int, stride: int = 1, kernel: int = 3, groups: int = 1
-) -> nn.Sequential:
+def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3, groups: int = 1) -> nn.Sequential:
     """Convolution, batch normalisation and ReLU; padding keeps the size at stride 1."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),

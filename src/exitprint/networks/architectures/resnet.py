@@ -26,9 +26,7 @@ class ResidualBlock(nn.Module):
         """Features (batch, channels, side, side) after this block."""
         shortcut = x
         if self.padding or self.stride > 1:
-            shortcut = F.pad(
-                x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding)
-            )
+            shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
         return torch.relu_(self.norm(self.second(self.first(x))).add_(shortcut))
 
 

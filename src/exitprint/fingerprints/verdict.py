@@ -1,0 +1,53 @@
+"""What verification says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Decision = Literal["derived", "independent", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one verification.
+
+    Attributes
+    ----------
+    decision
+        ``derived`` (a copy), ``independent`` or ``inconclusive``.
+    statistic
+        Name of the statistic that decided: ``t_n`` (lower is derived) or ``auc`` (higher is derived).
+    value, interval
+        The statistic and its 95 % confidence interval.
+    threshold
+        What it was compared with: T_f for ``t_n``, 0.5 for ``auc``.
+    p_value
+        Probability of a value this far on the derived side if the truth were just at the threshold.
+    t_n, benign_t_n
+        T_N of the fingerprint's late samples and of the benign images they were made from.
+    requests, seconds
+        What it cost.
+    clock
+        ``measured`` or ``cost model``.
+    reason
+        A sentence that a lawyer could read.
+    """
+
+    decision: Decision
+    statistic: Literal["t_n", "auc"]
+    value: float
+    interval: tuple[float, float]
+    threshold: float
+    p_value: float
+    t_n: float
+    benign_t_n: float
+    requests: int
+    seconds: float
+    clock: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON; numbers that are not there are null."""
+        fields = {**asdict(self), "interval": list(self.interval)}
+        return {key: None if isinstance(value, float) and value != value else value for key, value in fields.items()}

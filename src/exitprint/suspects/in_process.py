@@ -1,0 +1,103 @@
+"""Suspects in this process: a network timed by the wall clock or by a cost model, and a user's own callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exitprint.errors import ExitprintError
+from exitprint.networks import MultiExitNetwork, Prediction, exit_flops
+from exitprint.suspects.suspect import Answer
+
+FLOPS_PER_SECOND = 1e9
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """One thread for PyTorch while the block runs: small networks are timed more cleanly that way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class InProcess:
+    """A network in this process, timed by the wall clock on one thread.
+
+    Parameters
+    ----------
+    network
+        The suspicious network. Nothing but `ask` reaches it afterwards.
+
+    Raises
+    ------
+    ExitprintError
+        If it has one exit only.
+    """
+
+    def __init__(self, network: MultiExitNetwork) -> None:
+        self._network = _with_exits(network)
+
+    def ask(self, x: Tensor) -> Answer:
+        """Answer and say how long it took, all inputs of the batch together."""
+        with single_thread():
+            start = perf_counter()
+            prediction = self._network.predict(x)
+            seconds = perf_counter() - start
+        return _answer(prediction, np.full(len(x), seconds), "measured")
+
+
+class CostModel:
+    """A network in this process whose clock is computed: FLOPs up to the exit taken, at 1 GFLOP/s.
+
+    The clock is the same on every machine and in every run, for tests and for studies of many networks.
+    """
+
+    def __init__(self, network: MultiExitNetwork) -> None:
+        self._network = _with_exits(network)
+        self._seconds = np.array(exit_flops(network), dtype=np.float64) / FLOPS_PER_SECOND
+
+    def ask(self, x: Tensor) -> Answer:
+        """Answer and say how long each input would have taken."""
+        prediction = self._network.predict(x)
+        return _answer(prediction, self._seconds[prediction.exits.numpy()], "cost model")
+
+
+class CallableSuspect:
+    """A user's own function as a suspect: whatever it returns, only its time counts.
+
+    Parameters
+    ----------
+    function
+        Takes images in [0, 1], float32, shape (batch, channels, height, width).
+    """
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        self._function = function
+
+    def ask(self, x: Tensor) -> Answer:
+        """Call the function and say how long it took."""
+        start = perf_counter()
+        self._function(x)
+        return Answer(np.full(len(x), perf_counter() - start), "measured")
+
+
+def _with_exits(network: MultiExitNetwork) -> MultiExitNetwork:
+    if network.exits < 2:
+        raise ExitprintError(
+            "this suspect has one exit only, so its inference time says nothing about the input: "
+            "only multi-exit networks can be verified by time."
+        )
+    return network.eval()
+
+
+def _answer(prediction: Prediction, seconds: np.ndarray, clock: Any) -> Answer:
+    return Answer(seconds, clock, prediction.labels.cpu().numpy(), prediction.probabilities.float().cpu().numpy())

@@ -1,0 +1,44 @@
+"""The only door to a network that is not ours: it can be asked, and how long the answer took is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Clock = Literal["measured", "cost model"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a suspect said to one request.
+
+    Attributes
+    ----------
+    seconds
+        Float64, shape (batch,): how long each input's answer took. On a measured clock all inputs of a request
+        share the time of the whole request; a cost model gives each input its own.
+    clock
+        Whether the time was measured or computed from a cost model; the two are never mixed.
+    labels
+        Int64, shape (batch,), where the suspect gives them.
+    probabilities
+        Float32, shape (batch, classes), where the suspect gives them.
+    """
+
+    seconds: NDArray[np.float64]
+    clock: Clock
+    labels: NDArray[np.int64] | None = None
+    probabilities: NDArray[np.float32] | None = None
+
+
+@runtime_checkable
+class Suspect(Protocol):
+    """Something that answers. Nothing behind it can be reached."""
+
+    def ask(self, x: Tensor) -> Answer:
+        """Answer images in [0, 1], float32, shape (batch, channels, height, width)."""
+        ...
