@@ -39,7 +39,11 @@ class Fingerprint:
     chosen
         Index of each original among the images it was chosen from, int64, shape (samples,).
     t_f
-        T_f of a paper fingerprint: a suspect below it is a copy. NaN where none was set.
+        T_f as an absolute number, as the paper sets it for each architecture and data set; NaN (the default) to take
+        `t_f_share` of the suspect's own benign T_N instead.
+    t_f_share
+        T_f as a share of T_N of benign images on the same suspect. A constant overhead or another speed scales both
+        alike, so the share holds for every clock.
     record
         How it was made: data set, seed, thresholds, parameters of the method; plain JSON.
     """
@@ -52,6 +56,7 @@ class Fingerprint:
     steps: Tensor
     chosen: Tensor
     t_f: float = float("nan")
+    t_f_share: float = 0.25
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -92,6 +97,7 @@ def save_fingerprint(fingerprint: Fingerprint, path: str | os.PathLike[str]) -> 
         "fingerprint": fingerprint.kind,
         "value_range": VALUE_RANGE,
         "t_f": None if fingerprint.t_f != fingerprint.t_f else fingerprint.t_f,
+        "t_f_share": fingerprint.t_f_share,
         "record": fingerprint.record,
     }
     parts = ("samples", "originals", "late", "reached", "steps", "chosen")
@@ -125,6 +131,7 @@ def load_fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
             steps=tensors["steps"].long(),
             chosen=tensors["chosen"].long(),
             t_f=float("nan") if t_f is None else float(t_f),
+            t_f_share=float(header["t_f_share"]),
             record=record,
         )
     except (KeyError, TypeError, ValueError) as error:

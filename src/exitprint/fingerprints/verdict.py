@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+
+from exitprint.timing import Timings
 
 Decision = Literal["derived", "independent", "inconclusive"]
 
@@ -32,6 +35,8 @@ class Verdict:
         ``measured`` or ``cost model``.
     reason
         A sentence that a lawyer could read.
+    timings
+        The runtimes behind it, by group of inputs: ``fingerprint`` and ``benign``.
     """
 
     decision: Decision
@@ -46,8 +51,10 @@ class Verdict:
     seconds: float
     clock: str
     reason: str
+    timings: Mapping[str, Timings] = field(default_factory=dict, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON; numbers that are not there are null."""
-        fields = {**asdict(self), "interval": list(self.interval)}
-        return {key: None if isinstance(value, float) and value != value else value for key, value in fields.items()}
+        """Plain JSON without the runtimes; numbers that are not there are null."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "timings"}
+        plain["interval"] = list(self.interval)
+        return {key: None if isinstance(value, float) and value != value else value for key, value in plain.items()}

@@ -1,0 +1,159 @@
+"""The paper's fingerprint: images that pass every exit of the owner's network (Dong et al., section 3.3)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from exitprint.data import Images
+from exitprint.errors import ExitprintError, Interrupted
+from exitprint.fingerprints.fingerprint import Fingerprint
+from exitprint.fingerprints.optimise import Crafted, optimise
+from exitprint.networks import ExitPolicy, MultiExitNetwork
+
+
+def kl_from_uniform(logits: Tensor) -> Tensor:
+    """D_KL(f(x), u) = log n_y − H(f(x)), shape (...,) from logits (..., classes)."""
+    log_f = logits.log_softmax(-1)
+    return math.log(logits.shape[-1]) + (log_f.exp() * log_f).sum(-1)
+
+
+def L_f(logits: Tensor) -> Tensor:
+    """Equation 1: Σ_{i<n} D_KL(f_i(x), u) − D_KL(f_n(x), u).
+
+    Parameters
+    ----------
+    logits
+        Of every exit, shape (batch, exits, classes).
+
+    Returns
+    -------
+    Tensor
+        Shape (batch,).
+    """
+    divergence = kl_from_uniform(logits)
+    return divergence[:, :-1].sum(1) - divergence[:, -1]
+
+
+def craft_paper(
+    network: MultiExitNetwork,
+    x: Tensor,
+    policy: ExitPolicy,
+    c: float = 10.0,
+    learning_rate: float = 0.01,
+    steps: int = 1000,
+    margin: float = 0.1,
+    stop_early: bool = True,
+) -> Crafted:
+    """Minimise L(x′) = ‖x − x′‖₂ + c·L_f(x′) (equation 2) for each image.
+
+    Parameters
+    ----------
+    network
+        The owner's network.
+    x
+        Benign images in [0, 1], float32, shape (samples, channels, height, width).
+    policy
+        The strictest policy the samples have to pass: the lowest thresholds.
+    c, learning_rate
+        Weight of L_f and Adam's learning rate; 10 and 0.01 in the paper.
+    steps
+        The most steps; the paper takes 1,000 (2,000 for ResNet-56) for every sample.
+    margin
+        How far below its threshold every internal classifier's certainty has to be, in the certainty's own units, and
+        as a share of the threshold where that is less.
+    stop_early
+        Stop each sample as soon as it passes every exit with that margin; False takes all steps, as the paper does.
+
+    Raises
+    ------
+    ExitprintError
+        If a threshold is so low that no image can stay below it.
+    """
+    internal = network.exits - 1
+    T_c = torch.tensor(policy.for_exits(internal))
+    floor = 1 / network.classes if policy.criterion == "confidence" else 0.0
+    if (T_c <= floor).any():
+        raise ExitprintError(
+            f"with a threshold of {T_c.min():.3f} every image leaves at the first exit, so none can be made slow: "
+            "choose a policy with a higher threshold (a smaller RAD)."
+        )
+    limit = torch.maximum(T_c - margin, (T_c + floor) / 2)
+
+    def loss(x_crafted: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
+        return (x[indices] - x_crafted).flatten(1).norm(dim=1) + c * L_f(logits)
+
+    def passes_every_exit(logits: Tensor, indices: Tensor) -> Tensor:
+        return (policy.certainty(logits[:, :-1]) < limit).all(1)
+
+    return optimise(network, x, loss, passes_every_exit, learning_rate, steps, stop_early)
+
+
+def paper_fingerprint(
+    network: MultiExitNetwork,
+    images: Images,
+    policy: ExitPolicy | None = None,
+    samples: int = 100,
+    seed: int = 0,
+    c: float = 10.0,
+    learning_rate: float = 0.01,
+    steps: int = 1000,
+    margin: float = 0.1,
+    stop_early: bool = True,
+) -> Fingerprint:
+    """Craft the paper's fingerprint from a seeded choice of benign images.
+
+    Parameters
+    ----------
+    network
+        The owner's network.
+    images
+        Benign images to choose from.
+    policy
+        The strictest policy the samples have to pass; by default the network's own.
+    samples
+        Number of samples, N in the paper: 100.
+    seed
+        Of the choice.
+    c, learning_rate, steps, margin, stop_early
+        As in `craft_paper`.
+
+    Raises
+    ------
+    ExitprintError
+        If there are too few images, or no image can pass that policy.
+    Interrupted
+        On Ctrl-C; nothing was written.
+    """
+    network.check_images(images.pixels[:1])
+    if not 1 <= samples <= len(images):
+        raise ExitprintError(f"{samples} samples cannot be crafted from {len(images)} images: ask for fewer.")
+    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:samples]
+    policy = policy or network.policy
+    try:
+        crafted = craft_paper(network, images[chosen].x, policy, c, learning_rate, steps, margin, stop_early)
+    except KeyboardInterrupt as stop:
+        raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
+    return Fingerprint(
+        kind="paper",
+        samples=crafted.samples,
+        originals=images.pixels[chosen],
+        late=torch.ones(samples, dtype=torch.bool),
+        reached=crafted.reached,
+        steps=crafted.steps,
+        chosen=chosen,
+        record={
+            "method": {
+                "c": c,
+                "learning_rate": learning_rate,
+                "steps": steps,
+                "margin": margin,
+                "stop_early": stop_early,
+            },
+            "passes": crafted.passes,
+            "policy": {"criterion": policy.criterion, "thresholds": list(policy.thresholds)},
+            "seed": seed,
+        },
+    )

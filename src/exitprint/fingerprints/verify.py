@@ -1,0 +1,166 @@
+"""Verification: ask the suspect, score its runtimes, and say what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from exitprint.errors import ExitprintError
+from exitprint.fingerprints.fingerprint import Fingerprint
+from exitprint.fingerprints.score import FloatArray, normalised, t_n
+from exitprint.fingerprints.verdict import Decision, Verdict
+from exitprint.suspects.suspect import Suspect
+from exitprint.timing import Timings, measure
+
+CONFIDENCE = 0.95
+BOOTSTRAPS = 4000
+LEAST_RELIABILITY = 0.5
+
+
+def verify(fingerprint: Fingerprint, suspect: Suspect, repeats: int = 10, seed: int = 0) -> Verdict:
+    """Is the suspect a copy of the network that the fingerprint was made for?
+
+    Parameters
+    ----------
+    fingerprint
+        The owner's fingerprint.
+    suspect
+        What can be asked.
+    repeats
+        How often each input is timed on a measured clock; the paper takes 10.
+    seed
+        Of the order of requests and of the bootstrap.
+
+    Returns
+    -------
+    Verdict
+        With its runtimes.
+    """
+    start = perf_counter()
+    timings = measure(suspect, {"fingerprint": fingerprint.x, "benign": fingerprint.benign}, repeats, seed)
+    return decide(fingerprint, timings, perf_counter() - start, seed)
+
+
+def decide(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: float, seed: int = 0) -> Verdict:
+    """The verdict of a paper fingerprint from runtimes of its samples and of the benign images they came from.
+
+    T_N of the samples is compared with T_f (section 3.3). The null hypothesis of `p_value` is that T_N is not below
+    T_f; inputs are resampled (bootstrap), fingerprint and benign alike.
+    """
+    samples, benign = timings["fingerprint"].per_input, timings["benign"].per_input
+    longest = float(benign.max())
+    T_N, benign_T_N = t_n(samples, longest), t_n(benign, longest)
+    T_f = threshold(fingerprint, benign_T_N)
+    drawn = _bootstrap(1 - normalised(samples, longest), 1 - normalised(benign, longest), seed)
+    limits = [threshold(fingerprint, value) for value in drawn[1]]
+    excess = drawn[0] - np.array(limits)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn[0], [tail, 1 - tail])
+    unreliable = why_unreliable(timings)
+    decision: Decision
+    if unreliable:
+        decision, reason = "inconclusive", unreliable
+    elif np.quantile(excess, 1 - tail) < 0:
+        decision, reason = (
+            "derived",
+            (
+                f"The fingerprint inputs take the suspect nearly as long as its slowest ordinary inputs: T_N = {T_N:.3f} is "
+                f"below T_f = {T_f:.3f}, as is expected of a copy of the owner's network and not of an independent one."
+            ),
+        )
+    elif np.quantile(excess, tail) > 0:
+        decision, reason = (
+            "independent",
+            (
+                f"The fingerprint inputs leave the suspect early, as on a network of other origin: T_N = {T_N:.3f} is above "
+                f"T_f = {T_f:.3f}, so this gives no reason to call the suspect a copy."
+            ),
+        )
+    else:
+        decision, reason = (
+            "inconclusive",
+            (
+                f"T_N = {T_N:.3f} (between {low:.3f} and {high:.3f} with 95 % confidence) is too close to T_f = {T_f:.3f} "
+                "to say whether the suspect is a copy: use a fingerprint of more samples."
+            ),
+        )
+    return Verdict(
+        decision=decision,
+        statistic="t_n",
+        value=T_N,
+        interval=(float(low), float(high)),
+        threshold=T_f,
+        p_value=float((1 + (excess >= 0).sum()) / (1 + BOOTSTRAPS)),
+        t_n=T_N,
+        benign_t_n=benign_T_N,
+        requests=sum(group.requests for group in timings.values()),
+        seconds=seconds,
+        clock=timings["fingerprint"].clock,
+        reason=reason,
+        timings=timings,
+    )
+
+
+def threshold(fingerprint: Fingerprint, benign_t_n: float) -> float:
+    """T_f for a suspect whose benign images have this T_N."""
+    return fingerprint.t_f if fingerprint.t_f == fingerprint.t_f else fingerprint.t_f_share * benign_t_n
+
+
+def with_references(fingerprint: Fingerprint, target: Suspect, references: Sequence[Suspect]) -> Fingerprint:
+    """The fingerprint with T_f half-way between the target and the nearest of some independent networks.
+
+    Parameters
+    ----------
+    fingerprint
+        A paper fingerprint.
+    target
+        The owner's network.
+    references
+        Networks known to be independent, trained for the same task.
+
+    Raises
+    ------
+    ExitprintError
+        If a reference is as slow on the fingerprint as the target itself.
+    """
+
+    def share(suspect: Suspect) -> float:
+        verdict = verify(fingerprint, suspect)
+        if not verdict.benign_t_n > 0:
+            raise ExitprintError("a reference network answers all benign images at its last exit: leave it out.")
+        return verdict.t_n / verdict.benign_t_n
+
+    own, nearest = share(target), min(share(reference) for reference in references)
+    if nearest <= own:
+        raise ExitprintError(
+            "a reference network is as slow on the fingerprint as the owner's own network: craft with a smaller c or "
+            "margin, or check that the reference really is independent."
+        )
+    return replace(fingerprint, t_f_share=(own + nearest) / 2)
+
+
+def why_unreliable(timings: Mapping[str, Timings]) -> str | None:
+    """A sentence if the suspect's time does not depend on its input, as far as these repeats can tell."""
+    seconds = np.concatenate([group.seconds for group in timings.values()])
+    if np.ptp(seconds.min(1)) == 0:
+        return "The suspect takes the same time for every input, so its time says nothing about its origin."
+    if seconds.shape[1] < 2 or next(iter(timings.values())).clock != "measured":
+        return None
+    reliability = float(spearmanr(seconds[:, 0::2].min(1), seconds[:, 1::2].min(1)).statistic)
+    if reliability >= LEAST_RELIABILITY:
+        return None
+    return (
+        "The suspect's time hardly depends on its input (two halves of the repeats rank the inputs with a correlation "
+        f"of {reliability:.2f} only): it may answer in constant time, or the path to it is too noisy; measure with more "
+        "repeats or on a quieter path."
+    )
+
+
+def _bootstrap(samples: FloatArray, benign: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
+    rng = np.random.default_rng(seed)
+    means = [values[rng.integers(len(values), size=(BOOTSTRAPS, len(values)))].mean(1) for values in (samples, benign)]
+    return means[0], means[1]
