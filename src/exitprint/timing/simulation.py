@@ -1,0 +1,188 @@
+"""What the sign test does over thousands of runs: its error rates and what a verdict costs.
+
+`decide_many` is `SignTest` for many runs at once. `simulate` draws the signs themselves, `simulate_times` draws them
+from runtimes, matched and ordered as a verification does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from exitprint.errors import ExitprintError
+from exitprint.timing.betting import needed_for
+from exitprint.timing.pairs import draw_pairs
+from exitprint.timing.sequential import SignTest, most_faster_twice, round_slice
+
+Noise = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How many runs of the sign test ended.
+
+    Attributes
+    ----------
+    decision : ndarray of int8, shape (runs,)
+        1 for `derived`, -1 for `independent`, 0 for `inconclusive`.
+    pairs : ndarray of int, shape (runs,)
+        Pairs taken in until the decision; the whole budget where there was none.
+    requests : ndarray of int, shape (runs,)
+        Requests that they cost: two a pair, and two more where it had to be asked again.
+    """
+
+    decision: np.ndarray
+    pairs: np.ndarray
+    requests: np.ndarray
+
+    @property
+    def derived(self) -> float:
+        """Share of the runs that ended with `derived`."""
+        return float((self.decision == 1).mean())
+
+    @property
+    def independent(self) -> float:
+        """Share of the runs that ended with `independent`."""
+        return float((self.decision == -1).mean())
+
+    @property
+    def inconclusive(self) -> float:
+        """Share of the runs that spent the budget without a decision."""
+        return float((self.decision == 0).mean())
+
+
+def decide_many(signs: np.ndarray, again: np.ndarray, test: SignTest) -> Outcomes:
+    """Run a sign test over many sequences of pairs, each stopped at its first decision.
+
+    Parameters
+    ----------
+    signs, again : ndarray of int, shape (runs, rounds, pairs)
+        The first and the second sign of every pair, as in `SignTest.update`; second ones are looked at only where the
+        first is -1.
+    test : SignTest
+        A test whose parameters are used; it is not changed.
+
+    Returns
+    -------
+    Outcomes
+
+    Raises
+    ------
+    ExitprintError
+        If the two arrays are not of one such shape, or empty.
+    """
+    if signs.ndim != 3 or signs.shape != again.shape or not signs.size:
+        raise ExitprintError(
+            f"signs must come as two arrays of one shape (runs, rounds, pairs), not {signs.shape} and {again.shape}."
+        )
+    runs, rounds, length = signs.shape
+    faster = signs == -1
+    plus, minus, twice = (np.cumsum(x, axis=2, dtype=np.int32) for x in (signs == 1, faster, faster & (again == -1)))
+    other = np.arange(1, length + 1) - twice
+    derived, independent = np.empty(signs.shape, dtype=bool), np.empty(signs.shape, dtype=bool)
+    for k in range(rounds):
+        share = round_slice(k + 1)
+        derived[:, k] = plus[:, k] >= needed_for(test.alpha * share, test.p0, length)[minus[:, k]]
+        independent[:, k] = (
+            twice[:, k] >= needed_for(test.beta * share, most_faster_twice(test.p1), length)[other[:, k]]
+        )
+    stop = (derived | independent).reshape(runs, -1)
+    last = np.where(stop.any(axis=1), stop.argmax(axis=1), stop.shape[1] - 1)
+    at = np.arange(runs), last
+    decision = derived.reshape(runs, -1)[at].astype(np.int8) - independent.reshape(runs, -1)[at]
+    asked_twice = np.cumsum(faster.reshape(runs, -1), axis=1, dtype=np.int32)[at]
+    return Outcomes(decision, pairs=last + 1, requests=2 * (last + 1 + asked_twice))
+
+
+def simulate(
+    slower: float,
+    faster_twice: float | None = None,
+    *,
+    test: SignTest | None = None,
+    runs: int = 10_000,
+    budget: int = 500,
+    seed: int = 0,
+) -> Outcomes:
+    """Sign tests whose pairs are alike and independent of each other.
+
+    Parameters
+    ----------
+    slower : float in [0, 1]
+        Probability that a pair's late input is the slower one.
+    faster_twice : float in [0, 1 - slower], optional
+        Probability that it is the faster one, twice in a row. Without noise, the default, 1 - `slower`.
+    test : SignTest, optional
+        Its parameters are used; the default ones otherwise.
+    runs, budget : int
+        Number of tests, and of pairs that each may ask at most, all in one round.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Outcomes
+
+    Raises
+    ------
+    ExitprintError
+        If the probabilities are not such.
+    """
+    twice = 1 - slower if faster_twice is None else faster_twice
+    if not (0 <= slower <= 1 and 0 <= twice <= 1 - slower):
+        raise ExitprintError(
+            f"the probabilities of a slower and of a twice faster late input must add up to at most 1, "
+            f"not {slower} and {twice}."
+        )
+    draw = np.random.default_rng(seed).random((runs, budget))
+    signs = np.where(draw < slower, 1, -1)
+    again = np.where(draw < slower + twice, -1, 1)
+    return decide_many(signs[:, None], again[:, None], SignTest() if test is None else test)
+
+
+def simulate_times(
+    late: np.ndarray, early: np.ndarray, noise: Noise, *, test: SignTest | None = None, rounds: int = 1, seed: int = 0
+) -> Outcomes:
+    """Sign tests on runtimes: every run matches its inputs at random, each used once a round, and asks them with noise.
+
+    Parameters
+    ----------
+    late, early : ndarray, shape (runs, inputs)
+        Seconds that each input takes without noise; the numbers of inputs may differ.
+    noise : callable
+        Given a generator and a shape (runs, requests in the order of asking), the seconds that are added. It sees when
+        a request is made and not for what, so drift and bursts can be put in. Every pair has four places in that order,
+        the last two for its second asking, whether it takes place or not.
+    test : SignTest, optional
+        Its parameters are used; the default ones otherwise.
+    rounds : int
+        How often the inputs are matched anew at most.
+    seed : int
+        Of matching, order and noise.
+
+    Returns
+    -------
+    Outcomes
+
+    Raises
+    ------
+    ExitprintError
+        If the two arrays do not hold the same number of runs.
+    """
+    if late.ndim != 2 or early.ndim != 2 or len(late) != len(early):
+        raise ExitprintError(
+            f"runtimes must come as two arrays (runs, inputs) with as many runs, not {late.shape} and {early.shape}."
+        )
+    generator = np.random.default_rng(seed)
+    shape = (len(late), rounds, min(late.shape[1], early.shape[1]))
+    difference, late_first = np.empty((*shape, 1)), np.empty((*shape, 2), dtype=bool)
+    for run, one in enumerate(generator.integers(2**32, size=len(late))):
+        for k in range(rounds):
+            pairs = draw_pairs(late.shape[1], early.shape[1], int(one), round_=k + 1)
+            difference[run, k, :, 0] = late[run, pairs.late] - early[run, pairs.early]
+            late_first[run, k] = pairs.late_first
+    slots = noise(generator, (len(late), 2 * late_first[0].size)).reshape(*late_first.shape, 2)
+    added = slots[..., 0] - slots[..., 1]
+    signs = np.sign(difference + np.where(late_first, added, -added)).astype(np.int8)
+    return decide_many(signs[..., 0], signs[..., 1], SignTest() if test is None else test)
