@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from exitprint.fingerprints.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
+from exitprint.fingerprints.paper import craft_paper, paper_fingerprint
 from exitprint.fingerprints.verdict import Verdict
+from exitprint.fingerprints.verify import verify, with_references
 
-__all__ = ["Fingerprint", "Verdict", "load_fingerprint", "save_fingerprint"]
+__all__ = [
+    "Fingerprint",
+    "Verdict",
+    "craft_paper",
+    "load_fingerprint",
+    "paper_fingerprint",
+    "save_fingerprint",
+    "verify",
+    "with_references",
+]

@@ -19,6 +19,20 @@ from exitprint.timing import Timings, measure
 CONFIDENCE = 0.95
 BOOTSTRAPS = 4000
 LEAST_RELIABILITY = 0.5
+REASONS: dict[Decision, str] = {
+    "derived": (
+        "The fingerprint inputs take the suspect nearly as long as its slowest ordinary inputs: T_N = {T_N:.3f} is "
+        "below T_f = {T_f:.3f}, as is expected of a copy of the owner's network and not of an independent one."
+    ),
+    "independent": (
+        "The fingerprint inputs leave the suspect early, as on a network of other origin: T_N = {T_N:.3f} is above "
+        "T_f = {T_f:.3f}, so this gives no reason to call the suspect a copy."
+    ),
+    "inconclusive": (
+        "T_N = {T_N:.3f} (between {low:.3f} and {high:.3f} with 95 % confidence) is too close to T_f = {T_f:.3f} to "
+        "say whether the suspect is a copy: use a fingerprint of more samples."
+    ),
+}
 
 
 def verify(fingerprint: Fingerprint, suspect: Suspect, repeats: int = 10, seed: int = 0) -> Verdict:
@@ -60,34 +74,14 @@ def decide(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: fl
     excess = drawn[0] - np.array(limits)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn[0], [tail, 1 - tail])
-    unreliable = why_unreliable(timings)
-    decision: Decision
-    if unreliable:
-        decision, reason = "inconclusive", unreliable
-    elif np.quantile(excess, 1 - tail) < 0:
-        decision, reason = (
-            "derived",
-            (
-                f"The fingerprint inputs take the suspect nearly as long as its slowest ordinary inputs: T_N = {T_N:.3f} is "
-                f"below T_f = {T_f:.3f}, as is expected of a copy of the owner's network and not of an independent one."
-            ),
-        )
-    elif np.quantile(excess, tail) > 0:
-        decision, reason = (
-            "independent",
-            (
-                f"The fingerprint inputs leave the suspect early, as on a network of other origin: T_N = {T_N:.3f} is above "
-                f"T_f = {T_f:.3f}, so this gives no reason to call the suspect a copy."
-            ),
-        )
-    else:
-        decision, reason = (
-            "inconclusive",
-            (
-                f"T_N = {T_N:.3f} (between {low:.3f} and {high:.3f} with 95 % confidence) is too close to T_f = {T_f:.3f} "
-                "to say whether the suspect is a copy: use a fingerprint of more samples."
-            ),
-        )
+    decision: Decision = "inconclusive"
+    reason = why_unreliable(timings)
+    if reason is None:
+        if np.quantile(excess, 1 - tail) < 0:
+            decision = "derived"
+        elif np.quantile(excess, tail) > 0:
+            decision = "independent"
+        reason = REASONS[decision].format(T_N=T_N, T_f=T_f, low=low, high=high)
     return Verdict(
         decision=decision,
         statistic="t_n",
@@ -155,8 +149,8 @@ def why_unreliable(timings: Mapping[str, Timings]) -> str | None:
         return None
     return (
         "The suspect's time hardly depends on its input (two halves of the repeats rank the inputs with a correlation "
-        f"of {reliability:.2f} only): it may answer in constant time, or the path to it is too noisy; measure with more "
-        "repeats or on a quieter path."
+        f"of {reliability:.2f} only): it may answer in constant time, or the path to it is too noisy; measure with "
+        "more repeats or on a quieter path."
     )
 
 
