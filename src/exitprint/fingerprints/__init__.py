@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exitprint.fingerprints.contrast import contrast_fingerprint, craft_contrast
 from exitprint.fingerprints.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.paper import craft_paper, paper_fingerprint
 from exitprint.fingerprints.verdict import Verdict
@@ -10,6 +11,8 @@ from exitprint.fingerprints.verify import verify, with_references
 __all__ = [
     "Fingerprint",
     "Verdict",
+    "contrast_fingerprint",
+    "craft_contrast",
     "craft_paper",
     "load_fingerprint",
     "paper_fingerprint",

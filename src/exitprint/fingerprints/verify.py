@@ -7,11 +7,11 @@ from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import PermutationMethod, mannwhitneyu, spearmanr
 
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.score import FloatArray, normalised, t_n
+from exitprint.fingerprints.score import FloatArray, auc, normalised, t_n
 from exitprint.fingerprints.verdict import Decision, Verdict
 from exitprint.suspects.suspect import Suspect
 from exitprint.timing import Timings, measure
@@ -19,6 +19,10 @@ from exitprint.timing import Timings, measure
 CONFIDENCE = 0.95
 BOOTSTRAPS = 4000
 LEAST_RELIABILITY = 0.5
+CHANCE = 0.5
+ALPHA = 1e-3
+LEAST_EFFECT = 0.7
+PERMUTATIONS = 9999
 REASONS: dict[Decision, str] = {
     "derived": (
         "The fingerprint inputs take the suspect nearly as long as its slowest ordinary inputs: T_N = {T_N:.3f} is "
@@ -56,7 +60,10 @@ def verify(fingerprint: Fingerprint, suspect: Suspect, repeats: int = 10, seed: 
     """
     start = perf_counter()
     timings = measure(suspect, {"fingerprint": fingerprint.x, "benign": fingerprint.benign}, repeats, seed)
-    return decide(fingerprint, timings, perf_counter() - start, seed)
+    seconds = perf_counter() - start
+    if fingerprint.kind == "contrast":
+        return decide_contrast(fingerprint, timings, seconds, seed)
+    return decide(fingerprint, timings, seconds, seed)
 
 
 def decide(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: float, seed: int = 0) -> Verdict:
@@ -91,6 +98,73 @@ def decide(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: fl
         p_value=float((1 + (excess >= 0).sum()) / (1 + BOOTSTRAPS)),
         t_n=T_N,
         benign_t_n=benign_T_N,
+        requests=sum(group.requests for group in timings.values()),
+        seconds=seconds,
+        clock=timings["fingerprint"].clock,
+        reason=reason,
+        timings=timings,
+    )
+
+
+def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: float, seed: int = 0) -> Verdict:
+    """The verdict of a contrast fingerprint from runtimes of its samples and of the benign images they came from.
+
+    The statistic is the Mann–Whitney AUC of the late half's times against the early half's. By nature the images of
+    the late half are the faster ones, so a network that does not know the perturbations stays below 0.5; the threshold
+    is 0.5 for every network and every clock. ``derived`` needs a one-sided permutation test at `ALPHA`; ``independent``
+    an AUC that is not above 0.5 and, at the same level (bootstrap), below `LEAST_EFFECT`.
+    """
+    halves, late = timings["fingerprint"].per_input, fingerprint.late.numpy()
+    slow, fast = halves[late], halves[~late]
+    if not len(slow) or not len(fast):
+        raise ExitprintError("this contrast fingerprint has one half only: craft it again with both.")
+    AUC = auc(slow, fast)
+    longest = float(timings["benign"].per_input.max())
+    method = PermutationMethod(PERMUTATIONS, rng=np.random.default_rng(seed))
+    p_value = float(mannwhitneyu(slow, fast, alternative="greater", method=method).pvalue)
+    drawn = _bootstrap_auc(slow, fast, seed)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    unreliable = why_unreliable(timings)
+    decision: Decision
+    if unreliable:
+        decision, reason = "inconclusive", unreliable
+    elif p_value <= ALPHA:
+        decision, reason = (
+            "derived",
+            (
+                f"In {AUC:.0%} of all pairs the image made late takes the suspect longer than the one made early, though "
+                "by nature it is the easier one: the suspect goes by what was put into the images, as a copy of the "
+                f"owner's network does; chance does this with a probability of {p_value:.1g}."
+            ),
+        )
+    elif AUC <= CHANCE and np.quantile(drawn, 1 - ALPHA) < LEAST_EFFECT:
+        decision, reason = (
+            "independent",
+            (
+                f"In only {AUC:.0%} of all pairs the image made late takes the suspect longer than the one made early: "
+                "the suspect goes by what the images show by nature and not by what was put into them, so this "
+                "gives no reason to call it a copy."
+            ),
+        )
+    else:
+        decision, reason = (
+            "inconclusive",
+            (
+                f"In {AUC:.0%} of all pairs (between {low:.0%} and {high:.0%} with 95 % confidence) the image made "
+                "late takes the suspect longer than the one made early, which is too close to half of them to say "
+                "whether the suspect is a copy: use a fingerprint of more samples."
+            ),
+        )
+    return Verdict(
+        decision=decision,
+        statistic="auc",
+        value=AUC,
+        interval=(float(low), float(high)),
+        threshold=CHANCE,
+        p_value=p_value,
+        t_n=t_n(slow, longest),
+        benign_t_n=t_n(timings["benign"].per_input[late], longest),
         requests=sum(group.requests for group in timings.values()),
         seconds=seconds,
         clock=timings["fingerprint"].clock,
@@ -158,3 +232,12 @@ def _bootstrap(samples: FloatArray, benign: FloatArray, seed: int) -> tuple[Floa
     rng = np.random.default_rng(seed)
     means = [values[rng.integers(len(values), size=(BOOTSTRAPS, len(values)))].mean(1) for values in (samples, benign)]
     return means[0], means[1]
+
+
+def _bootstrap_auc(late: FloatArray, early: FloatArray, seed: int) -> FloatArray:
+    rng = np.random.default_rng(seed)
+    longer = np.greater.outer(late, early) + 0.5 * np.equal.outer(late, early)
+    n, m = longer.shape
+    weight_late = rng.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS) / n
+    weight_early = rng.multinomial(m, np.full(m, 1 / m), size=BOOTSTRAPS) / m
+    return ((weight_late @ longer) * weight_early).sum(1).clip(0, 1)
