@@ -133,9 +133,9 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
         decision, reason = (
             "derived",
             (
-                f"In {AUC:.0%} of all pairs the image made late takes the suspect longer than the one made early, though "
-                "by nature it is the easier one: the suspect goes by what was put into the images, as a copy of the "
-                f"owner's network does; chance does this with a probability of {p_value:.1g}."
+                f"In {AUC:.0%} of all pairs the image made late takes the suspect longer than the one made early, "
+                "though by nature it is the easier one: the suspect goes by what was put into the images, as a copy of "
+                f"the owner's network does; chance does this with a probability of {p_value:.1g}."
             ),
         )
     elif AUC <= CHANCE and np.quantile(drawn, 1 - ALPHA) < LEAST_EFFECT:
