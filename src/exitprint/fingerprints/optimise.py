@@ -12,6 +12,7 @@ from torch import Tensor
 from exitprint.data import eight_bit, unit_range
 from exitprint.networks import MultiExitNetwork
 from exitprint.progress import progress
+from exitprint.threads import single_thread, too_small_for_threads
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 INSIDE = 1 - 1e-6
@@ -93,7 +94,8 @@ def optimise(
     active = torch.arange(len(x))
     passes = 0
 
-    with frozen(network), progress("crafting (steps)", steps) as advance:
+    alone = single_thread(too_small_for_threads(network.input_shape))
+    with alone, frozen(network), progress("crafting (steps)", steps) as advance:
         for step in range(steps):
             w = w.detach().requires_grad_()
             x_crafted = (torch.tanh(w) + 1) / 2

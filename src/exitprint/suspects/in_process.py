@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork, Prediction, exit_flops
 from exitprint.suspects.suspect import Answer
+from exitprint.threads import single_thread
 
 FLOPS_PER_SECOND = 1e9
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """One thread for PyTorch while the block runs: small networks are timed more cleanly that way."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class InProcess:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from exitprint.data import ImageData
 from exitprint.networks import Architecture, MultiExitNetwork
+from exitprint.threads import single_thread, too_small_for_threads
 from exitprint.training.backbone import train_backbone
 from exitprint.training.checkpoint import Checkpoint, digest
 from exitprint.training.compute import best_device
@@ -58,9 +59,10 @@ def train_network(
         "recipe": recipe.model_dump(mode="json"),
     }
     state = Checkpoint(checkpoint, digest({**record, "architecture": arch.model_dump()})) if checkpoint else None
-    train_backbone(network, data, recipe.backbone, seed, state)
-    train_heads(network, data, recipe.heads, seed)
-    network.policy = calibrated_policy(network, data.calibration, rad)
+    with single_thread(too_small_for_threads(network.input_shape)):
+        train_backbone(network, data, recipe.backbone, seed, state)
+        train_heads(network, data, recipe.heads, seed)
+        network.policy = calibrated_policy(network, data.calibration, rad)
     network.history = [record, {"step": "calibrated", "rad": rad}]
     if state:
         state.remove()
