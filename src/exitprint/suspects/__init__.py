@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from exitprint.suspects.http import KServeSuspect
 from exitprint.suspects.in_process import CallableSuspect, CostModel, InProcess
-from exitprint.suspects.suspect import Answer, Clock, Suspect
+from exitprint.suspects.onnx import OnnxSuspect
+from exitprint.suspects.resolve import open_suspect
+from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Suspect
 
-__all__ = ["Answer", "CallableSuspect", "Clock", "CostModel", "InProcess", "Suspect"]
+__all__ = [
+    "Answer",
+    "BudgetSpent",
+    "CallableSuspect",
+    "Clock",
+    "CostModel",
+    "InProcess",
+    "KServeSuspect",
+    "OnnxSuspect",
+    "Suspect",
+    "open_suspect",
+]

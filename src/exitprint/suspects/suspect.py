@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exitprint.errors import ExitprintError
+
 Clock = Literal["measured", "cost model"]
+
+
+class BudgetSpent(ExitprintError):  # noqa: N818
+    """A suspect was asked as often as was allowed."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,8 @@ class Answer:
     ----------
     seconds
         Float64, shape (batch,): how long each input's answer took. On a measured clock all inputs of a request
-        share the time of the whole request; a cost model gives each input its own.
+        share the time of the whole request; a cost model gives each input its own. NaN where a request had to be
+        repeated after a fault: that time must not be used, ask again.
     clock
         Whether the time was measured or computed from a cost model; the two are never mixed.
     labels

@@ -1,0 +1,183 @@
+"""A network as an ONNX graph that really exits early: what lies behind an exit is the branch of an `If` not taken."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from exitprint.errors import ExitprintError, require_extra
+from exitprint.files import write_bytes
+from exitprint.networks.network import MultiExitNetwork
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+
+INPUT = "images"
+ANSWERS = ("probabilities", "label", "exit")
+DTYPES = {"probabilities": torch.float32, "features": torch.float32, "left": torch.bool}
+NESTED = 24  # readers of protobuf messages stop at 100 levels, and an If within an If adds three
+OPSET, IR_VERSION = 18, 8  # both of ONNX 1.13: runtimes refuse files of a newer version than their own
+LARGEST = 2**31 - 1
+
+
+# nodes, and the name of the value that holds each result
+Graph = tuple[list["NodeProto"], dict[str, str]]
+
+
+class _Segment(nn.Module):
+    """All from one exit to the next: (features, probabilities, label, left) of one input."""
+
+    def __init__(self, network: MultiExitNetwork, exit: int) -> None:
+        super().__init__()
+        first = network.exit_stages[exit - 1] + 1 if exit else 0
+        self.stages = nn.Sequential(*network.stages[first : network.exit_stages[exit] + 1])
+        self.network = (network,)
+        self.exit = exit
+        self.head = network.heads[exit]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        network = self.network[0]
+        features = self.stages(x if self.exit else network.normalised(x))
+        logits = self.head(features)
+        if self.exit < network.exits - 1:
+            left = network.policy.leaves(self.exit, logits)
+        else:
+            left = torch.ones(1, dtype=torch.bool)
+        return features, logits.softmax(1), logits.argmax(1), left
+
+
+def export_onnx(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None:
+    """Write a network as an ONNX file for one input at a time, whole or not at all.
+
+    Input ``images``: float32 in [0, 1], shape (1, channels, height, width). Outputs: ``probabilities``, float32,
+    (1, classes); ``label``, int64, (1,); ``exit``, int64, (1,). Exits nest as `If` within `If`, in groups that readers
+    of the file can follow however many exits there are; all weights belong to the outermost graph.
+
+    Raises
+    ------
+    ExitprintError
+        If the package `onnx` is missing, the graph is larger than a file of this kind can be, or it cannot be written.
+    """
+    require_extra("onnx", "onnx")
+    write_bytes(path, onnx_graph(network).SerializeToString())
+
+
+@torch.no_grad()
+def onnx_graph(network: MultiExitNetwork) -> ModelProto:
+    """The graph that `export_onnx` writes.
+
+    Raises
+    ------
+    ExitprintError
+        As `export_onnx`.
+    """
+    from onnx import checker, compose, helper
+
+    size = sum(p.numel() * p.element_size() for p in network.state_dict().values())
+    if size > LARGEST - 2**24:
+        raise ExitprintError(f"an ONNX file holds 2 GiB, and these weights are {size >> 20} MiB: they do not fit.")
+    network = network.copy().cpu().float().eval()
+    segments = []
+    x = torch.zeros(1, *network.input_shape)
+    for exit in range(network.exits):
+        segment = _Segment(network, exit).eval()  # in training mode, as it is when new, BatchNorms would be exported so
+        segments.append(compose.add_prefix(_exported(segment, x), f"{exit}/").graph)
+        x, probabilities, _, _ = segment(x)
+    nodes, values = _groups(segments, 0)
+    inputs = [_value(INPUT, torch.float32, [1, *network.input_shape])]
+    outputs = [
+        _value("probabilities", torch.float32, list(probabilities.shape)),
+        _value("label", torch.int64, [1]),
+        _value("exit", torch.int64, [1]),
+    ]
+    weights = [weight for segment in segments for weight in segment.initializer]
+    graph = helper.make_graph(
+        [_same(INPUT, "0/x"), *nodes, *(_same(values[name], name) for name in ANSWERS)],
+        "exitprint",
+        inputs,
+        outputs,
+        weights,
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="exitprint")
+    checker.check_model(model)
+    return model
+
+
+def _exported(segment: _Segment, x: Tensor) -> ModelProto:
+    import onnx
+
+    with TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
+        path = Path(folder) / "segment.onnx"
+        torch.onnx.export(
+            segment,
+            (x,),
+            path,
+            input_names=["x"],
+            output_names=["features", "probabilities", "label", "left"],
+            opset_version=OPSET,
+            dynamo=False,
+        )
+        return onnx.load(path)
+
+
+def _groups(segments: Sequence[GraphProto], first: int) -> Graph:
+    """Exits from `first` on, group after group: the next one is in the branch taken if none of the last was."""
+    last = min(first + NESTED, len(segments)) - 1
+    if last == len(segments) - 1:
+        return _nest(segments, first, last, ANSWERS)
+    nodes, values = _nest(segments, first, last, (*ANSWERS, "features", "left"))
+    then = [_same(values[name], f"{last}/group/{name}") for name in ANSWERS], _named(f"{last}/group/", ANSWERS)
+    later, later_values = _groups(segments, last + 1)
+    otherwise = [_same(values["features"], f"{last + 1}/x"), *later], later_values
+    branch = _if(values["left"], then, otherwise, f"{last}/groups/", ANSWERS)
+    return [*nodes, branch], _named(f"{last}/groups/", ANSWERS)
+
+
+def _nest(segments: Sequence[GraphProto], exit: int, last: int, results: Sequence[str]) -> Graph:
+    """Exits from `exit` to `last`, each within the branch that the one before did not take."""
+    from onnx import helper
+
+    number = helper.make_node("Constant", [], [f"{exit}/exit"], value_ints=[exit])
+    nodes = [*segments[exit].node, number]
+    if exit == last:
+        return nodes, _named(f"{exit}/", results)
+    then = [_same(f"{exit}/{name}", f"{exit}/here/{name}") for name in results], _named(f"{exit}/here/", results)
+    later, later_values = _nest(segments, exit + 1, last, results)
+    otherwise = [_same(f"{exit}/features", f"{exit + 1}/x"), *later], later_values
+    branch = _if(f"{exit}/left", then, otherwise, f"{exit}/or-later/", results)
+    return [*nodes, branch], _named(f"{exit}/or-later/", results)
+
+
+def _if(condition: str, then: Graph, otherwise: Graph, prefix: str, results: Sequence[str]) -> NodeProto:
+    from onnx import helper
+
+    branches = {}
+    for branch, (nodes, values) in (("then_branch", then), ("else_branch", otherwise)):
+        outputs = [_value(values[name], DTYPES.get(name, torch.int64), None) for name in results]
+        branches[branch] = helper.make_graph(nodes, branch, [], outputs)
+    return helper.make_node("If", [condition], [prefix + name for name in results], **branches)
+
+
+def _named(prefix: str, names: Sequence[str]) -> dict[str, str]:
+    return {name: prefix + name for name in names}
+
+
+def _same(value: str, name: str) -> NodeProto:
+    from onnx import helper
+
+    return helper.make_node("Identity", [value], [name])
+
+
+def _value(name: str, dtype: torch.dtype, shape: list[int] | None) -> ValueInfoProto:
+    from onnx import TensorProto, helper
+
+    types = {torch.float32: TensorProto.FLOAT, torch.int64: TensorProto.INT64, torch.bool: TensorProto.BOOL}
+    return helper.make_tensor_value_info(name, types[dtype], shape)
