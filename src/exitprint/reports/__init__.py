@@ -1,0 +1,7 @@
+"""The pages and pictures that people look at."""
+
+from __future__ import annotations
+
+from exitprint.reports.page import Course, SuspectRow, demo_report, verdict_fragment, verification_report, write_report
+
+__all__ = ["Course", "SuspectRow", "demo_report", "verdict_fragment", "verification_report", "write_report"]
