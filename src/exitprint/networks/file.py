@@ -67,8 +67,8 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
         ) from error
     with torch.device("meta"):
         network = MultiExitNetwork.build(header.architecture)
-    expected = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    if expected != {name: tensor.shape for name, tensor in tensors.items()}:
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
+    if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}:
         raise ExitprintError(
             f"the weights in {str(path)!r} do not fit the architecture in its header: get a whole copy."
         )

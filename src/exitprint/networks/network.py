@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import Architecture, build_backbone
 from exitprint.networks.heads import ExitHead
+from exitprint.networks.integer import to_integers
 from exitprint.networks.policy import ExitPolicy
 
 
@@ -113,7 +114,7 @@ class MultiExitNetwork(nn.Module):
                 )
             shapes = stage_shapes(backbone.stages, architecture.input_shape)
             heads: list[tuple[int, nn.Module]] = [(s, ExitHead(shapes[s], architecture.classes)) for s in early]
-        return cls(
+        network = cls(
             backbone.stages,
             [*heads, (last, backbone.classifier)],
             policy or ExitPolicy(2.0),
@@ -122,6 +123,9 @@ class MultiExitNetwork(nn.Module):
             std,
             architecture,
         )
+        if architecture.integers:
+            to_integers(network)
+        return network
 
     @property
     def policy(self) -> ExitPolicy:
@@ -179,40 +183,32 @@ class MultiExitNetwork(nn.Module):
         return self._predict_one(x) if len(x) == 1 else self._predict_batch(x)
 
     def _predict_one(self, x: Tensor) -> Prediction:
-        last = self.exits - 1
-        for exit, features in enumerate(self.features(x)):
-            logits = self.heads[exit](features)
-            if exit == last or self.policy.leaves(exit, logits):
-                return Prediction(logits.argmax(1), logits.softmax(1), torch.full((1,), exit))
-        raise AssertionError("a network always has a last exit")
+        certainty, limits = self.policy.certainty, self.policy.limits(self.exits - 1)
+        for exit, (head, features) in enumerate(zip(self.heads, self.features(x), strict=True)):
+            logits = head(features)
+            if exit == len(limits) or certainty(logits).item() >= limits[exit]:
+                break
+        return Prediction(logits.argmax(1), logits.softmax(1), torch.full((1,), exit, device=x.device))
 
     def _predict_batch(self, x: Tensor) -> Prediction:
-        batch, last = len(x), self.exits - 1
-        logits_taken: list[Tensor] = []
-        inputs_left: list[Tensor] = []
-        counts: list[int] = []
-        waiting = torch.arange(batch)
-        features = self.normalised(x)
-        exit = 0
-        for index, stage in enumerate(self.stages):
-            if not len(waiting):
+        limits = self.policy.limits(self.exits - 1)
+        waiting = torch.arange(len(x), device=x.device)
+        taken: list[tuple[Tensor, Tensor, Tensor]] = []
+        features, stage = self.normalised(x), 0
+        for exit, (head, end) in enumerate(zip(self.heads, self.exit_stages, strict=True)):
+            while stage <= end:
+                features = self.stages[stage](features)
+                stage += 1
+            logits = head(features)
+            leaves = self.policy.certainty(logits) >= limits[exit] if exit < len(limits) else waiting >= 0
+            leaving, staying = leaves.nonzero()[:, 0], (~leaves).nonzero()[:, 0]
+            taken.append((waiting[leaving], logits[leaving], torch.full_like(leaving, exit)))
+            if not len(staying):
                 break
-            features = stage(features)
-            if index != self.exit_stages[exit]:
-                continue
-            logits = self.heads[exit](features)
-            leaves = self.policy.leaves(exit, logits) if exit < last else torch.ones(len(waiting), dtype=torch.bool)
-            leaving = leaves.nonzero()[:, 0]
             if len(leaving):
-                staying = (~leaves).nonzero()[:, 0]
-                logits_taken.append(logits[leaving])
-                inputs_left.append(waiting[leaving])
                 waiting, features = waiting[staying], features[staying]
-            counts.append(len(leaving))
-            exit += 1
-        logits = torch.cat(logits_taken) if batch else x.new_zeros(0, self.classes)
-        order = torch.cat(inputs_left).argsort() if batch else waiting
-        exits = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts, dtype=torch.long))
+        order, logits, exits = (torch.cat(parts) for parts in zip(*taken, strict=True))
+        order = order.argsort()
         return Prediction(logits.argmax(1)[order], logits.softmax(1)[order], exits[order])
 
     @property

@@ -10,6 +10,7 @@ import torch
 from exitprint.networks import MultiExitNetwork
 
 SMALLEST_SIDE_FOR_BF16 = 28
+WIDEST_VGG_FOR_CHANNELS_LAST = 32
 
 
 def best_device() -> torch.device:
@@ -22,9 +23,11 @@ def _family(network: MultiExitNetwork) -> str | None:
 
 
 def memory_format(network: MultiExitNetwork) -> torch.memory_format:
-    """channels_last, except where it was measured not to pay (VGG, and small images, on a CPU)."""
+    """channels_last, except where it was measured not to pay (wide VGG, and small images, on a CPU)."""
     small = network.input_shape[-1] < SMALLEST_SIDE_FOR_BF16
-    if network.mean.device.type == "cpu" and (small or _family(network) == "vgg"):
+    arch = network.architecture
+    wide_vgg = arch is not None and arch.family == "vgg" and arch.width > WIDEST_VGG_FOR_CHANNELS_LAST
+    if network.mean.device.type == "cpu" and (small or wide_vgg):
         return torch.contiguous_format
     return torch.channels_last
 

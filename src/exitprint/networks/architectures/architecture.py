@@ -43,6 +43,8 @@ class Architecture(BaseModel):
     exits
         The stages, counted from 0, after which an internal classifier sits; ``None`` for after every stage but the
         last.
+    integers
+        Whether convolutions and linear layers run in 8-bit integers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +55,7 @@ class Architecture(BaseModel):
     input_shape: tuple[int, int, int]
     classes: int = Field(ge=2, le=100_000)
     exits: tuple[int, ...] | None = None
+    integers: bool = False
 
 
 def architecture(

@@ -1,0 +1,198 @@
+"""Layers executed in 8-bit integers: int8 weights per output channel, uint8 inputs, oneDNN's integer kernels.
+
+Of what there is beside torch 2.13 this is the one that stays a network of ours. `torch.ao`'s quantised tensors are
+deprecated, torchao's eager modes leave convolutions in float, and ONNX Runtime's QDQ graphs are suspects but cannot be
+saved, given new exits or shown to another tool as a network. oneDNN's operators take plain tensors, so a quantised
+layer is a module with buffers: weights and ranges go into the network's file, and every matrix product runs on
+integers. What lies between (batch normalisation, shortcuts, pooling) stays in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import conv_flop_count, register_flop_formula
+
+LEVELS = 255
+LARGEST_WEIGHT = 127
+
+
+class IntegerLayer(nn.Module):
+    """A convolution or linear layer with int8 weights that rounds its input to uint8.
+
+    On a CPU, without gradients, it runs as integers. Elsewhere, and where a gradient is wanted (straight through the
+    rounding), the same numbers are computed in float32.
+
+    Attributes
+    ----------
+    weight
+        int8, the shape of the float layer's.
+    scale
+        float32, shape (outputs,): a weight's value is ``weight * scale``.
+    bias
+        float32, shape (outputs,).
+    input_scale, input_zero
+        An input's value is ``(integer - input_zero) * input_scale``, integers from 0 to 255.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor
+    input_scale: Tensor
+    input_zero: Tensor
+
+    def __init__(self, weight_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(weight_shape, dtype=torch.int8))
+        self.register_buffer("scale", torch.ones(weight_shape[0]))
+        self.register_buffer("bias", torch.zeros(weight_shape[0]))
+        self.register_buffer("input_scale", torch.ones(()))
+        self.register_buffer("input_zero", torch.zeros((), dtype=torch.int32))
+        self._packed: tuple[Tensor, float, int, Tensor] | None = None
+
+    @torch.no_grad()
+    def take(self, layer: nn.Conv2d | nn.Linear, lowest: float, highest: float) -> None:
+        """Round a float layer's weights, each output channel by its largest, and set the range of its inputs."""
+        flat = layer.weight.flatten(1)
+        scale = flat.abs().amax(1).clamp_min(1e-12) / LARGEST_WEIGHT
+        self.weight.copy_((flat / scale[:, None]).round().view_as(layer.weight))
+        self.scale.copy_(scale)
+        if layer.bias is not None:
+            self.bias.copy_(layer.bias)
+        lowest, highest = min(lowest, 0.0), max(highest, 0.0)
+        step = max(highest - lowest, 1e-12) / LEVELS
+        self.input_scale.fill_(step)
+        self.input_zero.fill_(round(-lowest / step))
+        self._packed = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs, float32, of float inputs."""
+        if x.device.type != "cpu" or (x.requires_grad and torch.is_grad_enabled()):
+            rounded = torch.fake_quantize_per_tensor_affine(x.float(), self.input_scale, self.input_zero, 0, LEVELS)
+            scale = self.scale.view(-1, *[1] * (self.weight.ndim - 1))
+            return self._float(rounded, self.weight.float() * scale)
+        if self._packed is None:
+            zeros = torch.zeros(len(self.scale), dtype=torch.int32)
+            self._packed = (self._pack(), float(self.input_scale), int(self.input_zero), zeros)
+        packed, scale_x, zero_x, zeros = self._packed
+        rounded = torch.mul(x.float(), 1 / scale_x).round_().add_(zero_x).clamp_(0, LEVELS).to(torch.uint8)
+        return self._integer(rounded, scale_x, zero_x, packed, zeros)
+
+    def _pack(self) -> Tensor:
+        raise NotImplementedError
+
+    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, zeros: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _float(self, x: Tensor, weight: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def _apply(self, fn: Any, recurse: bool = True) -> IntegerLayer:
+        self._packed = None
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
+        self._packed = None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_packed": None}
+
+
+class IntegerConv2d(IntegerLayer):
+    """A 2D convolution in integers."""
+
+    def __init__(self, like: nn.Conv2d) -> None:
+        super().__init__(tuple(like.weight.shape))
+        self.where = (list(like.stride), list(cast(tuple[int, int], like.padding)), list(like.dilation), like.groups)
+
+    def _pack(self) -> Tensor:
+        scale_x, zero_x = float(self.input_scale), int(self.input_zero)
+        return torch.ops.onednn.qconv_prepack(self.weight, self.scale, scale_x, zero_x, *self.where)
+
+    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, zeros: Tensor) -> Tensor:
+        return torch.ops.onednn.qconv_pointwise(
+            x, scale_x, zero_x, packed, self.scale, zeros, self.bias, *self.where, 1.0, 0, torch.float32, "none", [], ""
+        )  # fmt: skip
+
+    def _float(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.conv2d(x, weight, self.bias, *self.where)
+
+
+class IntegerLinear(IntegerLayer):
+    """A linear layer in integers, for inputs (batch, features)."""
+
+    def __init__(self, like: nn.Linear) -> None:
+        super().__init__(tuple(like.weight.shape))
+
+    def _pack(self) -> Tensor:
+        return torch.ops.onednn.qlinear_prepack(self.weight, None)
+
+    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, zeros: Tensor) -> Tensor:
+        return torch.ops.onednn.qlinear_pointwise(
+            x, scale_x, zero_x, packed, self.scale, zeros, self.bias, 1.0, 0, torch.float32, "none", [], ""
+        )  # fmt: skip
+
+    def _float(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.linear(x, weight, self.bias)
+
+
+def float_layers(module: nn.Module) -> list[tuple[nn.Module, str, nn.Conv2d | nn.Linear]]:
+    """Every float convolution and linear layer inside `module`: (the module that holds it, its name there, it)."""
+    return [
+        (parent, name, child)
+        for parent in module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.Conv2d | nn.Linear)
+    ]
+
+
+def to_integers(module: nn.Module) -> None:
+    """Replace every float convolution and linear layer inside `module` by an integer one that is still empty."""
+    for parent, name, layer in float_layers(module):
+        empty = IntegerConv2d(layer) if isinstance(layer, nn.Conv2d) else IntegerLinear(layer)
+        setattr(parent, name, empty)
+
+
+@torch.no_grad()
+def quantise_layers(network: nn.Module, x: Tensor) -> None:
+    """Turn every float layer of `network` into an integer one, in place; layers that are integer already stay.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    x
+        Inputs of the network, (batch, channels, height, width): a layer's input range is what it sees of them.
+    """
+    layers = float_layers(network)
+    ranges: dict[nn.Module, tuple[float, float]] = {}
+
+    def observe(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        ranges[layer] = (float(inputs[0].min()), float(inputs[0].max()))
+
+    hooks = [layer.register_forward_pre_hook(observe) for _, _, layer in layers]
+    try:
+        network(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    to_integers(network)
+    for parent, name, layer in layers:
+        getattr(parent, name).take(layer, *ranges[layer])
+
+
+@register_flop_formula(torch.ops.onednn.qconv_pointwise)
+def convolution_flops(x_shape: Any, scale: Any, zero: Any, w_shape: Any, *rest: Any, out_shape: Any, **_: Any) -> int:
+    """Multiplications and additions of an integer convolution, counted as those of a float one."""
+    return int(conv_flop_count(x_shape, w_shape, out_shape))
+
+
+@register_flop_formula(torch.ops.onednn.qlinear_pointwise)
+def linear_flops(x_shape: Any, scale: Any, zero: Any, w_shape: Any, *rest: Any, out_shape: Any, **_: Any) -> int:
+    """Multiplications and additions of an integer linear layer; its packed weight is (inputs, outputs)."""
+    return 2 * int(x_shape[0]) * int(w_shape[0]) * int(w_shape[1])

@@ -1,0 +1,31 @@
+"""The papers' tables and figures: populations of networks in, tables out."""
+
+from __future__ import annotations
+
+from exitprint.study.metrics import Estimate, rate, roc_auc
+from exitprint.study.population import Calibrated, Member, Source, Spec, Tampered, Trained, realise
+from exitprint.study.run import Plan, executor, plan, realise_all, run
+from exitprint.study.store import Store
+from exitprint.study.tables import markdown, read_parquet, write_parquet
+
+__all__ = [
+    "Calibrated",
+    "Estimate",
+    "Member",
+    "Plan",
+    "Source",
+    "Spec",
+    "Store",
+    "Tampered",
+    "Trained",
+    "executor",
+    "markdown",
+    "plan",
+    "rate",
+    "read_parquet",
+    "realise",
+    "realise_all",
+    "roc_auc",
+    "run",
+    "write_parquet",
+]

@@ -1,0 +1,240 @@
+"""What a thief does to a copy's backbone by training it further: fine-tuning and adversarial training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from exitprint.data import ImageData, augment, unit_range
+from exitprint.errors import ExitprintError
+from exitprint.networks import MultiExitNetwork
+from exitprint.progress import progress
+from exitprint.tampering.exits import retrain_exits
+from exitprint.tampering.rebuild import calibrated, interruptible, needs_float, record, shared, working_copy
+from exitprint.training import HeadRecipe
+from exitprint.training.backbone import epoch_generator, final_logits
+from exitprint.training.compute import memory_format, reduced_precision
+
+Perturbation = Callable[[MultiExitNetwork, Tensor, Tensor, torch.Generator], Tensor]
+LEARNING_RATE = 1e-3
+BATCH = 128
+EPSILON = 8 / 256
+PGD_STEPS = 10
+FOLLOW_UPS = ("exits retrained", "calibrated")
+
+
+@interruptible
+def finetune(
+    network: MultiExitNetwork,
+    data: ImageData,
+    *,
+    epochs: int = 16,
+    share: float = 1.0,
+    learning_rate: float = LEARNING_RATE,
+    retrain_heads: bool = True,
+    heads: HeadRecipe | None = None,
+    rad: float | None = 5,
+    seed: int = 0,
+) -> MultiExitNetwork:
+    """Train the backbone further on benign images with Adam (sections 4.1 and A: 0.001, up to 16 epochs).
+
+    Fine-tuning a fine-tuned network with the same seed goes on where that left off, but for Adam's moments, which
+    begin anew; `saved_every` is that.
+
+    Parameters
+    ----------
+    network
+        The stolen network; it is not changed.
+    data
+        The thief's images.
+    epochs
+        How long.
+    share
+        Share of the training images that the thief has.
+    learning_rate
+        Adam's.
+    retrain_heads
+        Whether the internal classifiers are trained from scratch afterwards, as in the paper.
+    heads, rad, seed
+        As in `retrain_exits`.
+
+    Raises
+    ------
+    ExitprintError
+        If a parameter is out of range, the loss is not finite any more, or the network runs in integers.
+    Interrupted
+        On Ctrl-C.
+    """
+    details = {"epochs": epochs, "share": share, "learning_rate": learning_rate, "seed": seed}
+    return _further(network, data, "finetuned", details, None, retrain_heads, heads, rad)
+
+
+@interruptible
+def adversarial_training(
+    network: MultiExitNetwork,
+    data: ImageData,
+    *,
+    epochs: int = 6,
+    share: float = 1.0,
+    learning_rate: float = LEARNING_RATE,
+    epsilon: float = EPSILON,
+    steps: int = PGD_STEPS,
+    retrain_heads: bool = True,
+    heads: HeadRecipe | None = None,
+    rad: float | None = 5,
+    seed: int = 0,
+) -> MultiExitNetwork:
+    """Train the backbone further on adversarial images (sections 4.1 and A: PGD, 10 steps, ε = 8/256, Adam 0.001).
+
+    Parameters
+    ----------
+    epsilon
+        Largest change of a pixel, pixels in [0, 1].
+    steps
+        Steps of PGD.
+    network, data, epochs, share, learning_rate, retrain_heads, heads, rad, seed
+        As in `finetune`.
+
+    Raises
+    ------
+    ExitprintError
+        If a parameter is out of range, the loss is not finite any more, or the network runs in integers.
+    Interrupted
+        On Ctrl-C.
+    """
+    if not 0 < epsilon <= 1 or steps < 1:
+        raise ExitprintError(f"PGD needs ε in (0, 1] and at least one step, and not ε = {epsilon} and {steps} steps.")
+    details = {
+        "epochs": epochs,
+        "share": share,
+        "learning_rate": learning_rate,
+        "epsilon": epsilon,
+        "steps": steps,
+        "seed": seed,
+    }
+
+    def perturb(attacked: MultiExitNetwork, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        return pgd(attacked, x, labels, epsilon, steps, generator)
+
+    return _further(network, data, "adversarially trained", details, perturb, retrain_heads, heads, rad)
+
+
+def saved_every(
+    kind: Callable[..., MultiExitNetwork],
+    network: MultiExitNetwork,
+    data: ImageData,
+    *,
+    epochs: int,
+    every: int = 2,
+    **parameters: Any,
+) -> Iterator[MultiExitNetwork]:
+    """The network after every so many epochs of `finetune` or `adversarial_training` (the paper saves every 2).
+
+    Each is made from the one before, so that a series can be taken up from any network that was saved.
+
+    Raises
+    ------
+    ExitprintError
+        If `epochs` is no multiple of `every`.
+    """
+    if every < 1 or epochs < 1 or epochs % every:
+        raise ExitprintError(f"{epochs} epochs cannot be saved every {every}: use a multiple.")
+    for _ in range(epochs // every):
+        network = kind(network, data, epochs=every, **parameters)
+        yield network
+
+
+def pgd(
+    network: MultiExitNetwork, x: Tensor, labels: Tensor, epsilon: float, steps: int, generator: torch.Generator
+) -> Tensor:
+    """Images (batch, channels, height, width) within ±`epsilon` of `x` that raise the last exit's cross-entropy.
+
+    Projected gradient descent from a random start (Madry et al. 2018), step size 2.5 ε / steps, in evaluation mode.
+    """
+    training = network.training
+    network.eval()
+    alpha = 2.5 * epsilon / steps
+    noise = torch.rand(x.shape, generator=generator).to(x.device)
+    adversarial = (x + epsilon * (2 * noise - 1)).clamp(0, 1)
+    for _ in range(steps):
+        adversarial.requires_grad_()
+        loss = F.cross_entropy(final_logits(network, adversarial).float(), labels, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, adversarial)
+        moved = adversarial.detach() + alpha * gradient.sign()
+        adversarial = moved.clamp(x - epsilon, x + epsilon).clamp(0, 1)
+    network.train(training)
+    return adversarial
+
+
+def _further(
+    network: MultiExitNetwork,
+    data: ImageData,
+    step: str,
+    details: dict[str, Any],
+    perturb: Perturbation | None,
+    retrain_heads: bool,
+    heads: HeadRecipe | None,
+    rad: float | None,
+) -> MultiExitNetwork:
+    needs_float(network, "train")
+    epochs, learning_rate, seed = details["epochs"], details["learning_rate"], details["seed"]
+    if epochs < 1 or not learning_rate > 0:
+        raise ExitprintError(f"epochs and learning rate must be above 0, and not {epochs} and {learning_rate}.")
+    copy = working_copy(network)
+    first = _epochs_done(copy.history, step, seed)
+    _train(copy, shared(data, details["share"], seed), range(first, first + epochs), learning_rate, seed, perturb)
+    record(copy, step, data=data.name, **details)
+    if retrain_heads:
+        return retrain_exits(copy, data, share=details["share"], heads=heads, rad=rad, seed=seed)
+    return calibrated(copy, data, rad)
+
+
+def _train(
+    network: MultiExitNetwork,
+    data: ImageData,
+    epochs: range,
+    learning_rate: float,
+    seed: int,
+    perturb: Perturbation | None,
+) -> None:
+    optimiser = torch.optim.Adam(network.backbone_parameters(), lr=learning_rate)
+    network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
+    device = network.mean.device
+    pixels, labels = data.train.pixels.to(device), data.train.labels.to(device)
+    with progress("training the backbone further (epochs)", len(epochs)) as advance, torch.random.fork_rng(devices=[]):
+        for epoch in epochs:
+            generator = epoch_generator(seed, epoch)
+            torch.manual_seed(seed * 100_003 + epoch)
+            network.train()
+            for batch in torch.randperm(len(labels), generator=generator).to(device).split(BATCH):
+                if len(batch) == 1:
+                    continue
+                x = unit_range(augment(pixels[batch], data.flips, generator))
+                x = x.contiguous(memory_format=memory_format(network))
+                with reduced_precision(network, training=True):
+                    if perturb is not None:
+                        x = perturb(network, x, labels[batch], generator)
+                    logits = final_logits(network, x)
+                loss = F.cross_entropy(logits.float(), labels[batch])
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+            if not loss.isfinite():
+                raise ExitprintError("training the backbone further diverged: use a smaller learning rate.")
+            advance(1)
+    network.eval()
+
+
+def _epochs_done(history: list[dict[str, Any]], step: str, seed: int) -> int:
+    done = 0
+    for entry in reversed(history):
+        if entry["step"] in FOLLOW_UPS:
+            continue
+        if entry["step"] != step or entry["seed"] != seed:
+            break
+        done += entry["epochs"]
+    return done

@@ -1,0 +1,127 @@
+"""What all tampering shares: a copy to work on, new exits for it, and a policy calibrated again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import nn
+
+from exitprint.data import ImageData, split
+from exitprint.errors import ExitprintError, Interrupted
+from exitprint.networks import ExitHead, ExitPolicy, MultiExitNetwork
+from exitprint.networks.integer import quantise_layers
+from exitprint.networks.network import stage_shapes
+from exitprint.networks.policy import Criterion
+from exitprint.training import HeadRecipe, best_device, calibrated_policy, recipe, train_heads
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+RANGE_IMAGES = 512
+
+
+def interruptible(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Turn Ctrl-C inside `function` into `Interrupted`."""
+
+    @wraps(function)
+    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except KeyboardInterrupt as stop:
+            raise Interrupted("stopped, no network was written: run the same command again.") from stop
+
+    return guarded
+
+
+def working_copy(network: MultiExitNetwork) -> MultiExitNetwork:
+    """A copy in evaluation mode, on the best device; integer layers stay on the CPU, which has kernels for them."""
+    device = torch.device("cpu") if is_integer(network) else best_device()
+    return network.copy().eval().to(device)
+
+
+def is_integer(network: MultiExitNetwork) -> bool:
+    """Whether the network's layers run in integers."""
+    return network.architecture is not None and network.architecture.integers
+
+
+def needs_float(network: MultiExitNetwork, action: str) -> None:
+    """Refuse to change weights that are integers."""
+    if is_integer(network):
+        raise ExitprintError(f"this network's weights are 8-bit integers already: {action} it before quantising it.")
+
+
+def shared(data: ImageData, share: float, seed: int) -> ImageData:
+    """`data` with a stratified, seeded `share` of its training images.
+
+    Raises
+    ------
+    ExitprintError
+        If the share is not in (0, 1], or leaves too few images.
+    """
+    if not 0 < share <= 1:
+        raise ExitprintError(f"the share of the training images must be above 0 and at most 1, and not {share}.")
+    return data if share == 1 else replace(data, train=split(data.train, share, seed)[1])
+
+
+def with_exits(network: MultiExitNetwork, heads: Sequence[tuple[int, nn.Module]]) -> MultiExitNetwork:
+    """The stages of `network` with these heads, one threshold per exit: that of before, above 1 where it is new."""
+    before = dict(zip(network.exit_stages, network.policy.for_exits(network.exits - 1), strict=False))
+    stages = tuple(stage for stage, _ in heads[:-1])
+    criterion = network.policy.criterion
+    thresholds = network.policy.thresholds
+    if len(thresholds) > 1 or any(stage not in before for stage in stages):
+        thresholds = tuple(before.get(stage, 2.0) for stage in stages) or thresholds[:1]
+    arch = network.architecture
+    changed = MultiExitNetwork(
+        list(network.stages),
+        heads,
+        ExitPolicy(thresholds, criterion),
+        network.input_shape,
+        network.mean.flatten().tolist(),
+        network.std.flatten().tolist(),
+        arch.model_copy(update={"exits": stages}) if arch else None,
+        network.history,
+    )
+    return changed.eval().to(network.mean.device)
+
+
+def with_fresh_heads(network: MultiExitNetwork, stages: Sequence[int], seed: int) -> MultiExitNetwork:
+    """`network` with freshly initialised SDN heads after these `stages`, beside or in place of those it has."""
+    shapes = stage_shapes(list(network.stages), network.input_shape)
+    heads: dict[int, nn.Module] = dict(zip(network.exit_stages, network.heads, strict=True))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for stage in stages:
+            heads[stage] = ExitHead(shapes[stage], network.classes)
+    return with_exits(network, sorted(heads.items(), key=lambda item: item[0]))
+
+
+def train_new_heads(
+    network: MultiExitNetwork, stages: Sequence[int], data: ImageData, heads: HeadRecipe | None, seed: int
+) -> HeadRecipe:
+    """Train the heads after these `stages` in place, quantise them where the network is, and return the recipe used."""
+    arch = network.architecture
+    used = heads or recipe("fast", arch.family if arch else "resnet", data.name).heads
+    train_heads(network, data, used, seed, [network.exit_stages.index(stage) for stage in stages])
+    if is_integer(network):
+        quantise_layers(network, data.train[:RANGE_IMAGES].x)
+    return used
+
+
+def calibrated(
+    network: MultiExitNetwork, data: ImageData, rad: float | None, criterion: Criterion | None = None
+) -> MultiExitNetwork:
+    """`network`, on the CPU, its policy calibrated for this RAD (left as it is where that is None), and recorded."""
+    if rad is not None:
+        used = criterion or network.policy.criterion
+        network.policy = calibrated_policy(network, data.calibration, rad, used)
+        record(network, "calibrated", rad=rad, criterion=used)
+    return network.cpu()
+
+
+def record(network: MultiExitNetwork, step: str, **details: Any) -> None:
+    """Add a step to the network's history."""
+    network.history.append({"step": step, **details})
