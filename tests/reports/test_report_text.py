@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,14 @@ def test_a_probability_too_small_for_a_float_is_not_zero() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "written"),
-    [(0.0, "0 µs"), (12e-6, "12 µs"), (0.00123, "1.23 ms"), (3.214, "3.21 s"), (125.0, "2 min 5 s")],
+    [
+        (0.0, "0 µs"),
+        (12e-6, "12 µs"),
+        (0.00123, "1.23 ms"),
+        (0.9999, "1000 ms"),
+        (3.214, "3.21 s"),
+        (125.0, "2 min 5 s"),
+    ],
 )
 def test_durations_have_a_fitting_unit(seconds: float, written: str) -> None:
     assert text.duration(seconds) == written
@@ -61,8 +69,17 @@ def test_a_record_is_flattened_and_bounded() -> None:
         ("checked", "yes"),
         ("none", text.MISSING),
     ]
-    deep: dict[str, object] = {}
-    for _ in range(500):
-        deep = {"a": deep}
-    assert len(text.entries(deep)) == 1
+    assert text.entries({"policies": [{"T_c": [0.9, 0.8]}, {"T_c": []}]}) == [
+        ("policies.1.T_c", "0.9, 0.8"),
+        ("policies.2.T_c", text.MISSING),
+    ]
     assert len(text.entries({str(n): n for n in range(1000)})) == text.MOST_ENTRIES
+
+
+@pytest.mark.parametrize("key", ["a", "a" * 500])
+@pytest.mark.parametrize("nest", [lambda key, inside: {key: inside}, lambda key, inside: {key: [inside]}])
+def test_a_record_nested_by_a_stranger_is_cut_off(key: str, nest: Callable[[str, object], dict[str, object]]) -> None:
+    deep: dict[str, object] = {}
+    for _ in range(900):
+        deep = nest(key, deep)
+    assert text.entries(deep)[0][1] == "(more inside)"

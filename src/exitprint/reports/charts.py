@@ -149,7 +149,7 @@ def eec_chart(groups: Sequence[Group], longest: float, small: bool = False) -> M
     small
         Only the curves and the ends of the axes, for many charts side by side.
     """
-    frame = Frame(38, 206, 8, 128) if small else Frame(50, 408, 30, 266)
+    frame = Frame(46, 208, 10, 128) if small else Frame(50, 408, 30, 266)
     width, height = (214.0, 150.0) if small else (WIDTH, 310.0)
     shares = [0.0, 1.0] if small else [0.0, 0.25, 0.5, 0.75, 1.0]
     drawn: list[Markup] = []

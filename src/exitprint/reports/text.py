@@ -69,19 +69,19 @@ def duration(seconds: float) -> str:
     if seconds >= 120:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes:,} min {rest} s"
-    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-        if seconds * factor >= 1 or unit == "µs":
-            return f"{seconds * factor:.3g} {unit}"
-    raise AssertionError
+    factor, unit = (1.0, "s") if seconds >= 1 else (1e3, "ms") if seconds >= 1e-3 else (1e6, "µs")
+    return f"{float(f'{seconds * factor:.3g}'):g} {unit}"
 
 
-def entries(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def entries(record: Mapping[str, Any], prefix: str = "", levels: int = 4) -> list[tuple[str, str]]:
     """A JSON record as (name, text) pairs, nested names joined by dots, no more than a reader can take in."""
     rows: list[tuple[str, str]] = []
     for key, value in record.items():
         name = shown(f"{prefix}{key}", 80)
-        if isinstance(value, Mapping) and value and prefix.count(".") < 3:
-            rows += entries(value, f"{name}.")
+        if isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+            value = {str(position): part for position, part in enumerate(value[:MOST_ENTRIES], 1)}
+        if isinstance(value, Mapping) and value and levels > 1:
+            rows += entries(value, f"{name}.", levels - 1)
         else:
             rows.append((name, _entry(value)))
         if len(rows) >= MOST_ENTRIES:
@@ -90,13 +90,15 @@ def entries(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
 
 
 def _entry(value: object) -> str:
-    if value is None:
+    if value is None or value in ([], {}):
         return MISSING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, list | tuple):
-        some = ", ".join(MISSING if isinstance(part, dict | list) else _entry(part) for part in value[:12])
+    if isinstance(value, dict):
+        return "(more inside)"
+    if isinstance(value, list):
+        some = ", ".join(_entry(part) for part in value[:12])
         return shown(some if len(value) <= 12 else f"{some}, … ({len(value):,} in all)")
-    return shown("(nested)" if isinstance(value, Mapping) else value)
+    return shown(value)
