@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 INPUT = "images"
+RESULTS = ("features", "probabilities", "label", "left")
 ANSWERS = ("probabilities", "label", "exit")
 DTYPES = {"probabilities": torch.float32, "features": torch.float32, "left": torch.bool}
 NESTED = 24  # readers of protobuf messages stop at 100 levels, and an If within an If adds three
@@ -32,7 +33,7 @@ Graph = tuple[list["NodeProto"], dict[str, str]]
 
 
 class _Segment(nn.Module):
-    """All from one exit to the next: (features, probabilities, label, left) of one input."""
+    """All from one exit to the next, for one input: `RESULTS`, the last of them only where there is a choice."""
 
     def __init__(self, network: MultiExitNetwork, exit: int) -> None:
         super().__init__()
@@ -42,15 +43,13 @@ class _Segment(nn.Module):
         self.exit = exit
         self.head = network.heads[exit]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         network = self.network[0]
         features = self.stages(x if self.exit else network.normalised(x))
         logits = self.head(features)
-        if self.exit < network.exits - 1:
-            left = network.policy.leaves(self.exit, logits)
-        else:
-            left = torch.ones(1, dtype=torch.bool)
-        return features, logits.softmax(1), logits.argmax(1), left
+        answer = features, logits.softmax(1), logits.argmax(1)
+        last = self.exit == network.exits - 1
+        return answer if last else (*answer, network.policy.leaves(self.exit, logits))
 
 
 def export_onnx(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None:
@@ -89,7 +88,7 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
     for exit in range(network.exits):
         segment = _Segment(network, exit).eval()  # in training mode, as it is when new, BatchNorms would be exported so
         segments.append(compose.add_prefix(_exported(segment, x), f"{exit}/").graph)
-        x, probabilities, _, _ = segment(x)
+        x, probabilities = segment(x)[:2]
     nodes, values = _groups(segments, 0)
     inputs = [_value(INPUT, torch.float32, [1, *network.input_shape])]
     outputs = [
@@ -121,7 +120,7 @@ def _exported(segment: _Segment, x: Tensor) -> ModelProto:
             (x,),
             path,
             input_names=["x"],
-            output_names=["features", "probabilities", "label", "left"],
+            output_names=list(RESULTS[: len(segment(x))]),
             opset_version=OPSET,
             dynamo=False,
         )

@@ -195,6 +195,8 @@ class Operator:
                 if not port:
                     port = self._server.server_port
                     announce(f"http://127.0.0.1:{port}/v2/models/network")
+                if self._stopped.is_set():
+                    break
                 self._server.serve_forever(poll_interval=0.02)
                 self._server.hang_up()
             self._stopped.wait(DEAD_SECONDS)
@@ -224,7 +226,7 @@ class Operator:
         outputs = self._kept.get(key) or self._computed(x)
         if self.trouble == "cache":
             self._kept[key] = outputs
-        delay = self._delay(number, time.perf_counter() - start)
+        delay = self.delay(number, time.perf_counter() - start)
         if delay > 0:
             time.sleep(min(delay, LONGEST_DELAY))
         return outputs
@@ -249,7 +251,8 @@ class Operator:
             return F.interpolate(small, size=x.shape[2:], mode="bilinear").clamp(0, 1)
         return jpeg(x, int(self.amount)) if self.trouble == "jpeg" else x
 
-    def _delay(self, number: int, spent: float) -> float:
+    def delay(self, number: int, spent: float) -> float:
+        """Seconds to wait before answering request `number`, which took `spent` seconds so far."""
         milliseconds = self.amount / 1000
         match self.trouble:
             case "constant-time":
@@ -368,7 +371,8 @@ class _Handler(BaseHTTPRequestHandler):
         cut = operator.trouble == "cut" and number % operator.amount == 0
         self._send(200, answer, {"inference-header-content-length": str(json_length)}, cut)
         if operator.trouble == "restart" and number % operator.amount == 0:
-            Thread(target=self.server.shutdown, daemon=True).start()
+            self.close_connection = True
+            self.server.shutdown()
 
     def _send_json(self, status: int, content: Any) -> None:
         self._send(status, json.dumps(content).encode(), {"content-type": "application/json"})

@@ -129,7 +129,7 @@ class Connection:
         self._client = httpx.Client(
             headers=_headers(private=address.scheme == "https" or loopback),
             timeout=timeout,
-            trust_env=not loopback,
+            mounts={"all://": None} if loopback else None,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
         )
 
@@ -194,12 +194,12 @@ class Connection:
         except httpx.TransportError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise ExitprintError(
-                    f"the certificate of {self._name} cannot be verified ({error}): "
+                    f"the certificate of {self._name} cannot be verified ({_printable(str(error))}): "
                     "set SSL_CERT_FILE to the authority that signed it."
                 ) from error
             if late or isinstance(error, httpx.TimeoutException):
                 raise _Fault(f"did not answer within {self._timeout:g} seconds") from error
-            raise _Fault(f"could not be asked ({error or type(error).__name__})") from error
+            raise _Fault(f"could not be asked ({_printable(str(error)) or type(error).__name__})") from error
         finally:
             self._socket = exchange.socket
         if late:

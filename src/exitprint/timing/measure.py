@@ -10,10 +10,29 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.progress import progress
-from exitprint.suspects.suspect import Suspect
+from exitprint.suspects.suspect import Answer, Suspect
 from exitprint.timing.timings import Timings
 
 WARM_UP = 20
+FAULTS_IN_A_ROW = 10
+
+
+def timed(suspect: Suspect, x: Tensor) -> Answer:
+    """Ask until the time is usable: it is not where a request had to be repeated after a fault.
+
+    Raises
+    ------
+    ExitprintError
+        If that happens ten times in a row.
+    """
+    for _ in range(FAULTS_IN_A_ROW):
+        answer = suspect.ask(x)
+        if np.isfinite(answer.seconds).all():
+            return answer
+    raise ExitprintError(
+        f"none of {FAULTS_IN_A_ROW} requests in a row was answered without a fault, so nothing can be timed: "
+        "ask at a lower rate, or later."
+    )
 
 
 def measure(suspect: Suspect, groups: Mapping[str, Tensor], repeats: int = 10, seed: int = 0) -> dict[str, Timings]:
@@ -66,6 +85,6 @@ def _measured(suspect: Suspect, inputs: Tensor, repeats: int, seed: int) -> np.n
     with progress("asking the suspect (requests)", seconds.size) as advance:
         for repeat in range(repeats):
             for index in rng.permutation(len(inputs)):
-                seconds[index, repeat] = suspect.ask(inputs[index : index + 1]).seconds[0]
+                seconds[index, repeat] = timed(suspect, inputs[index : index + 1]).seconds[0]
             advance(len(inputs))
     return seconds

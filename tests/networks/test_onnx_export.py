@@ -1,0 +1,116 @@
+"""The exported graph answers as the network does, and really leaves early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from exitprint.data import ImageData
+from exitprint.errors import ExitprintError
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, onnx_export
+from exitprint.networks.onnx_export import export_onnx, onnx_graph
+from exitprint.networks.policy import Criterion
+
+
+def spread(network: MultiExitNetwork, criterion: Criterion, x: torch.Tensor) -> MultiExitNetwork:
+    """The network with thresholds of its own per exit: each in the widest gap that leaves the exit 10 to 40 images."""
+    with torch.no_grad():
+        for head, spread_of_logits in zip(network.heads, network(x).std((0, 2)), strict=True):
+            head.linear.weight.mul_(2 / spread_of_logits)
+        certainty = ExitPolicy(2.0, criterion).certainty(network(x))
+    thresholds = []
+    waiting = torch.ones(len(x), dtype=torch.bool)
+    for exit in range(network.exits - 1):
+        top = certainty[waiting, exit].sort(descending=True).values[:40].double()
+        gap = int((top[:-1] - top[1:])[9:].argmax()) + 9 if len(top) > 11 else 0
+        thresholds.append(float(top[gap] + top[gap + 1]) / 2)
+        waiting &= certainty[:, exit] < thresholds[-1]
+    network.policy = ExitPolicy(thresholds, criterion)
+    return network
+
+
+@pytest.mark.parametrize(("family", "depth"), [("resnet", 14), ("vgg", 8), ("mobilenet", 4)])
+@pytest.mark.parametrize("criterion", ["confidence", "entropy", "margin"])
+def test_answers_and_exits_are_the_networks(
+    family: str, depth: int, criterion: Criterion, digits: ImageData, tmp_path: Path
+) -> None:
+    x = digits.test.x[:200]
+    arch = architecture(family, digits.input_shape, digits.classes, depth=depth, width=4)
+    network = MultiExitNetwork.build(arch, seed=0, mean=digits.mean, std=digits.std)
+    network.train()(x)  # so that BatchNorm's statistics are not those of a new network
+    spread(network.eval(), criterion, x)
+    export_onnx(network, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    expected = network.predict(x)
+    answers = [session.run(None, {"images": x[i : i + 1].numpy()}) for i in range(len(x))]
+    probabilities, labels, exits = (np.concatenate(part) for part in zip(*answers, strict=True))
+    assert np.abs(probabilities - expected.probabilities.numpy()).max() < 1e-4
+    assert labels.tolist() == expected.labels.tolist()
+    assert exits.tolist() == expected.exits.tolist()
+    assert set(exits.tolist()) == set(range(network.exits))
+
+
+def test_the_network_itself_stays_as_it_was(digits: ImageData) -> None:
+    arch = architecture("resnet", digits.input_shape, digits.classes, depth=8, width=2)
+    network = MultiExitNetwork.build(arch, seed=0).train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    onnx_graph(network)
+    assert network.training and all(module.training for module in network.modules())
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+@pytest.mark.parametrize("nested", [1, 2, 3])
+def test_groups_of_exits_answer_the_same(nested: int, digits: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = digits.test.x[:200]
+    arch = architecture("vgg", digits.input_shape, digits.classes, depth=8, width=2)
+    network = spread(MultiExitNetwork.build(arch, seed=1).eval(), "confidence", x)
+    monkeypatch.setattr(onnx_export, "NESTED", nested)
+    session = onnxruntime.InferenceSession(onnx_graph(network).SerializeToString())
+    exits = [int(session.run(["exit"], {"images": x[i : i + 1].numpy()})[0][0]) for i in range(len(x))]
+    assert exits == network.predict(x).exits.tolist() and len(set(exits)) > 3
+
+
+def test_many_exits_fit_into_what_readers_can_follow() -> None:
+    arch = architecture("resnet", (1, 4, 4), 2, depth=110, width=2)
+    network = MultiExitNetwork.build(arch, seed=0, policy=ExitPolicy(2.0)).eval()
+    model = onnx_graph(network)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert session.run(["exit"], {"images": np.zeros((1, 1, 4, 4), np.float32)})[0].tolist() == [54]
+
+
+def test_what_lies_behind_an_exit_is_not_computed(digits: ImageData, tmp_path: Path) -> None:
+    arch = architecture("resnet", digits.input_shape, digits.classes, depth=8, width=2)
+    network = MultiExitNetwork.build(arch, seed=0, policy=ExitPolicy([2.0, 0.0, 2.0])).eval()
+    convolutions = {0: 0, 1: 0, 2: 0}
+    graph = onnx_graph(network).graph
+    depth = 0
+    while True:
+        convolutions[depth] = sum(node.op_type == "Conv" for node in graph.node)
+        branch = next((node for node in graph.node if node.op_type == "If"), None)
+        if branch is None:
+            break
+        then, otherwise = (onnx.helper.get_node_attr_value(branch, name) for name in ("then_branch", "else_branch"))
+        assert not any(node.op_type == "Conv" for node in then.node) and not otherwise.initializer
+        graph, depth = otherwise, depth + 1
+    assert convolutions[0] == 3 and convolutions[1] == 2 and convolutions[2] == 2
+
+
+def test_weights_that_do_not_fit_are_refused(
+    digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arch = architecture("resnet", digits.input_shape, digits.classes, depth=8, width=2)
+    monkeypatch.setattr(onnx_export, "LARGEST", 2**24 + 1000)
+    with pytest.raises(ExitprintError, match="do not fit"):
+        export_onnx(MultiExitNetwork.build(arch), tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(digits: ImageData, tmp_path: Path) -> None:
+    arch = architecture("resnet", digits.input_shape, digits.classes, depth=8, width=2)
+    with pytest.raises(ExitprintError, match="cannot write"):
+        export_onnx(MultiExitNetwork.build(arch), tmp_path / "nowhere" / "m.onnx")
