@@ -75,4 +75,4 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
     network.load_state_dict(tensors, assign=True)
     network.policy = ExitPolicy(header.policy.thresholds, header.policy.criterion)
     network.history = header.history
-    return network.eval().requires_grad_(True)
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(True)  # type: ignore[call-overload]

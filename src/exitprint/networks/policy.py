@@ -83,9 +83,19 @@ class ExitPolicy:
             )
         return self.thresholds * internal if len(self.thresholds) == 1 else self.thresholds
 
+    def limits(self, internal: int) -> list[float]:
+        """`for_exits`, rounded to float32: what a certainty is compared with, for one input as for a batch."""
+        return torch.tensor(self.for_exits(internal)).tolist()
+
     def certainty(self, logits: Tensor) -> Tensor:
         """Certainty by this policy's criterion, shape (...,) from logits (..., classes)."""
         return CERTAINTY[self.criterion](logits)
+
+    def certainty_of_one(self, logits: Tensor) -> float:
+        """`certainty` of a single input from its logits (classes,)."""
+        if self.criterion == "confidence":
+            return logits.softmax(-1).max().item()
+        return self.certainty(logits).item()
 
     def leaves(self, exit: int, logits: Tensor) -> Tensor:
         """Which inputs, shape (batch,), leave at internal classifier `exit` with these logits (batch, classes)."""
@@ -97,8 +107,9 @@ class ExitPolicy:
 
     def exits_of_certainty(self, certainty: Tensor) -> Tensor:
         """Exit of each input, shape (batch,), from its certainty at every exit, shape (batch, exits)."""
-        limits = torch.tensor([*self.for_exits(certainty.shape[1] - 1), -torch.inf], device=certainty.device)
-        return (certainty >= limits.to(certainty.dtype)).int().argmax(1)
+        leaves = certainty >= torch.tensor([*self.for_exits(certainty.shape[1] - 1), -torch.inf]).to(certainty)
+        leaves[:, -1] = True
+        return leaves.int().argmax(1)
 
 
 def calibrate(certainty: Tensor, correct: Tensor, rad: float, criterion: Criterion = "confidence") -> ExitPolicy:

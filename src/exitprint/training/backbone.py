@@ -108,7 +108,7 @@ def train_backbone(
         )
         raise Interrupted(f"stopped in epoch {done + 1} of {recipe.epochs}, no network was written: {again}.") from stop
     finally:
-        network.eval()
+        network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
 def _keep(

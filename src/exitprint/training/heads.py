@@ -51,7 +51,7 @@ def pooled_features(
                 for exit, features in enumerate(network.features(x)):
                     if exit in exits:
                         pooled = cast(ExitHead, network.heads[exit]).pool(features)
-                        parts[exits.index(exit)].append(tuple(p.bfloat16() for p in pooled))
+                        parts[exits.index(exit)].append(tuple(p.flatten(1).bfloat16() for p in pooled))
                     if exit >= max(exits):
                         break
                 advance(1)
