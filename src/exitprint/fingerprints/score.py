@@ -9,6 +9,15 @@ from scipy.stats import rankdata
 from exitprint.errors import ExitprintError
 
 FloatArray = NDArray[np.float64]
+LONGEST_SHARE = 0.98
+
+
+def longest_time(benign: FloatArray) -> float:
+    """The longest benign runtime, from shape (inputs,): the time that 98 % of the benign inputs keep within.
+
+    The paper takes the maximum (section 3.3), which a single disturbed request would decide.
+    """
+    return float(np.quantile(benign, LONGEST_SHARE))
 
 
 def normalised(seconds: FloatArray, longest: float) -> FloatArray:
@@ -26,7 +35,7 @@ def eec(seconds: FloatArray, longest: float) -> tuple[FloatArray, FloatArray]:
     seconds
         Runtime of each input, shape (inputs,).
     longest
-        The longest runtime of benign inputs.
+        The longest runtime of benign inputs; see `longest_time`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ from scipy.stats import PermutationMethod, mannwhitneyu, spearmanr
 
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.score import FloatArray, auc, normalised, t_n
+from exitprint.fingerprints.score import FloatArray, auc, longest_time, normalised, t_n
 from exitprint.fingerprints.verdict import Decision, Verdict
 from exitprint.suspects.suspect import Suspect
 from exitprint.timing import Timings, measure
@@ -73,7 +73,7 @@ def decide(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: fl
     T_f; inputs are resampled (bootstrap), fingerprint and benign alike.
     """
     samples, benign = timings["fingerprint"].per_input, timings["benign"].per_input
-    longest = float(benign.max())
+    longest = longest_time(benign)
     T_N, benign_T_N = t_n(samples, longest), t_n(benign, longest)
     T_f = threshold(fingerprint, benign_T_N)
     drawn = _bootstrap(1 - normalised(samples, longest), 1 - normalised(benign, longest), seed)
@@ -119,7 +119,7 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
     if not len(slow) or not len(fast):
         raise ExitprintError("this contrast fingerprint has one half only: craft it again with both.")
     AUC = auc(slow, fast)
-    longest = float(timings["benign"].per_input.max())
+    longest = longest_time(timings["benign"].per_input)
     method = PermutationMethod(PERMUTATIONS, rng=np.random.default_rng(seed))
     p_value = float(mannwhitneyu(slow, fast, alternative="greater", method=method).pvalue)
     drawn = _bootstrap_auc(slow, fast, seed)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.fingerprints.fingerprint import Fingerprint
+from exitprint.fingerprints.score import longest_time
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.reports import charts, text
 from exitprint.reports.charts import Group, Lane
@@ -106,7 +107,7 @@ def verification_report(
     subject
         What the suspect is called; may come from anybody.
     longest
-        The runtime in seconds that counts as 1; by default the longest of the benign inputs (section 3.3).
+        The runtime in seconds that counts as 1; by default `longest_time` of the benign inputs.
     notes
         Further lines on how it was measured, by name: a date, a machine, a file's digest.
     course
@@ -264,7 +265,7 @@ def _kinds(groups: Sequence[Group]) -> list[tuple[str, str]]:
 def _scale(groups: Sequence[Group], longest: float | None) -> float:
     if longest is not None:
         return longest
-    benign = [group.seconds.max() for group in groups if group.key == "benign"]
+    benign = [longest_time(group.seconds) for group in groups if group.key == "benign"]
     return float(max(benign or [group.seconds.max() for group in groups]))
 
 
@@ -308,7 +309,7 @@ def _measured(
         low, middle, high = (text.duration(float(q)) for q in np.quantile(group.seconds, (0.05, 0.5, 0.95)))
         rows.append((f"time of {group.label}", f"median {middle}; nine of ten between {low} and {high}"))
     if given or "benign" in timings:
-        of = "as chosen by the verification" if given else "the longest of the original images"
+        of = "as chosen by the verification" if given else "the time that 98 % of the original images keep within"
         rows.append(("time that counts as 1", f"{text.duration(scale)}, {of}"))
     return rows
 

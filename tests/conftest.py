@@ -1,0 +1,59 @@
+"""Small real parts that many tests share: digits, and networks trained on them once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from exitprint.data import ImageData, load_data
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, save_network
+from exitprint.training import recipe, train_network
+
+torch.set_num_threads(1)
+os.environ.pop("EXITPRINT_DATA_DIR", None)
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    """The embedded data set."""
+    return load_data("digits")
+
+
+@pytest.fixture(scope="session")
+def trained(digits: ImageData) -> Callable[[int], MultiExitNetwork]:
+    """A ResNet-14 of width 8 trained on digits with this seed, T_c = 0.9, made once; copy before you change it."""
+    made: dict[int, MultiExitNetwork] = {}
+
+    def get(seed: int) -> MultiExitNetwork:
+        if seed not in made:
+            arch = architecture("resnet14", digits.input_shape, digits.classes, width=8)
+            network = train_network(arch, digits, recipe("fast", "resnet", "digits", epochs=8), seed)
+            network.policy = ExitPolicy(0.9)
+            made[seed] = network
+        return made[seed]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def target(trained: Callable[[int], MultiExitNetwork]) -> MultiExitNetwork:
+    """The owner's network."""
+    return trained(0)
+
+
+@pytest.fixture(scope="session")
+def independent(trained: Callable[[int], MultiExitNetwork]) -> MultiExitNetwork:
+    """A network of the same architecture and data, with another seed."""
+    return trained(1)
+
+
+@pytest.fixture(scope="session")
+def target_file(target: MultiExitNetwork, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The owner's network as a file."""
+    path = tmp_path_factory.mktemp("target") / "target.safetensors"
+    save_network(target, path)
+    return path
