@@ -1,0 +1,47 @@
+"""The verbs, thin: options in, a sentence or JSON out, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from exitprint.cli import ask, demonstrate, deploy, inspect_file, own, tampering
+from exitprint.errors import ExitprintError
+from exitprint.progress import show_progress
+
+ERROR = 2
+
+app = typer.Typer(
+    name="exitprint",
+    help="Prove, by its inference time alone, that a deployed multi-exit network is a copy of yours.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(demonstrate.demo)
+app.command()(own.train)
+app.command()(own.fingerprint)
+app.command()(ask.verify)
+app.command()(tampering.tamper)
+app.command()(inspect_file.info)
+app.command()(deploy.export)
+app.command()(deploy.serve)
+
+
+def main() -> None:
+    """Run the command line; every error is one sentence on stderr and exit code 2."""
+    show_progress(sys.stderr.isatty())
+    try:
+        app()
+    except ExitprintError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("stopped; nothing was written.")
+    except BrokenPipeError:
+        sys.exit(ERROR)
+
+
+def _fail(sentence: str) -> None:
+    print(f"exitprint: {sentence}", file=sys.stderr)
+    sys.exit(ERROR)

@@ -1,0 +1,66 @@
+"""`exitprint info`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from exitprint.cli.options import Json, out, print_json
+from exitprint.errors import ExitprintError
+
+
+def info(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
+    """Say what is in a network's or a fingerprint's file."""
+    from exitprint.files import read_header
+
+    kind = read_header(file)["kind"]
+    if kind == "network":
+        facts = _network_facts(file)
+    elif kind == "fingerprint":
+        facts = _fingerprint_facts(file)
+    else:
+        raise ExitprintError(f"{str(file)!r} is a {kind} file: info shows networks and fingerprints.")
+    if as_json:
+        print_json(facts)
+        return
+    table = Table(show_header=False)
+    for name, value in facts.items():
+        table.add_row(name, json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value))
+    out.print(table)
+
+
+def _network_facts(file: Path) -> dict[str, Any]:
+    from exitprint.networks import exit_costs, load_network
+
+    network = load_network(file)
+    assert network.architecture is not None
+    return {
+        "architecture": network.architecture.model_dump(mode="json"),
+        "exits": network.exits,
+        "classes": network.classes,
+        "input": list(network.input_shape),
+        "criterion": network.policy.criterion,
+        "thresholds": list(network.policy.for_exits(network.exits - 1)),
+        "cost": list(exit_costs(network)),
+        "history": network.history,
+    }
+
+
+def _fingerprint_facts(file: Path) -> dict[str, Any]:
+    from exitprint.fingerprints import load_fingerprint
+
+    made = load_fingerprint(file)
+    return {
+        "kind": made.kind,
+        "samples": len(made),
+        "reached": int(made.reached.sum()),
+        "input": list(made.input_shape),
+        "t_f": None if made.t_f != made.t_f else made.t_f,
+        "t_f_share": made.t_f_share,
+        "l2": float(made.l2.mean()),
+        "record": made.record,
+    }
