@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exitprint.data import eight_bit
 from exitprint.errors import ExitprintError
 from exitprint.suspects.suspect import Answer
 
@@ -86,8 +85,9 @@ class ImageInput:
                 f"the suspect takes images of shape {wanted}, and not {tuple(x.shape[1:])} (channels, height, width): "
                 "use a fingerprint that was made for such images."
             )
-        pixels = eight_bit(laid_out) if self.datatype == "UINT8" else laid_out.float()
-        array = np.ascontiguousarray(pixels.cpu().numpy())
+        array = np.ascontiguousarray(laid_out.float().cpu().numpy())
+        if self.datatype == "UINT8":
+            array = np.rint(array * 255).clip(0, 255).astype(np.uint8)
         return array if len(self.shape) == 4 else array[0]
 
 

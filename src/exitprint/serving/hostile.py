@@ -28,7 +28,6 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from exitprint.data import eight_bit, unit_range
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork, load_network
 from exitprint.serving.process import in_process_of_its_own
@@ -279,14 +278,14 @@ class Operator:
 def jpeg(x: Tensor, quality: int) -> Tensor:
     """Images in [0, 1], (batch, 1 or 3, height, width), after JPEG of this quality."""
     decoded = []
-    for pixels in eight_bit(x):
+    for pixels in (x * 255).round().clamp(0, 255).to(torch.uint8):
         file = io.BytesIO()
         grey = len(pixels) == 1
         image = Image.fromarray(pixels[0].numpy() if grey else pixels.permute(1, 2, 0).numpy())
         image.save(file, "JPEG", quality=quality)
         array = torch.from_numpy(np.array(Image.open(file)))
         decoded.append(array[None] if grey else array.permute(2, 0, 1))
-    return unit_range(torch.stack(decoded))
+    return torch.stack(decoded).float() / 255
 
 
 class _Server(ThreadingHTTPServer):
