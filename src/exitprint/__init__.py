@@ -1,1 +1,50 @@
-"""exitprint."""
+"""Prove, by its inference time alone, that a deployed multi-exit neural network is a copy of yours."""
+
+from __future__ import annotations
+
+from exitprint.data import ImageData, Images, image_data, load_data
+from exitprint.errors import ExitprintError
+from exitprint.fingerprints import (
+    Fingerprint,
+    Verdict,
+    contrast_fingerprint,
+    load_fingerprint,
+    paper_fingerprint,
+    save_fingerprint,
+    verify,
+    with_references,
+)
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
+from exitprint.suspects import Answer, CallableSuspect, CostModel, InProcess, Suspect, open_suspect
+from exitprint.training import calibrated_policy, recipe, train_network
+
+__all__ = [
+    "Answer",
+    "CallableSuspect",
+    "CostModel",
+    "ExitPolicy",
+    "ExitprintError",
+    "Fingerprint",
+    "ImageData",
+    "Images",
+    "InProcess",
+    "MultiExitNetwork",
+    "Suspect",
+    "Verdict",
+    "architecture",
+    "calibrated_policy",
+    "contrast_fingerprint",
+    "exit_costs",
+    "image_data",
+    "load_data",
+    "load_fingerprint",
+    "load_network",
+    "open_suspect",
+    "paper_fingerprint",
+    "recipe",
+    "save_fingerprint",
+    "save_network",
+    "train_network",
+    "verify",
+    "with_references",
+]

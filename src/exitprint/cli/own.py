@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from exitprint.cli.options import DataDir, DataName, Limit, Out, Seed, check_writable, out
+from exitprint.errors import ExitprintError
 
 
 def train(
@@ -59,43 +60,49 @@ def fingerprint(
     data: DataName,
     data_dir: DataDir = None,
     limit: Limit = None,
+    kind: Annotated[
+        Literal["contrast", "paper"],
+        typer.Option(help="contrast: one half late, one early, no threshold to set; paper: all pass every exit, T_N."),
+    ] = "contrast",
     samples: Annotated[int, typer.Option(help="Number of samples.")] = 100,
     rad: Annotated[
         list[float] | None,
-        typer.Option(help="Policies the samples must hold at; repeatable. Default: the network's own."),
+        typer.Option(help="Policies the samples must hold at; repeatable. Default: contrast 0 and 15, paper your own."),
     ] = None,
     reference: Annotated[
-        list[Path] | None, typer.Option(help="A network known to be independent, to set T_f by; repeatable.")
+        list[Path] | None,
+        typer.Option(help="For paper: a network known to be independent, to set T_f by; repeatable."),
     ] = None,
-    t_f: Annotated[float | None, typer.Option("--t-f", help="T_f as an absolute number.")] = None,
-    c: Annotated[float, typer.Option(help="Weight of L_f in equation 2.")] = 10.0,
-    steps: Annotated[int, typer.Option(help="The most optimisation steps.")] = 1000,
-    margin: Annotated[float, typer.Option(help="How far below T_c every internal classifier must be.")] = 0.1,
+    t_f: Annotated[float | None, typer.Option("--t-f", help="For paper: T_f as an absolute number.")] = None,
     all_steps: Annotated[
-        bool, typer.Option("--all-steps", help="Take all steps for every sample, as the paper.")
+        bool, typer.Option("--all-steps", help="For paper: take all 1,000 steps for every sample, as the paper does.")
     ] = False,
     seed: Seed = 0,
 ) -> None:
-    """Craft a fingerprint: inputs that pass every exit of your network."""
+    """Craft a fingerprint: inputs that tell your network and its copies by their time."""
     from dataclasses import replace
 
     from exitprint.data import load_data
-    from exitprint.fingerprints import paper_fingerprint, save_fingerprint, with_references
-    from exitprint.networks import ExitPolicy, load_network
+    from exitprint.fingerprints import contrast_fingerprint, paper_fingerprint, save_fingerprint, with_references
+    from exitprint.networks import load_network
+    from exitprint.networks.policy import lowest
     from exitprint.suspects import CostModel
     from exitprint.training import calibrated_policy
 
     check_writable(out_file)
+    if kind == "contrast" and (reference or t_f is not None or all_steps):
+        raise ExitprintError("--reference, --t-f and --all-steps are for --kind paper: a contrast needs no threshold.")
     network = load_network(network_file)
     references = [CostModel(load_network(path)) for path in reference or []]
     images = load_data(data, data_dir, limit)
     network.check_images(images.test.pixels[:1])
-    policies = [network.policy, *(calibrated_policy(network, images.calibration, value) for value in rad or [])]
-    internal = network.exits - 1
-    lowest = ExitPolicy([min(t) for t in zip(*(p.for_exits(internal) for p in policies), strict=True)])
-    made = paper_fingerprint(
-        network, images.test, lowest, samples, seed, c=c, steps=steps, margin=margin, stop_early=not all_steps
-    )
+    rads = rad or ([0.0, 15.0] if kind == "contrast" else [])
+    policies = [network.policy, *(calibrated_policy(network, images.calibration, value) for value in rads)]
+    if kind == "contrast":
+        made = contrast_fingerprint(network, images.test, policies, samples, seed)
+    else:
+        strictest = lowest(policies, network.exits - 1)
+        made = paper_fingerprint(network, images.test, strictest, samples, seed, stop_early=not all_steps)
     if references:
         made = with_references(made, CostModel(network), references)
     if t_f is not None:
@@ -103,6 +110,6 @@ def fingerprint(
     made.record["data"] = {"name": data, "part": "test", "images": len(images.test)}
     save_fingerprint(made, out_file)
     out.print(
-        f"{out_file}: {int(made.reached.sum())} of {samples} samples pass every exit with a margin, after "
+        f"{out_file}: {int(made.reached.sum())} of {samples} samples do what they are for with a margin, after "
         f"{made.steps.double().mean():.0f} steps on average, L2 {made.l2.mean():.2f}."
     )

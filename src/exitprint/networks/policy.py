@@ -112,6 +112,20 @@ class ExitPolicy:
         return leaves.int().argmax(1)
 
 
+def lowest(policies: Sequence[ExitPolicy], internal: int) -> ExitPolicy:
+    """The policy with the lowest of these policies' thresholds at each of the `internal` classifiers.
+
+    Raises
+    ------
+    ExitprintError
+        If they do not share one criterion.
+    """
+    if len({policy.criterion for policy in policies}) != 1:
+        raise ExitprintError("policies of different criteria have no common lowest thresholds.")
+    limits = zip(*(policy.for_exits(internal) for policy in policies), strict=True)
+    return ExitPolicy([min(values) for values in limits], policies[0].criterion)
+
+
 def calibrate(certainty: Tensor, correct: Tensor, rad: float, criterion: Criterion = "confidence") -> ExitPolicy:
     """Lowest common threshold T_c at which the accuracy dropped by at most `rad` (relative accuracy drop).
 
