@@ -13,6 +13,7 @@ import torch
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, onnx_export
+from exitprint.networks.integer import quantise_layers
 from exitprint.networks.onnx_export import export_onnx, onnx_graph
 from exitprint.networks.policy import Criterion
 
@@ -114,3 +115,11 @@ def test_a_file_that_cannot_be_written_is_one_sentence(digits: ImageData, tmp_pa
     arch = architecture("resnet", digits.input_shape, digits.classes, depth=8, width=2)
     with pytest.raises(ExitprintError, match="cannot write"):
         export_onnx(MultiExitNetwork.build(arch), tmp_path / "nowhere" / "m.onnx")
+
+
+def test_a_quantised_network_is_refused(digits: ImageData, tmp_path: Path) -> None:
+    arch = architecture("resnet", digits.input_shape, digits.classes, depth=8, width=2)
+    network = MultiExitNetwork.build(arch, seed=0).eval()
+    quantise_layers(network, digits.test.x[:50])
+    with pytest.raises(ExitprintError, match="quantised"):
+        export_onnx(network, tmp_path / "m.onnx")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.files import write_bytes
+from exitprint.networks.integer import IntegerLayer
 from exitprint.networks.network import MultiExitNetwork
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def export_onnx(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None
     Raises
     ------
     ExitprintError
-        If the package `onnx` is missing, the graph is larger than a file of this kind can be, or it cannot be written.
+        If the package `onnx` is missing, the network was quantised, the graph is larger than a file of this kind can
+        be, or it cannot be written.
     """
     require_extra("onnx", "onnx")
     write_bytes(path, onnx_graph(network).SerializeToString())
@@ -79,6 +81,8 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
     """
     from onnx import checker, compose, helper
 
+    if any(isinstance(module, IntegerLayer) for module in network.modules()):
+        raise ExitprintError("a quantised network has integer layers that ONNX does not have: export the one before.")
     size = sum(p.numel() * p.element_size() for p in network.state_dict().values())
     if size > LARGEST - 2**24:
         raise ExitprintError(f"an ONNX file holds 2 GiB, and these weights are {size >> 20} MiB: they do not fit.")
