@@ -42,9 +42,10 @@ def tamper(
     network = load_network(network_file)
     images = load_data(data, data_dir, limit)
     network.check_images(images.test.pixels[:1])
-    copy = tampered(network, images, kind, _parameters(parameter or []), seed)
+    parameters = _parameters(parameter or [])
     if keep_policy:
-        copy.policy = network.policy
+        parameters["rad"] = None
+    copy = tampered(network, images, kind, parameters, seed)
     save_network(copy, out_file)
     before, after = policy_accuracy(network, images.test), policy_accuracy(copy, images.test)
     out.print(f"{out_file}: {copy.exits} exits, test accuracy {after:.3f} (before: {before:.3f}) with early exits.")

@@ -1,0 +1,113 @@
+"""The issue's commands, one after the other, on embedded data."""
+
+from __future__ import annotations
+
+import pytest
+
+from exitprint.networks import ExitPolicy, save_network
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, target, independent):
+    folder = tmp_path_factory.mktemp("job")
+    save_network(target, folder / "target.safetensors")
+    save_network(independent, folder / "independent.safetensors")
+    return folder
+
+
+@pytest.fixture
+def paper_file(folder, run):
+    path = folder / "owner.fingerprint.safetensors"
+    if not path.exists():
+        done = run(
+            "fingerprint",
+            folder / "target.safetensors",
+            "--data",
+            "digits",
+            "--kind",
+            "paper",
+            "--out",
+            path,
+            "--samples",
+            40,
+        )
+        assert done.code == 0 and "of 40 samples" in done.out
+    return path
+
+
+def test_train_writes_a_network_and_the_same_seed_the_same_bytes(run, tmp_path):
+    words = ("--arch", "resnet8", "--width", 4, "--data", "digits", "--epochs", 2, "--limit", 400, "--seed", 5)
+    for name in ("a", "b"):
+        assert run("train", *words, "--out", tmp_path / f"{name}.safetensors").code == 0
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.safetensors", "b.safetensors"]
+
+
+def test_info_of_a_network(run, folder, target):
+    facts = run("info", folder / "target.safetensors", "--json").json
+    assert facts["exits"] == 7 and facts["classes"] == 10 and facts["input"] == [1, 8, 8]
+    assert facts["thresholds"] == [0.9] * 6
+    assert facts["cost"][-1] == 1 and facts["cost"] == sorted(facts["cost"])
+    assert facts["architecture"]["family"] == "resnet"
+    assert run("info", folder / "target.safetensors").code == 0
+
+
+def test_info_of_a_fingerprint(run, paper_file):
+    facts = run("info", paper_file, "--json").json
+    assert facts["kind"] == "paper" and facts["samples"] == 40 and facts["record"]["data"]["name"] == "digits"
+
+
+@pytest.mark.parametrize("clock", ["measured", "cost-model"])
+def test_verify_says_derived_with_0_and_independent_with_1(run, folder, paper_file, clock):
+    own = run("verify", paper_file, folder / "target.safetensors", "--clock", clock, "--json", "--repeats", 5)
+    other = run("verify", paper_file, folder / "independent.safetensors", "--clock", clock, "--json", "--repeats", 5)
+    assert (own.code, own.json["decision"]) == (0, "derived")
+    assert (other.code, other.json["decision"]) == (1, "independent")
+    for verdict in (own.json, other.json):
+        assert {"decision", "t_n", "threshold", "requests", "seconds", "reason"} <= set(verdict)
+    assert own.json["t_n"] < own.json["threshold"] <= other.json["t_n"]
+
+
+def test_verify_says_inconclusive_with_3(run, folder, paper_file, target, tmp_path):
+    shut = target.copy()
+    shut.policy = ExitPolicy(2.0)
+    save_network(shut, tmp_path / "shut.safetensors")
+    done = run("verify", paper_file, tmp_path / "shut.safetensors", "--clock", "cost-model")
+    assert done.code == 3 and "same time for every input" in done.out
+
+
+def test_verify_writes_a_report(run, folder, paper_file, tmp_path):
+    page = tmp_path / "report.html"
+    done = run("verify", paper_file, folder / "target.safetensors", "--clock", "cost-model", "--report", page)
+    assert done.code == 0 and "T_N" in done.out and "T_f" in done.out
+    assert "derived" in page.read_text()
+
+
+def test_tamper_makes_a_copy_that_is_derived(run, folder, paper_file, tmp_path):
+    copy = tmp_path / "copy.safetensors"
+    done = run(
+        "tamper",
+        folder / "target.safetensors",
+        "prune",
+        "--set",
+        "rate=0.2",
+        "--data",
+        "digits",
+        "--keep-policy",
+        "--out",
+        copy,
+    )
+    assert done.code == 0 and "test accuracy" in done.out
+    assert run("verify", paper_file, copy, "--clock", "cost-model").code == 0
+    facts = run("info", copy, "--json").json
+    assert 0.2 in [record.get("rate") for record in facts["history"]] and facts["thresholds"] == [0.9] * 6
+
+
+def test_references_set_t_f(run, folder, tmp_path):
+    path = tmp_path / "f.safetensors"
+    words = ("--data", "digits", "--samples", 20, "--kind", "paper", "--out", path)
+    done = run("fingerprint", folder / "target.safetensors", *words, "--reference", folder / "independent.safetensors")
+    assert done.code == 0
+    assert run("info", path, "--json").json["t_f_share"] != 0.2
+    assert run("fingerprint", folder / "target.safetensors", *words, "--t-f", 0.123).code == 0
+    assert run("info", path, "--json").json["t_f"] == 0.123
