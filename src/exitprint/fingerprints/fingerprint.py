@@ -56,7 +56,7 @@ class Fingerprint:
     steps: Tensor
     chosen: Tensor
     t_f: float = float("nan")
-    t_f_share: float = 0.2
+    t_f_share: float = 0.1
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

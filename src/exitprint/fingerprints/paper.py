@@ -44,7 +44,7 @@ def craft_paper(
     c: float = 10.0,
     learning_rate: float = 0.01,
     steps: int = 1000,
-    margin: float = 0.1,
+    margin: float = 0.15,
     stop_early: bool = True,
 ) -> Crafted:
     """Minimise L(x′) = ‖x − x′‖₂ + c·L_f(x′) (equation 2) for each image.
@@ -100,7 +100,7 @@ def paper_fingerprint(
     c: float = 10.0,
     learning_rate: float = 0.01,
     steps: int = 1000,
-    margin: float = 0.1,
+    margin: float = 0.15,
     stop_early: bool = True,
 ) -> Fingerprint:
     """Craft the paper's fingerprint from a seeded choice of benign images.
