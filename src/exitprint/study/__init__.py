@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from exitprint.study.jobs import Plan, executor, plan, realise_all, run_jobs
 from exitprint.study.metrics import Estimate, rate, roc_auc
 from exitprint.study.population import Calibrated, Member, Source, Spec, Tampered, Trained, realise
-from exitprint.study.run import Plan, executor, plan, realise_all, run
 from exitprint.study.store import Store
 from exitprint.study.tables import markdown, read_parquet, write_parquet
 
@@ -26,6 +26,6 @@ __all__ = [
     "realise",
     "realise_all",
     "roc_auc",
-    "run",
+    "run_jobs",
     "write_parquet",
 ]

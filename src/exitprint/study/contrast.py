@@ -37,8 +37,8 @@ class Setting:
 
 LAPTOP = {
     "resnet": Setting(depth=14, width=8, epochs=9, learning_rate=0.1),
-    "vgg": Setting(depth=11, width=16, epochs=10, learning_rate=0.05),
-    "mobilenet": Setting(depth=8, width=8, epochs=9, learning_rate=0.1),
+    "vgg": Setting(depth=11, width=12, epochs=16, learning_rate=0.02),
+    "mobilenet": Setting(depth=8, width=8, epochs=14, learning_rate=0.1),
 }
 
 

@@ -71,7 +71,9 @@ def executor(jobs: int = 1) -> Iterator[Executor]:
                 process.terminate()
 
 
-def run(function: Callable[[Item], Result], items: Iterable[Item], pool: Executor, description: str) -> list[Result]:
+def run_jobs(
+    function: Callable[[Item], Result], items: Iterable[Item], pool: Executor, description: str
+) -> list[Result]:
     """What `function` returns for each item, in order; jobs are independent of each other.
 
     Parameters
