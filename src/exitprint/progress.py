@@ -8,7 +8,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+SPEED_PERIOD = 600.0
+"""Seconds of the past that the time left is estimated from: one step may be a whole training."""
+
 _console: list[Console] = []
+_running: list[Progress] = []
 
 
 def show_progress(show: bool = True) -> None:
@@ -18,11 +22,22 @@ def show_progress(show: bool = True) -> None:
 
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that advances a bar of `total` steps."""
+    """Give a function that advances a bar of `total` steps; inside another one, the bar appears below that one's."""
     if not _console:
         yield lambda steps: None
         return
+    if _running:
+        inner = _running[0].add_task(description, total=total)
+        try:
+            yield lambda steps: _running[0].advance(inner, steps)
+        finally:
+            _running[0].remove_task(inner)
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_console[0], transient=True) as bar:
+    with Progress(*columns, console=_console[0], transient=True, speed_estimate_period=SPEED_PERIOD) as bar:
         task = bar.add_task(description, total=total)
-        yield lambda steps: bar.advance(task, steps)
+        _running.append(bar)
+        try:
+            yield lambda steps: bar.advance(task, steps)
+        finally:
+            _running.clear()
