@@ -73,7 +73,9 @@ def test_another_value_range_is_refused(tmp_path):
 def test_an_incomplete_file_is_refused(tmp_path, missing):
     path = tmp_path / "f.safetensors"
     made = fingerprint()
-    parts = {p: getattr(made, p) for p in ("samples", "originals", "late", "reached", "steps", "chosen") if p != missing}
+    parts = {
+        p: getattr(made, p) for p in ("samples", "originals", "late", "reached", "steps", "chosen") if p != missing
+    }
     header = {
         "kind": "fingerprint",
         "fingerprint": "paper",

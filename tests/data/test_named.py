@@ -1,0 +1,118 @@
+"""Data sets by name, from files of the hub's layout that the tests make."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from exitprint.data import load_data
+from exitprint.errors import ExitprintError
+
+LAYOUTS = {
+    "cifar10": ("img", "label", "test", 32, "RGB", 10),
+    "cifar100": ("img", "fine_label", "test", 32, "RGB", 100),
+    "tiny-imagenet": ("image", "label", "valid", 64, "RGB", 200),
+    "fashion-mnist": ("image", "label", "test", 28, "L", 10),
+}
+
+
+def encoded(side, mode, value):
+    pixels = np.full((side, side, 3) if mode == "RGB" else (side, side), value, np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels, mode).save(content, "PNG")
+    return {"bytes": content.getvalue(), "path": f"{value}.png"}
+
+
+def write(folder, name, part, n, modes=None, **more):
+    image, label, _, side, mode, classes = LAYOUTS[name]
+    rows = [encoded(side, modes[i % len(modes)] if modes else mode, i % 256) for i in range(n)]
+    columns = {image: rows, label: [i % classes for i in range(n)], **more}
+    (folder / name).mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), folder / name / f"{part}.parquet")
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_folder_in_the_hubs_layout(tmp_path, name):
+    _, _, test_part, side, mode, classes = LAYOUTS[name]
+    extra = {"coarse_label": [0] * 20 * classes} if name == "cifar100" else {}
+    n = 20 * classes if classes < 200 else 4000
+    write(tmp_path, name, "train", n, **({} if not extra else {"coarse_label": [0] * n}))
+    write(tmp_path, name, test_part, classes)
+    data = load_data(name, tmp_path)
+    channels = 3 if mode == "RGB" else 1
+    assert data.input_shape == (channels, side, side) and data.classes == classes
+    assert data.train.pixels.dtype == torch.uint8 and len(data.test) == classes
+    assert len(data.train) + len(data.calibration) == n
+    assert int(data.test.pixels[7].float().mean()) == 7 and int(data.test.labels[7]) == 7
+    assert data.flips
+
+
+def test_greyscale_images_become_rgb(tmp_path):
+    write(tmp_path, "tiny-imagenet", "train", 4000, modes=["RGB", "L"])
+    write(tmp_path, "tiny-imagenet", "valid", 200, modes=["L"])
+    data = load_data("tiny-imagenet", tmp_path)
+    assert data.test.pixels.shape == (200, 3, 64, 64)
+    assert torch.equal(data.test.pixels[5, 0], data.test.pixels[5, 2])
+
+
+def test_limit_is_a_seeded_stratified_choice(tmp_path):
+    write(tmp_path, "cifar10", "train", 400)
+    write(tmp_path, "cifar10", "test", 100)
+    one, two, other = (load_data("cifar10", tmp_path, limit=200, seed=seed) for seed in (0, 0, 1))
+    assert len(one.train) + len(one.calibration) == 200
+    assert torch.equal(one.train.pixels, two.train.pixels) and not torch.equal(one.train.pixels, other.train.pixels)
+    assert torch.cat([one.train.labels, one.calibration.labels]).bincount().tolist() == [20] * 10
+
+
+def test_the_environment_names_the_folder(tmp_path, monkeypatch):
+    write(tmp_path, "fashion-mnist", "train", 200)
+    write(tmp_path, "fashion-mnist", "test", 20)
+    monkeypatch.setenv("EXITPRINT_DATA_DIR", str(tmp_path))
+    assert len(load_data("fashion-mnist").test) == 20
+
+
+def test_what_is_wrong_is_said(tmp_path):
+    with pytest.raises(ExitprintError, match="unknown data set"):
+        load_data("mnist")
+    with pytest.raises(ExitprintError, match=r"train\*\.parquet"):
+        load_data("cifar10", tmp_path)
+    with pytest.raises(ExitprintError, match="positive"):
+        load_data("digits", limit=0)
+    write(tmp_path, "cifar10", "train", 200)
+    (tmp_path / "cifar10" / "test.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(ExitprintError, match="cannot be read as parquet"):
+        load_data("cifar10", tmp_path)
+    pq.write_table(pa.table({"img": [encoded(32, "RGB", 1)], "label": [10]}), tmp_path / "cifar10" / "test.parquet")
+    with pytest.raises(ExitprintError, match="labels outside"):
+        load_data("cifar10", tmp_path)
+    pq.write_table(pa.table({"img": [encoded(30, "RGB", 1)], "label": [1]}), tmp_path / "cifar10" / "test.parquet")
+    with pytest.raises(ExitprintError, match="30×30"):
+        load_data("cifar10", tmp_path)
+
+
+def test_no_network_is_said(monkeypatch):
+    import datasets
+
+    def unreachable(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(datasets, "load_dataset", unreachable)
+    with pytest.raises(ExitprintError, match="--data-dir"):
+        load_data("cifar100")
+
+
+def test_digits_is_embedded_and_split_disjointly():
+    data = load_data("digits")
+    assert (len(data.train), len(data.calibration), len(data.test)) == (1167, 130, 500)
+    assert data.input_shape == (1, 8, 8) and not data.flips
+    again = load_data("digits")
+    assert torch.equal(data.calibration.pixels, again.calibration.pixels)
+    other = load_data("digits", seed=1)
+    assert torch.equal(data.test.pixels, other.test.pixels)
+    assert not torch.equal(data.calibration.pixels, other.calibration.pixels)

@@ -1,0 +1,83 @@
+"""Laws of exit policies and of their calibration."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exitprint.errors import ExitprintError
+from exitprint.networks import ExitPolicy, calibrate
+from exitprint.networks.policy import CERTAINTY, lowest
+
+
+def certainties(n=200, exits=5, seed=0):
+    return torch.rand(n, exits, generator=torch.Generator().manual_seed(seed))
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 50))
+def test_a_lower_threshold_never_makes_an_input_leave_later(a, b, seed):
+    low, high = sorted((a, b))
+    c = certainties(50, seed=seed)
+    assert (ExitPolicy(low).exits_of_certainty(c) <= ExitPolicy(high).exits_of_certainty(c)).all()
+
+
+@given(st.lists(st.floats(0, 1.5), min_size=4, max_size=4), st.integers(0, 50))
+def test_an_input_leaves_at_the_first_exit_that_is_certain(thresholds, seed):
+    c = certainties(20, seed=seed)
+    exits = ExitPolicy(thresholds).exits_of_certainty(c)
+    for row, exit in zip(c.tolist(), exits.tolist(), strict=True):
+        certain = [torch.tensor(v) >= torch.tensor(t) for v, t in zip(row[:4], thresholds, strict=True)]
+        assert exit == (certain.index(True) if any(certain) else 4)
+
+
+@pytest.mark.parametrize("criterion", sorted(CERTAINTY))
+def test_every_criterion_grows_from_uniform_to_certain(criterion):
+    policy = ExitPolicy(0.5, criterion)
+    logits = torch.stack([torch.zeros(10), torch.eye(10)[3], 3 * torch.eye(10)[3], 60 * torch.eye(10)[3]])
+    values = policy.certainty(logits)
+    assert (values.diff() > 0).all() and float(values[-1]) == pytest.approx(1, abs=1e-5)
+
+
+def test_calibration_finds_the_lowest_threshold_that_keeps_the_accuracy():
+    g = torch.Generator().manual_seed(0)
+    certainty = torch.rand(500, 4, generator=g)
+    correct = torch.rand(500, 4, generator=g) < certainty * torch.tensor([0.8, 0.9, 0.95, 1.0])
+    correct[:, -1] = torch.rand(500, generator=g) < 0.9
+    last = correct[:, -1].double().mean()
+
+    def accuracy(T_c):
+        exits = ExitPolicy(T_c).exits_of_certainty(certainty)
+        return correct.gather(1, exits[:, None]).double().mean()
+
+    previous = 2.0
+    for rad in (0, 5, 15, 40):
+        T_c = calibrate(certainty, correct, rad).thresholds[0]
+        assert accuracy(T_c) >= (1 - rad / 100) * last - 1e-9
+        assert T_c == 0 or accuracy(T_c - 0.001) < (1 - rad / 100) * last
+        assert T_c <= previous
+        previous = T_c
+
+
+@pytest.mark.parametrize("rad", [-1, 100, 250])
+def test_a_rad_out_of_range_is_refused(rad):
+    with pytest.raises(ExitprintError, match="per cent"):
+        calibrate(certainties(), certainties() > 0.5, rad)
+
+
+def test_policies_say_what_is_wrong_with_them():
+    for wrong in ((), (float("nan"),)):
+        with pytest.raises(ExitprintError, match="one number"):
+            ExitPolicy(wrong)
+    with pytest.raises(ExitprintError, match="unknown exit criterion"):
+        ExitPolicy(0.5, "mood")
+    with pytest.raises(ExitprintError, match="3 thresholds"):
+        ExitPolicy([0.1, 0.2, 0.3]).for_exits(5)
+
+
+def test_lowest_of_policies():
+    policy = lowest([ExitPolicy(0.5), ExitPolicy([0.4, 0.6, 0.9])], 3)
+    assert policy.thresholds == (0.4, 0.5, 0.5)
+    with pytest.raises(ExitprintError, match="criteria"):
+        lowest([ExitPolicy(0.5), ExitPolicy(0.5, "entropy")], 3)
