@@ -93,7 +93,7 @@ def test_every_product_of_a_quantised_network_runs_in_integers(
     rounded = quantised(network, x)
     with torch.no_grad(), Operators() as seen:
         logits = rounded(x)
-    assert {"onednn::qconv_pointwise", "onednn::qlinear_pointwise"} <= seen.names
+    assert {"onednn::qconv2d_pointwise", "onednn::qlinear_pointwise"} <= seen.names
     assert not {n for n in seen.names if n.startswith("aten::") and ("conv" in n or n.endswith("mm"))}
     assert all(module.weight.dtype == torch.int8 for module in rounded.modules() if isinstance(module, IntegerLayer))
     with torch.no_grad():

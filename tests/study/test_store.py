@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -64,6 +65,24 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.tmp"))
     store.get({}, lambda path: write_bytes(path, b"whole"))
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def _make_with_little_room(root: Path) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    with pytest.raises(ExitprintError, match="free some space"):
+        Store(root).get({}, lambda path: write_bytes(path, bytes(5000)))
+
+
+def test_a_full_disk_is_one_sentence_and_the_rerun_finishes(tmp_path: Path) -> None:
+    process = FORK.Process(target=_make_with_little_room, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    store = Store(tmp_path)
+    assert not store.has({}) and not list(tmp_path.rglob("*.tmp"))
+    store.get({}, lambda path: write_bytes(path, bytes(5000)))
+    assert store.path({}).stat().st_size == 5000
 
 
 def _make_slowly(root: Path) -> None:

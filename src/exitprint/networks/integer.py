@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 
+HAS_KERNELS = torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise")
 LEVELS = 255
 LARGEST_WEIGHT = 127
 
@@ -24,8 +25,8 @@ LARGEST_WEIGHT = 127
 class IntegerLayer(nn.Module):
     """A convolution or linear layer with int8 weights that rounds its input to uint8.
 
-    On a CPU, without gradients, it runs as integers. Elsewhere, and where a gradient is wanted (straight through the
-    rounding), the same numbers are computed in float32.
+    On a CPU, without gradients, it runs as integers. Elsewhere (a GPU, a PyTorch built without oneDNN), and where a
+    gradient is wanted (straight through the rounding), the same numbers are computed in float32.
 
     Attributes
     ----------
@@ -71,7 +72,7 @@ class IntegerLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs, float32, of float inputs."""
-        if x.device.type != "cpu" or (x.requires_grad and torch.is_grad_enabled()):
+        if not HAS_KERNELS or x.device.type != "cpu" or (x.requires_grad and torch.is_grad_enabled()):
             rounded = torch.fake_quantize_per_tensor_affine(x.float(), self.input_scale, self.input_zero, 0, LEVELS)
             scale = self.scale.view(-1, *[1] * (self.weight.ndim - 1))
             return self._float(rounded, self.weight.float() * scale)
@@ -115,7 +116,7 @@ class IntegerConv2d(IntegerLayer):
         return torch.ops.onednn.qconv_prepack(self.weight, self.scale, scale_x, zero_x, *self.where)
 
     def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, zeros: Tensor) -> Tensor:
-        return torch.ops.onednn.qconv_pointwise(
+        return torch.ops.onednn.qconv2d_pointwise(
             x, scale_x, zero_x, packed, self.scale, zeros, self.bias, *self.where, 1.0, 0, torch.float32, "none", [], ""
         )  # fmt: skip
 
@@ -186,13 +187,16 @@ def quantise_layers(network: nn.Module, x: Tensor) -> None:
         getattr(parent, name).take(layer, *ranges[layer])
 
 
-@register_flop_formula(torch.ops.onednn.qconv_pointwise)
 def convolution_flops(x_shape: Any, scale: Any, zero: Any, w_shape: Any, *rest: Any, out_shape: Any, **_: Any) -> int:
     """Multiplications and additions of an integer convolution, counted as those of a float one."""
     return int(conv_flop_count(x_shape, w_shape, out_shape))
 
 
-@register_flop_formula(torch.ops.onednn.qlinear_pointwise)
 def linear_flops(x_shape: Any, scale: Any, zero: Any, w_shape: Any, *rest: Any, out_shape: Any, **_: Any) -> int:
     """Multiplications and additions of an integer linear layer; its packed weight is (inputs, outputs)."""
     return 2 * int(x_shape[0]) * int(w_shape[0]) * int(w_shape[1])
+
+
+if HAS_KERNELS:
+    register_flop_formula(torch.ops.onednn.qconv2d_pointwise)(convolution_flops)
+    register_flop_formula(torch.ops.onednn.qlinear_pointwise)(linear_flops)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,7 @@ class Store:
         path = self.path(specification, suffix)
         if path.is_file():
             return path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ExitprintError(
-                f"cannot write to {str(self.root)!r} ({error.strerror}): choose another folder."
-            ) from error
-        with FileLock(path.with_suffix(".lock")):
+        with self._alone(path):
             if path.is_file():
                 return path
             for orphan in path.parent.glob(f".{path.stem}.*.tmp"):
@@ -85,6 +80,21 @@ class Store:
             note = {"specification": specification, "seconds": round(time.process_time() - start, 3)}
             write_bytes(path.with_suffix(".json"), json.dumps(note, sort_keys=True, indent=1).encode())
         return path
+
+    @contextmanager
+    def _alone(self, path: Path) -> Iterator[None]:
+        lock = FileLock(path.with_suffix(".lock"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except OSError as error:
+            raise ExitprintError(
+                f"cannot write to {str(self.root)!r} ({error.strerror}): free some space or choose another folder."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def seconds(self, specification: Mapping[str, Any]) -> float | None:
         """CPU seconds that making the artefact took, where that is known."""
