@@ -16,8 +16,9 @@ def test_the_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     from exitprint.cli import app
 
-    commands = [line for line in README.splitlines() if line.startswith("exitprint ")]
-    assert len(commands) == 8
+    blocks = re.findall(r"^```\n(.*?)^```", README, re.S | re.M)
+    commands = [line for block in blocks for line in block.splitlines() if line.startswith("exitprint ")]
+    assert len(commands) == 7
     for line in commands:
         code = app(shlex.split(line)[1:], standalone_mode=False) or 0
         assert code == 0, line

@@ -1,0 +1,1 @@
+"""Ratios against peers, each side measured in the same run."""

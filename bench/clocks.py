@@ -1,0 +1,31 @@
+"""Measured time and the cost model order the exits alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scipy.stats import spearmanr
+
+from bench.subjects import data, described, network
+from exitprint.suspects import CostModel, InProcess
+from exitprint.timing import measure
+
+INPUTS, REPEATS = 200, 10
+
+
+def rows() -> list[dict[str, Any]]:
+    """Spearman's correlation of both clocks over benign inputs."""
+    x = {"benign": data().test[:INPUTS].x}
+    measured = measure(InProcess(network()), x, REPEATS)["benign"].per_input
+    modelled = measure(CostModel(network()), x)["benign"].per_input
+    return [
+        {
+            "name": "clocks: Spearman of measured time and cost model",
+            "ours_s": float(measured.sum()),
+            "peer_s": float(modelled.sum()),
+            "ratio": float(spearmanr(measured, modelled).statistic),
+            "spread": "",
+            "goal": "≥ 0.95",
+            "note": f"{described()}, {INPUTS} inputs, minimum of {REPEATS}",
+        }
+    ]

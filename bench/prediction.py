@@ -1,0 +1,87 @@
+"""`predict` against the ideal for a batch, and against the bare backbone for single inputs."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from bench.compare import in_turn, row
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
+
+ROUNDS, BATCH = 7, 256
+SINGLES = 20
+
+
+def rows() -> list[dict[str, Any]]:
+    """ResNet-56 with 27 internal classifiers, VGG-16, MobileNet and ResNet-20, random weights, one thread."""
+    return [row_ for name in ("resnet56", "resnet20", "vgg16", "mobilenet") for row_ in _of(name)]
+
+
+def _of(name: str) -> list[dict[str, Any]]:
+    network = MultiExitNetwork.build(architecture(name, (3, 32, 32), 10), seed=0).eval()
+    x = torch.rand(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    return [_batch(name, network, x), _single(name, network, x)]
+
+
+@torch.inference_mode()
+def _batch(name: str, network: MultiExitNetwork, x: torch.Tensor) -> dict[str, Any]:
+    internal = network.exits - 1
+    certainty = network.policy.certainty(network(x))[:, :-1]
+    waiting = torch.ones(len(x), dtype=torch.bool)
+    thresholds = []
+    for exit in range(internal):
+        values = certainty[waiting, exit].sort(descending=True).values
+        thresholds.append(float(values[max(1, len(values) // (internal // 2 + 1)) - 1]) if len(values) > 1 else 2.0)
+        waiting &= certainty[:, exit] < thresholds[-1]
+    network.policy = ExitPolicy(thresholds)
+    exits = network.predict(x).exits
+    ours, ideal = [], []
+    for number in range(ROUNDS + 1):
+        start = perf_counter()
+        network.predict(x)
+        took = perf_counter() - start
+        best = _ideal(network, x, exits)
+        if number:
+            ours.append(took)
+            ideal.append(best)
+    left = (exits[:, None] >= torch.arange(internal + 1)).double().mean(0)
+    reach, mean = float(left[internal]), float(exits.double().mean())
+    note = f"{BATCH} images, {internal} ICs, {reach:.0%} reach the last exit, mean exit {mean:.1f}"
+    return row(f"predict, batch, {name}: over the ideal", "≤ 1.25", ours, ideal, note, slower=True)
+
+
+def _ideal(network: MultiExitNetwork, x: torch.Tensor, exits: torch.Tensor) -> float:
+    """Measured time of every stage and head on the whole batch × share of the inputs that are still there."""
+    total, exit = 0.0, 0
+    features = network.normalised(x)
+    for index, stage in enumerate(network.stages):
+        share = float((exits >= exit).double().mean())
+        start = perf_counter()
+        features = stage(features)
+        if index == network.exit_stages[exit]:
+            network.heads[exit](features)
+            exit += 1
+        total += share * (perf_counter() - start)
+    return total
+
+
+@torch.inference_mode()
+def _single(name: str, network: MultiExitNetwork, x: torch.Tensor) -> dict[str, Any]:
+    network.policy = ExitPolicy(2.0)
+
+    def bare(image: torch.Tensor) -> torch.Tensor:
+        features = network.normalised(image)
+        for stage in network.stages:
+            features = stage(features)
+        logits: torch.Tensor = network.heads[-1](features)
+        return logits.softmax(1)
+
+    ours, peer = in_turn(
+        lambda: [network.predict(x[i : i + 1]) for i in range(SINGLES)],
+        lambda: [bare(x[i : i + 1]) for i in range(SINGLES)],
+        ROUNDS,
+    )
+    note = f"single images that pass all {network.exits - 1} ICs, both eager"
+    return row(f"predict, single, {name}: over the bare backbone", "≤ 1.20", ours, peer, note, slower=True)
