@@ -62,8 +62,8 @@ def fingerprint(
     limit: Limit = None,
     kind: Annotated[
         Literal["contrast", "paper"],
-        typer.Option(help="contrast: one half late, one early, no threshold to set; paper: all pass every exit, T_N."),
-    ] = "contrast",
+        typer.Option(help="paper: all pass every exit, T_N against T_f; contrast: one half late, one half early."),
+    ] = "paper",
     samples: Annotated[int, typer.Option(help="Number of samples.")] = 100,
     rad: Annotated[
         list[float] | None,
