@@ -19,7 +19,7 @@ from scripted import Model, answering, hosted, said
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.serving.hostile import misbehaving_here
-from exitprint.suspects import BudgetSpent, KServeSuspect, connection, http
+from exitprint.suspects import BudgetSpent, KServeSuspect, http
 
 TOO_SHORT = b'{"outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"parameters":{"binary_data_size":8}}]}'
 X = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -319,7 +319,3 @@ def test_without_httpx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(http, "require_extra", missing)
     with pytest.raises(ExitprintError, match="httpx remote"):
         KServeSuspect("http://127.0.0.1:1/v2/models/m")
-
-
-def test_limits_are_what_the_messages_say() -> None:
-    assert connection.LARGEST_ANSWER == 64 * 2**20

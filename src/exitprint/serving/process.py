@@ -15,7 +15,7 @@ from exitprint.errors import ExitprintError
 from exitprint.networks import load_network
 from exitprint.serving.server import serve
 
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 
 
 @contextmanager
