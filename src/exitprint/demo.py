@@ -20,7 +20,7 @@ from exitprint.training import recipe, train_network
 ARCHITECTURE, WIDTH = "resnet20", 8
 POLICY = ExitPolicy(0.9)
 """Digits are so easy that a policy for RAD=5 would send every image out at the first exit."""
-SAMPLES, REPEATS = 100, 10
+SAMPLES, REPEATS = 100, 20
 
 
 @dataclass(frozen=True)
