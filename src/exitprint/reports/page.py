@@ -20,7 +20,7 @@ from exitprint.fingerprints.verdict import Verdict
 from exitprint.reports import charts, text
 from exitprint.reports.charts import Group, Lane
 from exitprint.reports.images import examples
-from exitprint.timing.sequential import TestPath
+from exitprint.timing.course import Course
 from exitprint.timing.timings import Timings
 
 FloatArray = NDArray[np.float64]
@@ -31,41 +31,6 @@ LABELS: dict[charts.GroupKey, str] = {
     "early": "images made quick",
     "benign": "original images",
 }
-
-
-@dataclass(frozen=True)
-class Course:
-    """How a sequential verification went.
-
-    Attributes
-    ----------
-    path
-        The test after each of its updates.
-    requests
-        Requests made when each update came, shape (updates,).
-    asked
-        Kind of input of each request in the order of asking (``late``, ``early``, ``fingerprint`` or ``benign``),
-        shape (requests,).
-    seconds
-        Time of each of these requests, same shape.
-    """
-
-    path: TestPath
-    requests: NDArray[np.int64]
-    asked: NDArray[np.str_]
-    seconds: FloatArray
-
-    def __post_init__(self) -> None:
-        if len(self.requests) != len(self.path.log_e_null) or len(self.requests) == 0:
-            raise ExitprintError("the course of a test needs the number of requests at each of its updates.")
-        if (
-            self.asked.shape != self.seconds.shape
-            or len(self.seconds) < 2
-            or not set(self.asked.tolist()) <= set(LABELS)
-        ):
-            raise ExitprintError(
-                f"the course of a test needs a time and a kind ({', '.join(LABELS)}) for each request."
-            )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from exitprint.suspects.http import KServeSuspect
 from exitprint.suspects.in_process import CallableSuspect, CostModel, InProcess
 from exitprint.suspects.onnx import OnnxSuspect
 from exitprint.suspects.resolve import open_suspect
-from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Suspect
+from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Metered, Suspect
 
 __all__ = [
     "Answer",
@@ -16,6 +16,7 @@ __all__ = [
     "CostModel",
     "InProcess",
     "KServeSuspect",
+    "Metered",
     "OnnxSuspect",
     "Suspect",
     "open_suspect",

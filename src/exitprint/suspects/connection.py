@@ -121,7 +121,7 @@ class Connection:
         self._timeout = timeout
         self._patience = patience
         self._interval = 1 / rate if rate else 0.0
-        self._budget = budget
+        self.budget = budget
         self._not_before = 0.0
         self._reached = False
         self._socket: socket.socket | None = None
@@ -209,8 +209,8 @@ class Connection:
         return Reply(response.headers, body, exchange.received - exchange.sent)
 
     def _wait_for_turn(self) -> None:
-        if self._budget is not None and self.requests >= self._budget:
-            raise BudgetSpent(f"the budget of {self._budget} requests is spent: allow more requests.")
+        if self.budget is not None and self.requests >= self.budget:
+            raise BudgetSpent(f"the budget of {self.budget} requests is spent: allow more requests.")
         now = time.monotonic()
         if now < self._not_before:
             time.sleep(self._not_before - now)

@@ -142,6 +142,11 @@ class KServeSuspect:
         """Close the connection."""
         self._connection.close()
 
+    def limit(self, requests: int) -> None:
+        """Allow so many requests in all, those already made included; a smaller budget stays."""
+        budget = self._connection.budget
+        self._connection.budget = requests if budget is None else min(budget, requests)
+
     def floor(self) -> float:
         """Seconds of the cheapest request, for the model's metadata: what path and server add to every answer."""
         return self._connection.exchange("GET", self._model).seconds
@@ -211,7 +216,7 @@ class KServeSuspect:
 def _request(image: ImageInput, images: np.ndarray, binary: bool) -> tuple[bytes, dict[str, str]]:
     tensor: dict[str, Any] = {"name": image.name, "datatype": image.datatype, "shape": list(images.shape)}
     if not binary:
-        text = json.dumps({"inputs": [{**tensor, "data": images.ravel().tolist()}]})
+        text = f'{{"inputs": [{json.dumps(tensor)[:-1]}, "data": [{_numbers(images)}]}}]}}'
         return text.encode(), {"content-type": "application/json"}
     data = images.astype(images.dtype.newbyteorder("<"), copy=False).tobytes()
     header = {
@@ -220,6 +225,11 @@ def _request(image: ImageInput, images: np.ndarray, binary: bool) -> tuple[bytes
     }
     start = json.dumps(header).encode()
     return start + data, {"content-type": "application/octet-stream", JSON_LENGTH: str(len(start))}
+
+
+def _numbers(images: np.ndarray) -> str:
+    """All of the same length: else an image's brightness would show in the time that reading it takes."""
+    return ",".join(np.char.mod("%3d" if images.dtype == np.uint8 else "%.12f", images.ravel()))
 
 
 def _array(output: _Output, binary: memoryview | None) -> np.ndarray:

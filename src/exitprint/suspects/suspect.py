@@ -49,3 +49,31 @@ class Suspect(Protocol):
     def ask(self, x: Tensor) -> Answer:
         """Answer images in [0, 1], float32, shape (batch, channels, height, width)."""
         ...
+
+
+@runtime_checkable
+class Metered(Suspect, Protocol):
+    """A suspect behind a path: it knows what it has cost, keeps to a limit, and can measure the path alone.
+
+    Attributes
+    ----------
+    requests, bytes_sent, bytes_received
+        What it has cost so far, requests of all kinds and repeated ones included.
+    """
+
+    @property
+    def requests(self) -> int: ...
+
+    @property
+    def bytes_sent(self) -> int: ...
+
+    @property
+    def bytes_received(self) -> int: ...
+
+    def limit(self, requests: int) -> None:
+        """Allow so many requests in all, those already made included; beyond them `ask` raises `BudgetSpent`."""
+        ...
+
+    def floor(self) -> float:
+        """Seconds of the cheapest request; NaN where it had to be repeated after a fault."""
+        ...
