@@ -12,6 +12,7 @@ from exitprint.fingerprints import (
     paper_fingerprint,
     save_fingerprint,
     verify,
+    verify_sequentially,
     with_references,
 )
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
@@ -46,5 +47,6 @@ __all__ = [
     "save_network",
     "train_network",
     "verify",
+    "verify_sequentially",
     "with_references",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from exitprint.fingerprints.contrast import contrast_fingerprint, craft_contrast
 from exitprint.fingerprints.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.paper import craft_paper, paper_fingerprint
+from exitprint.fingerprints.sequential import verify_sequentially
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.fingerprints.verify import verify, with_references
 
@@ -18,5 +19,6 @@ __all__ = [
     "paper_fingerprint",
     "save_fingerprint",
     "verify",
+    "verify_sequentially",
     "with_references",
 ]

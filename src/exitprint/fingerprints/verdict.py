@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from exitprint.timing import Timings
+from exitprint.timing.course import Course
 
 Decision = Literal["derived", "independent", "inconclusive"]
 
@@ -20,13 +21,15 @@ class Verdict:
     decision
         ``derived`` (a copy), ``independent`` or ``inconclusive``.
     statistic
-        Name of the statistic that decided: ``t_n`` (lower is derived) or ``auc`` (higher is derived).
+        Name of the statistic that decided: ``t_n`` (lower is derived) or ``auc`` (higher is derived; in a sequential
+        test the share of pairs whose late sample took longer).
     value, interval
         The statistic and its 95 % confidence interval.
     threshold
         What it was compared with: T_f for ``t_n``, 0.5 for ``auc``.
     p_value
-        Probability of a value this far on the derived side if the truth were just at the threshold.
+        Probability of a value this far on the derived side if the truth were just at the threshold; of a sequential
+        test, the always-valid one.
     t_n, benign_t_n
         T_N of the fingerprint's late samples and of the benign images they were made from.
     requests, seconds
@@ -36,7 +39,16 @@ class Verdict:
     reason
         A sentence that a lawyer could read.
     timings
-        The runtimes behind it, by group of inputs: ``fingerprint`` and ``benign``.
+        The runtimes behind it, by group of inputs: ``fingerprint`` and ``benign``, or ``late``, ``early`` and
+        ``benign`` where not all were asked.
+    e_value
+        Evidence against independence where the test was a sequential one; 1 / alpha of it makes ``derived``.
+    bytes
+        Bytes sent and received, where the suspect counts them.
+    floor
+        Seconds of the cheapest request, which path and server add to every answer, where that was measured.
+    course
+        How a sequential test went.
     """
 
     decision: Decision
@@ -52,9 +64,13 @@ class Verdict:
     clock: str
     reason: str
     timings: Mapping[str, Timings] = field(default_factory=dict, repr=False, compare=False)
+    e_value: float | None = None
+    bytes: int | None = None
+    floor: float | None = None
+    course: Course | None = field(default=None, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON without the runtimes; numbers that are not there are null."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "timings"}
+        """Plain JSON without the runtimes and the course; numbers that are not there are null."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("timings", "course")}
         plain["interval"] = list(self.interval)
         return {key: None if isinstance(value, float) and value != value else value for key, value in plain.items()}
