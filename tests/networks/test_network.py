@@ -69,6 +69,49 @@ def test_predict_is_forward_and_the_policy(kind, criterion, batch, seed, data):
     assert torch.allclose(said.probabilities, taken.softmax(1), atol=1e-5)
 
 
+@pytest.mark.parametrize("criterion", ["confidence", "entropy", "margin"])
+def test_one_input_leaves_where_it_would_in_a_batch_even_at_the_threshold_itself(criterion):
+    network = build(seed=3)
+    x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    reached = []
+
+    class Logits(torch.nn.Module):
+        def forward(self, features):
+            reached.append(len(features))
+            return torch.tensor([[2.0, 1.0, -1.0] + [0.0] * 7]).expand(len(features), -1)
+
+    network.heads[0] = Logits()
+    certainty = ExitPolicy(2.0, criterion).certainty(Logits()(x))
+    for limit, exit in ((float(certainty), 0), (float(certainty.nextafter(torch.tensor(2.0))), 1)):
+        network.policy = ExitPolicy([limit, 0.0, 0.0], criterion)
+        assert network.predict(x).exits.tolist() == [exit]
+        assert network.predict(x.repeat(3, 1, 1, 1)).exits.tolist() == [exit] * 3
+    assert len(reached) == 5
+
+
+def test_an_empty_batch_and_a_network_of_another_make():
+    network = build()
+    network.policy = ExitPolicy(0.2)
+    empty = network.predict(torch.rand(0, 1, 8, 8))
+    assert empty.labels.shape == empty.exits.shape == (0,) and empty.probabilities.shape == (0, 10)
+    flat = torch.nn.Flatten()
+    own = MultiExitNetwork([flat, torch.nn.Identity()], [(0, torch.nn.Linear(64, 3)), (1, torch.nn.Linear(64, 3))],
+                           ExitPolicy(0.4), (1, 8, 8)).eval()  # fmt: skip
+    x = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    exits = own.policy.exits(own(x))
+    assert torch.equal(own.predict(x).exits, exits)
+    assert [int(own.predict(x[i : i + 1]).exits) for i in range(5)] == exits.tolist()
+
+
+def test_weights_that_change_change_the_answers():
+    network = build()
+    x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = network.predict(x).probabilities
+    network.load_state_dict(build(seed=1).state_dict())
+    assert not torch.allclose(before, network.predict(x).probabilities)
+    assert torch.allclose(network.predict(x).probabilities, network(x)[:, -1].softmax(1), atol=1e-6)
+
+
 def test_what_lies_behind_an_exit_is_not_computed():
     network = build()
     seen: list[list[int]] = [[] for _ in network.stages]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exitprint.errors import ExitprintError
@@ -16,6 +16,7 @@ def certainties(n=200, exits=5, seed=0):
     return torch.rand(n, exits, generator=torch.Generator().manual_seed(seed))
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 50))
 def test_a_lower_threshold_never_makes_an_input_leave_later(a, b, seed):
     low, high = sorted((a, b))
@@ -23,6 +24,7 @@ def test_a_lower_threshold_never_makes_an_input_leave_later(a, b, seed):
     assert (ExitPolicy(low).exits_of_certainty(c) <= ExitPolicy(high).exits_of_certainty(c)).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1.5), min_size=4, max_size=4), st.integers(0, 50))
 def test_an_input_leaves_at_the_first_exit_that_is_certain(thresholds, seed):
     c = certainties(20, seed=seed)
@@ -58,6 +60,18 @@ def test_calibration_finds_the_lowest_threshold_that_keeps_the_accuracy():
         assert T_c == 0 or accuracy(T_c - 0.001) < (1 - rad / 100) * last
         assert T_c <= previous
         previous = T_c
+
+
+def test_exits_that_are_certain_and_wrong_are_closed():
+    certainty, correct = torch.ones(10, 3), torch.zeros(10, 3, dtype=torch.bool)
+    correct[:, -1] = True
+    policy = calibrate(certainty, correct, rad=0)
+    assert policy.exits_of_certainty(certainty).tolist() == [2] * 10
+
+
+def test_what_is_not_a_number_leaves_last():
+    certainty = torch.full((3, 4), float("nan"))
+    assert ExitPolicy(0.0).exits_of_certainty(certainty).tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("rad", [-1, 100, 250])

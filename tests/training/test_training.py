@@ -116,6 +116,45 @@ def test_heads_train_and_the_backbone_stays_bit_for_bit(few, target):
     assert all(a > b + 0.2 for a, b in zip(trained[:-1], untrained[:-1], strict=True)) and trained[-1] == untrained[-1]
 
 
+def test_standardising_features_leaves_a_head_the_function_it_was(few, target):
+    network = target.copy()
+    pooled = heads_module.pooled_features(network, few, [0, 1])
+    x = few.train[:50].x
+    before = network(x).detach()
+    for exit, features in enumerate(pooled):
+        head, first = network.heads[exit], features[:50].clone()
+        with heads_module._standardised(head, features):
+            assert features.float().mean(0).abs().max() < 0.05
+            inside = head.classify(features[:50].float())
+        assert torch.allclose(inside, head.classify(first.float()), atol=0.1)
+    assert torch.allclose(network(x), before, atol=1e-4)
+
+
+def test_standardised_heads_learn_as_well(few, target):
+    network = target.copy()
+    fresh = MultiExitNetwork.build(network.architecture, 99)
+    for exit in range(network.exits - 1):
+        network.heads[exit] = fresh.heads[exit]
+    train_heads(network, few, QUICK.heads.model_copy(update={"standardise": True, "epochs": 20}), seed=1)
+    assert min(exit_accuracies(network, few.test)) > 0.7
+
+
+def test_an_epoch_shows_every_image_once_in_one_of_its_views(few, target, monkeypatch):
+    network = target.copy()
+    seen = []
+    classify = type(network.heads[0]).classify
+    monkeypatch.setattr(
+        type(network.heads[0]), "classify", lambda self, x: seen.append(x[:, 0].long()) or classify(self, x)
+    )
+    images, views = 8, 3
+    rows = torch.arange(images * views)[:, None].expand(-1, network.heads[0].pooled_weight().shape[1]).float()
+    how = QUICK.heads.model_copy(update={"batch": 4, "epochs": 5, "views": views})
+    heads_module.fit_heads([network.heads[0]], [rows], torch.arange(images), how, seed=0)
+    epochs = torch.cat(seen).view(5, images)
+    assert all(sorted((epoch % images).tolist()) == list(range(images)) for epoch in epochs)
+    assert len(set((epochs // images).flatten().tolist())) == views
+
+
 def test_exits_in_groups_come_out_as_all_at_once(few, target, monkeypatch):
     one, two = target.copy(), target.copy()
     train_heads(one, few, QUICK.heads, seed=1)

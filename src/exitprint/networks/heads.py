@@ -30,20 +30,31 @@ class ExitHead(nn.Module):
         features = shape[0] if len(shape) == 1 else shape[0] * (shape[1] // self.kernel) * (shape[2] // self.kernel)
         self.linear = nn.Linear(features, classes)
 
-    def pool(self, features: Tensor) -> tuple[Tensor, ...]:
-        """What the head needs of `features` and does not learn: (max-pooled, average-pooled), or (features,)."""
-        if self.kernel == 1:
-            return (features,)
-        return torch.max_pool2d(features, self.kernel), F.avg_pool2d(features, self.kernel)
+    def pool(self, features: Tensor) -> Tensor:
+        """What the head needs of `features` and does not learn, shape (batch, pooled features).
 
-    def classify(self, pooled: tuple[Tensor, ...]) -> Tensor:
-        """Logits (batch, classes) from what `pool` gave."""
-        reduced = pooled[0] if self.mix is None else torch.lerp(pooled[1], pooled[0], self.mix)
-        return self.linear(reduced.flatten(1))
+        Max-pooled and average-pooled features side by side, or the features themselves where nothing is pooled.
+        """
+        if self.kernel == 1:
+            return features.flatten(1)
+        pooled = torch.max_pool2d(features, self.kernel), F.avg_pool2d(features, self.kernel)
+        return torch.cat([part.flatten(1) for part in pooled], 1)
+
+    def pooled_weight(self) -> Tensor:
+        """The linear layer's weight for what `pool` gives, with the mix multiplied in: (classes, pooled features)."""
+        weight = self.linear.weight
+        return weight if self.mix is None else torch.cat([self.mix * weight, (1 - self.mix) * weight], 1)
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Logits (batch, classes), float32, from what `pool` gave, multiplied in its number format."""
+        return (pooled @ self.pooled_weight().to(pooled.dtype).t()).float() + self.linear.bias
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (batch, classes) of the features before this exit."""
-        return self.classify(self.pool(features))
+        if self.mix is not None:
+            highest = torch.max_pool2d(features, self.kernel)
+            features = torch.lerp(F.avg_pool2d(features, self.kernel), highest, self.mix)
+        return self.linear(features.flatten(1))
 
     def of_one(self, features: Tensor) -> Tensor:
         """Logits (classes,) of a single input: `forward` in fewer and cheaper calls, which are most of its time."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from exitprint.errors import ExitprintError
 
 Criterion = Literal["confidence", "entropy", "margin"]
+CLOSED = 2.0
+"""A threshold that no certainty reaches, not even one that is 1 after rounding."""
 
 
 def confidence(logits: Tensor) -> Tensor:
@@ -149,7 +151,7 @@ def calibrate(certainty: Tensor, correct: Tensor, rad: float, criterion: Criteri
         raise ExitprintError(f"RAD is a relative accuracy drop in per cent, from 0 to 100, and not {rad}.")
     wanted = (1 - rad / 100) * correct[:, -1].double().mean()
     candidates = torch.linspace(0, 1, 1001, dtype=torch.float64)
-    lowest = 1.0 + 1e-9
+    lowest = CLOSED
     for T_c in reversed(candidates.tolist()):
         exits = ExitPolicy(T_c, criterion).exits_of_certainty(certainty)
         if correct.gather(1, exits[:, None]).double().mean() < wanted:

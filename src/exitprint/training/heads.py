@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import cast
 
 import torch
@@ -19,25 +20,25 @@ from exitprint.training.recipe import HeadRecipe
 
 CACHE_BYTES = 6_000_000_000
 FEATURE_BATCH = 256
-
-Pooled = list[tuple[Tensor, ...]]
+SAMPLED_ROWS = 4096
+LEAST_SPREAD = 0.1
 
 
 @torch.no_grad()
 def pooled_features(
     network: MultiExitNetwork, data: ImageData, exits: Sequence[int], views: int = 1, seed: int = 0
-) -> Pooled:
+) -> list[Tensor]:
     """What the heads of these `exits` need of every training image, computed in one pass per view.
 
     Returns
     -------
     list
-        For each exit what `ExitHead.pool` gives, bf16, each tensor (views × images, features).
+        For each exit what `ExitHead.pool` gives, bf16, shape (views × images, pooled features).
     """
     network.eval()
     device = network.mean.device
     pixels = data.train.pixels.to(device)
-    parts: list[list[tuple[Tensor, ...]]] = [[] for _ in exits]
+    parts: list[list[Tensor]] = [[] for _ in exits]
     batches = -(-len(pixels) // FEATURE_BATCH)
     with (
         progress("computing features (batches)", views * batches) as advance,
@@ -51,11 +52,11 @@ def pooled_features(
                 for exit, features in enumerate(network.features(x)):
                     if exit in exits:
                         pooled = cast(ExitHead, network.heads[exit]).pool(features)
-                        parts[exits.index(exit)].append(tuple(p.flatten(1).bfloat16() for p in pooled))
+                        parts[exits.index(exit)].append(pooled.bfloat16())
                     if exit >= max(exits):
                         break
                 advance(1)
-    return [tuple(torch.cat(column) for column in zip(*part, strict=True)) for part in parts]
+    return [torch.cat(part) for part in parts]
 
 
 def train_heads(
@@ -93,7 +94,7 @@ def train_heads(
     try:
         for group in _groups(network, wanted, recipe.views * len(data.train)):
             pooled = pooled_features(network, data, group, recipe.views, seed)
-            labels = data.train.labels.repeat(recipe.views).to(network.mean.device)
+            labels = data.train.labels.to(network.mean.device)
             fit_heads([cast(ExitHead, network.heads[exit]) for exit in group], pooled, labels, recipe, seed)
     except KeyboardInterrupt as stop:
         raise Interrupted(
@@ -102,26 +103,73 @@ def train_heads(
         ) from stop
 
 
-def fit_heads(heads: Sequence[ExitHead], pooled: Pooled, labels: Tensor, recipe: HeadRecipe, seed: int) -> None:
-    """Train heads on features they were pooled for, all at once: Adam on the sum of their cross-entropies."""
+def fit_heads(
+    heads: Sequence[ExitHead], pooled: Sequence[Tensor], labels: Tensor, recipe: HeadRecipe, seed: int
+) -> None:
+    """Train heads on features they were pooled for, all at once: Adam on the sum of their cross-entropies.
+
+    Parameters
+    ----------
+    heads
+        The internal classifiers, changed in place.
+    pooled
+        For each of them what `pooled_features` gives, rows view after view; standardised in place where the recipe
+        says so.
+    labels
+        Shape (images,). An epoch shows every image once, in one of its views.
+    recipe
+        Epochs, learning rate, batch.
+    seed
+        Of the order.
+    """
     parameters = [p for head in heads for p in head.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)
     steps = max(1, len(labels) // recipe.batch)
-    with progress("training internal classifiers (epochs)", recipe.epochs) as advance:
+    with ExitStack() as stack:
+        advance = stack.enter_context(progress("training internal classifiers (epochs)", recipe.epochs))
+        if recipe.standardise:
+            for head, features in zip(heads, pooled, strict=True):
+                stack.enter_context(_standardised(head, features))
         for epoch in range(recipe.epochs):
-            order = torch.randperm(len(labels), generator=epoch_generator(seed, epoch)).to(labels.device)
+            generator = epoch_generator(seed, epoch)
+            order = torch.randperm(len(labels), generator=generator)
+            rows = order + len(labels) * torch.randint(recipe.views, order.shape, generator=generator)
+            order, rows = order.to(labels.device), rows.to(labels.device)
             for step in range(steps):
-                batch = order[step * recipe.batch : (step + 1) * recipe.batch]
+                batch = slice(step * recipe.batch, (step + 1) * recipe.batch)
                 for group in optimiser.param_groups:
                     group["lr"] = recipe.rate(epoch + step / steps)
                 losses = [
-                    F.cross_entropy(head.classify(tuple(p[batch].float() for p in features)), labels[batch])
+                    F.cross_entropy(head.classify(features.index_select(0, rows[batch])), labels[order[batch]])
                     for head, features in zip(heads, pooled, strict=True)
                 ]
                 optimiser.zero_grad()
                 torch.stack(losses).sum().backward()
                 optimiser.step()
             advance(1)
+
+
+@contextmanager
+def _standardised(head: ExitHead, pooled: Tensor) -> Iterator[None]:
+    """Centre `pooled` and divide it by its spread, in place, while `head` learns weights for it.
+
+    Outside the block the head is what it was for the original features; inside Adam's steps are of one size for
+    every feature, which saves it most of the epochs.
+    """
+    with torch.no_grad():
+        sample = pooled[:: -(-len(pooled) // SAMPLED_ROWS)].float()
+        mean, spread = sample.mean(0).to(pooled.dtype), sample.std(0, correction=0)
+        spread = spread.view(-1, head.linear.in_features).mean(0)
+        rate = spread.clamp_min(max(LEAST_SPREAD * float(spread.mean()), 1e-6)).reciprocal().to(pooled.dtype)
+        pooled.sub_(mean).mul_(rate.repeat(len(mean) // len(rate)))
+        head.linear.bias.add_(head.pooled_weight() @ mean.float())
+        head.linear.weight.div_(rate)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            head.linear.weight.mul_(rate)
+            head.linear.bias.sub_(head.pooled_weight() @ mean.float())
 
 
 def _groups(network: MultiExitNetwork, exits: Sequence[int], images: int) -> list[list[int]]:

@@ -45,6 +45,8 @@ class HeadRecipe(BaseModel):
     """Epochs at which the learning rate falls by ten; ``None`` for linear decay to zero."""
     views: int = Field(default=1, ge=1)
     """Augmented versions of every image whose features are kept; 1 keeps the plain image only."""
+    standardise: bool = False
+    """Whether features are centred and scaled while weights for them are learned: the same classifiers, sooner."""
 
     def rate(self, progress: float) -> float:
         """Learning rate when `progress` epochs (a fraction too) are done."""
@@ -112,5 +114,7 @@ def recipe(preset: Preset, family: str, data: str, epochs: int | None = None) ->
             batch=64 if small else 128,
             weight_decay=5e-4,
         ),
-        heads=HeadRecipe(epochs=10 if small else 6, learning_rate=5e-3, batch=128 if small else 256),
+        heads=HeadRecipe(epochs=10, learning_rate=5e-3, batch=128)
+        if small
+        else HeadRecipe(epochs=4, learning_rate=1e-2, batch=256, standardise=True),
     )
