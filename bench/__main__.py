@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-COMPARISONS = ("crafting", "heads", "prediction", "clocks", "exits")
+COMPARISONS = ("crafting", "heads", "prediction", "clocks")
 
 
 def main(names: list[str]) -> None:
@@ -19,7 +19,16 @@ def main(names: list[str]) -> None:
         sys.exit(f"unknown comparison {', '.join(sorted(unknown))}: use {', '.join(COMPARISONS)}")
     torch.set_num_threads(1)
     console = Console(width=200)
-    table = Table("comparison", "ours", "peer", "ratio", "spread", "goal", "on", title="One thread, one run")
+    table = Table(
+        "comparison",
+        "ours",
+        "peer",
+        "ratio",
+        "spread",
+        "goal",
+        "on",
+        title="One thread, one run; seconds of processor time; spread: least and largest ratio of the rounds",
+    )
     for name in names or COMPARISONS:
         for row in importlib.import_module(f"bench.{name}").rows():
             table.add_row(

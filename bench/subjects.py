@@ -1,31 +1,37 @@
-"""What the comparisons are made on: CIFAR-10 where EXITPRINT_DATA_DIR has it, else digits; a network trained on it."""
+"""What comparisons are made on: CIFAR-10 where EXITPRINT_DATA_DIR has it, else digits of its size, and a network."""
 
 from __future__ import annotations
 
 import os
 from functools import cache
 
-from exitprint.data import ImageData, load_data
-from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
+from exitprint.data import ImageData, Images, image_data, load_data
+from exitprint.networks import MultiExitNetwork, architecture
 from exitprint.training import calibrated_policy, recipe, train_network
+
+IMAGES, EPOCHS = 5000, 8
 
 
 @cache
 def data() -> ImageData:
-    """5,000 images of CIFAR-10, or digits."""
+    """5,000 images of CIFAR-10, or the embedded digits as 32×32 images of three channels."""
     if os.environ.get("EXITPRINT_DATA_DIR"):
-        return load_data("cifar10", limit=5000)
-    return load_data("digits")
+        return load_data("cifar10", limit=IMAGES)
+    digits = load_data("digits")
+    return image_data("digits, 32×32", _enlarged(digits.train), _enlarged(digits.test), 10, flips=False)
+
+
+def _enlarged(images: Images) -> Images:
+    pixels = images.pixels.repeat_interleave(4, 2).repeat_interleave(4, 3).repeat(1, 3, 1, 1)
+    return Images(pixels, images.labels)
 
 
 @cache
 def network() -> MultiExitNetwork:
-    """A ResNet-20 with 9 internal classifiers, of width 16 for CIFAR-10 and 8 for digits."""
-    images = data()
-    real = images.name == "cifar10"
-    arch = architecture("resnet20", images.input_shape, images.classes, width=16 if real else 8)
-    trained = train_network(arch, images, recipe("fast", "resnet", images.name, epochs=8 if real else None), seed=0)
-    trained.policy = calibrated_policy(trained, images.calibration, 5) if real else ExitPolicy(0.9)
+    """A ResNet-20 with 9 internal classifiers, its thresholds at RAD=5."""
+    arch = architecture("resnet20", data().input_shape, data().classes)
+    trained = train_network(arch, data(), recipe("fast", "resnet", data().name, epochs=EPOCHS), seed=0)
+    trained.policy = calibrated_policy(trained, data().calibration, rad=5)
     return trained
 
 

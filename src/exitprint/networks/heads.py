@@ -58,7 +58,7 @@ class ExitHead(nn.Module):
 
     def of_one(self, features: Tensor) -> Tensor:
         """Logits (classes,) of a single input: `forward` in fewer and cheaper calls, which are most of its time."""
-        mix, linear = self.mix, self.linear
+        mix, linear = self._parameters.get("mix"), self._modules["linear"]
         if not isinstance(linear, nn.Linear):
             return self(features)[0]
         if mix is not None:
