@@ -13,26 +13,53 @@ from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.optimise import Crafted, optimise
 from exitprint.networks import ExitPolicy, MultiExitNetwork
-from exitprint.networks.policy import Criterion
+from exitprint.networks.policy import CERTAINTY, Criterion
 
 BATCH = 256
-CHOICE = 0.25
+EARLY_QUANTILE = 0.25
+"""An image counts as early under a policy if no more than this share of benign images leaves before it."""
+NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
+MOST_SAME = 0.25
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What the certainty of every internal classifier has to become.
+
+    Attributes
+    ----------
+    below
+        A late image's certainty has to stay under it, shape (exits - 1,).
+    above
+        An early image's certainty has to be over it, shape (exits - 1,); minus infinity where it does not matter.
+    criterion
+        The criterion of certainty.
+    """
+
+    below: Tensor
+    above: Tensor
+    criterion: Criterion
+
+    def met(self, logits: Tensor, late: Tensor) -> Tensor:
+        """Which images meet their goal, bool, shape (images,), from every exit's logits (images, exits, classes)."""
+        c = CERTAINTY[self.criterion](logits[:, :-1])
+        return torch.where(late, (c < self.below).all(1), (c > self.above).all(1))
+
+    def distance(self, logits: Tensor, late: Tensor) -> Tensor:
+        """How much certainty is too much or missing, summed over exits, shape (images,); 0 where the goal is met."""
+        c = CERTAINTY[self.criterion](logits[:, :-1])
+        return torch.where(late, (c - self.below).relu().sum(1), (self.above - c).relu().sum(1))
 
 
 def craft_contrast(
     network: MultiExitNetwork,
     x: Tensor,
     late: Tensor,
-    policies: Sequence[ExitPolicy],
-    margin: float = 0.15,
-    early_exits: int = 4,
+    goals: Goals,
     learning_rate: float = 0.005,
     steps: int = 300,
 ) -> Crafted:
-    """Make some images late and the others early under every policy, with the smallest change that suffices.
-
-    A late image is done when every internal classifier is less certain than the lowest threshold of any policy, by
-    `margin`; an early one when each of the first `early_exits` is more certain than the highest threshold, by `margin`.
+    """Make some images late and the others early, each with the smallest change that meets its goal.
 
     Parameters
     ----------
@@ -42,104 +69,19 @@ def craft_contrast(
         Benign images in [0, 1], float32, shape (samples, channels, height, width).
     late
         Which of them are to be late, bool, shape (samples,); the others are made early.
-    policies
-        The policies under which the contrast has to hold; the strictest and the loosest suffice.
-    margin
-        Distance from the threshold, in the certainty's own units; half the way to the certainty's bound where that
-        is nearer.
-    early_exits
-        At how many of the first exits an early image has to be certain.
+    goals
+        When an image is late or early enough; see `contrast_goals`.
     learning_rate, steps
         Of Adam; the most steps for an image.
-
-    Raises
-    ------
-    ExitprintError
-        If some policy lets every image leave at an exit, or none.
     """
-    bounds = limits(network, policies)
-    below, above = bounds.below(margin), bounds.above(margin)
-    aimed = (above < 1).nonzero()[:early_exits, 0]
-    certainty = policies[0].certainty
-
-    def loss(x_crafted: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
-        c = certainty(logits[:, :-1])
-        too_certain = (c - below).relu().sum(1)
-        too_uncertain = (above - c)[:, aimed].relu().sum(1)
-        return torch.where(late[indices], too_certain, too_uncertain)
-
-    def goal(logits: Tensor, indices: Tensor) -> Tensor:
-        c = certainty(logits[:, :-1])
-        return torch.where(late[indices], (c < below).all(1), (c > above)[:, aimed].all(1))
-
-    return optimise(network, x, loss, goal, learning_rate, steps)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The thresholds that a contrast has to hold against.
-
-    Attributes
-    ----------
-    lowest, highest
-        Lowest and highest threshold of any policy at each internal classifier, each of shape (exits - 1,).
-    criterion
-        The criterion of certainty.
-    floor
-        The least certainty that there is.
-    warnings
-        A sentence for each thing that weakens the fingerprint.
-    """
-
-    lowest: Tensor
-    highest: Tensor
-    criterion: Criterion
-    floor: float
-    warnings: tuple[str, ...] = ()
-
-    def below(self, margin: float) -> Tensor:
-        """What a late image's certainty has to stay under, shape (exits - 1,)."""
-        return torch.maximum(self.lowest - margin, (self.lowest + self.floor) / 2)
-
-    def above(self, margin: float) -> Tensor:
-        """What an early image's certainty has to be over, shape (exits - 1,); out of reach at closed exits."""
-        return torch.maximum(torch.minimum(self.highest + margin, (self.highest + 1) / 2), self.highest)
-
-
-def limits(network: MultiExitNetwork, policies: Sequence[ExitPolicy]) -> Limits:
-    """The thresholds of some policies, less those policies under which every image leaves at the same exit.
-
-    Raises
-    ------
-    ExitprintError
-        If there is no policy, they differ in criterion, or none is left.
-    """
-    if not policies or len({policy.criterion for policy in policies}) > 1:
-        raise ExitprintError("a contrast fingerprint needs policies of one criterion: the strictest and the loosest.")
-    criterion = policies[0].criterion
-    floor = 1 / network.classes if criterion == "confidence" else 0.0
-    kept, warnings = [], []
-    for policy in policies:
-        T_c = policy.for_exits(network.exits - 1)
-        if min(T_c) <= floor:
-            warnings.append(
-                f"With a threshold of {min(T_c):.3f} every image leaves at one exit at the latest, so no fingerprint "
-                "can hold there: that policy was left out."
-            )
-        elif min(T_c) >= 1:
-            warnings.append(
-                f"With a threshold of {min(T_c):.3f} no image leaves early, so no fingerprint can hold there: that "
-                "policy was left out."
-            )
-        else:
-            kept.append(T_c)
-    if not kept:
-        raise ExitprintError(
-            "under these policies every image leaves at the same exit, so none can be made later or earlier: choose "
-            "policies with thresholds between chance and 1."
-        )
-    kept_T_c = torch.tensor(kept)
-    return Limits(kept_T_c.amin(0), kept_T_c.amax(0), criterion, floor, tuple(warnings))
+    return optimise(
+        network,
+        x,
+        lambda x_crafted, logits, indices: goals.distance(logits, late[indices]),
+        lambda logits, indices: goals.met(logits, late[indices]),
+        learning_rate,
+        steps,
+    )
 
 
 def contrast_fingerprint(
@@ -148,8 +90,9 @@ def contrast_fingerprint(
     policies: Sequence[ExitPolicy],
     samples: int = 100,
     seed: int = 0,
-    margin: float = 0.15,
-    early_exits: int = 4,
+    margin: float = 0.5,
+    early_exits: int = 2,
+    choice: float = 0.1,
     learning_rate: float = 0.005,
     steps: int = 300,
 ) -> Fingerprint:
@@ -167,23 +110,34 @@ def contrast_fingerprint(
         Number of samples, both halves together.
     seed
         Of the choice.
-    margin, early_exits, learning_rate, steps
+    margin, early_exits
+        As in `contrast_goals`.
+    choice
+        Each half is chosen among this share of the images, the most extreme ones; among twice as many as it needs
+        where that is more.
+    learning_rate, steps
         As in `craft_contrast`.
 
     Raises
     ------
     ExitprintError
-        If there are too few images, or a policy makes every image leave at the same exit.
+        If there are too few images, or every policy makes all images leave at the same exit.
     Interrupted
         On Ctrl-C; nothing was written.
     """
     network.check_images(images.pixels[:1])
     if not 2 <= samples <= len(images):
-        raise ExitprintError(f"{samples} samples cannot be crafted from {len(images)} images: ask for fewer.")
-    warnings = limits(network, policies).warnings
+        raise ExitprintError(
+            f"{samples} samples cannot be crafted from {len(images)} images: ask for at least two, and at most as many "
+            "as there are images."
+        )
+    policies, warnings = usable_policies(network, policies)
     try:
-        chosen, late = choose(natural_depth(network, images, policies), samples, seed)
-        crafted = craft_contrast(network, images[chosen].x, late, policies, margin, early_exits, learning_rate, steps)
+        certainty = benign_certainty(network, images, policies[0].criterion)
+        exits = torch.stack([policy.exits_of_certainty(certainty) for policy in policies])
+        goals = contrast_goals(policies, exits, network.classes, margin, early_exits)
+        chosen, late = choose(natural_order(certainty, exits), samples, choice, seed)
+        crafted = craft_contrast(network, images[chosen].x, late, goals, learning_rate, steps)
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     return Fingerprint(
@@ -198,37 +152,130 @@ def contrast_fingerprint(
             "method": {
                 "margin": margin,
                 "early_exits": early_exits,
+                "choice": choice,
                 "learning_rate": learning_rate,
                 "steps": steps,
             },
             "passes": crafted.passes,
             "policies": [{"criterion": p.criterion, "thresholds": list(p.thresholds)} for p in policies],
             "seed": seed,
-            "warnings": list(warnings),
+            "warnings": [*warnings, *weak_contrast(exits, chosen, late)],
         },
     )
 
 
+def usable_policies(network: MultiExitNetwork, policies: Sequence[ExitPolicy]) -> tuple[list[ExitPolicy], list[str]]:
+    """Those policies under which some images leave early and some late, and a warning for each weak one.
+
+    Raises
+    ------
+    ExitprintError
+        If there is no policy, they differ in criterion, or none is left.
+    """
+    if len({policy.criterion for policy in policies}) != 1:
+        raise ExitprintError("a contrast fingerprint needs policies of one criterion: the strictest and the loosest.")
+    floor = least_certainty(policies[0].criterion, network.classes)
+    kept, warnings = [], []
+    for policy in policies:
+        T_c = policy.for_exits(network.exits - 1)
+        if min(T_c) <= floor or min(T_c) >= 1:
+            who = "every image leaves at the first such exit" if min(T_c) <= floor else "no image leaves early"
+            warnings.append(f"With a threshold of {min(T_c):.3f} {who}: no contrast is possible there.")
+            continue
+        kept.append(policy)
+        if min(T_c) > NEARLY_CERTAIN:
+            warnings.append(
+                f"The threshold {min(T_c):.3f} is close to 1: few images leave early by nature, and a small change of "
+                "the network closes its early exits."
+            )
+        if min(T_c) < floor + NEARLY_CHANCE:
+            warnings.append(
+                f"The threshold {min(T_c):.3f} is close to chance ({floor:.3f}): there is little room to make images "
+                "late."
+            )
+    if not kept:
+        raise ExitprintError(
+            "under these policies every image leaves at the same exit, so none can be made later or earlier: choose "
+            "policies with thresholds between chance and 1."
+        )
+    return kept, warnings
+
+
+def least_certainty(criterion: Criterion, classes: int) -> float:
+    """The certainty of a uniform answer."""
+    return 1 / classes if criterion == "confidence" else 0.0
+
+
+def contrast_goals(
+    policies: Sequence[ExitPolicy], exits: Tensor, classes: int, margin: float = 0.5, early_exits: int = 2
+) -> Goals:
+    """The certainties that make an image late, and early, under all of these policies.
+
+    A late image is never certain enough to leave before the last exit. An early one is, under each policy, certain
+    enough where benign images begin to leave under that policy: asking more of it would take a larger change.
+
+    Parameters
+    ----------
+    policies
+        The policies, of one criterion.
+    exits
+        The exit of each benign image under each policy, shape (policies, images).
+    classes
+        Number of classes.
+    margin
+        How far certainties have to be beyond the threshold, as a share of the way to the least and the largest
+        certainty that there is.
+    early_exits
+        At how many exits in a row an early image has to be certain, beginning where a quarter of benign images has
+        left.
+    """
+    internal = max(len(policy.thresholds) for policy in policies)
+    T_c = torch.tensor([policy.for_exits(internal) for policy in policies])
+    least = least_certainty(policies[0].criterion, classes)
+    above = torch.full_like(T_c, -torch.inf)
+    for row, thresholds, left in zip(above, T_c, exits, strict=True):
+        open_exits = (thresholds < 1).nonzero()[:, 0]
+        begin = int((open_exits < left.double().quantile(EARLY_QUANTILE).long()).sum())
+        aimed = open_exits[min(begin, len(open_exits) - 1) :][:early_exits]
+        row[aimed] = thresholds[aimed] + margin * (1 - thresholds[aimed])
+    return Goals(least + (1 - margin) * (T_c.amin(0) - least), above.amax(0), policies[0].criterion)
+
+
 @torch.inference_mode()
-def natural_depth(network: MultiExitNetwork, images: Images, policies: Sequence[ExitPolicy]) -> Tensor:
-    """How late each image leaves by nature: its exit, averaged over the policies, shape (images,)."""
+def benign_certainty(network: MultiExitNetwork, images: Images, criterion: Criterion) -> Tensor:
+    """Certainty of each image at every exit, shape (images, exits)."""
     network.eval()
-    parts = []
-    for pixels in images.pixels.split(BATCH):
-        certainty = policies[0].certainty(network(unit_range(pixels)))
-        parts.append(torch.stack([p.exits_of_certainty(certainty).double() for p in policies]).mean(0))
-    return torch.cat(parts)
+    return torch.cat([CERTAINTY[criterion](network(unit_range(part))) for part in images.pixels.split(BATCH)])
 
 
-def choose(depth: Tensor, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+def natural_order(certainty: Tensor, exits: Tensor) -> Tensor:
+    """Indices of benign images, the earliest first, shape (images,).
+
+    Images are ordered by their exit, averaged over policies, and where that is the same by their certainty, averaged
+    over exits.
+
+    Parameters
+    ----------
+    certainty
+        Of each image at every exit, shape (images, exits).
+    exits
+        The exit of each image under each policy, shape (policies, images).
+    """
+    by_certainty = certainty[:, :-1].mean(1).argsort(descending=True, stable=True)
+    return by_certainty[exits.double().mean(0)[by_certainty].argsort(stable=True)]
+
+
+def choose(order: Tensor, samples: int, choice: float, seed: int) -> tuple[Tensor, Tensor]:
     """A seeded choice among the earliest and the latest images.
 
     Parameters
     ----------
-    depth
-        How late each image leaves by nature, shape (images,).
+    order
+        Indices of the images, the earliest first, shape (images,).
     samples
         How many to choose, both halves together.
+    choice
+        Share of the images to choose each half among.
     seed
         Of the choice.
 
@@ -238,10 +285,31 @@ def choose(depth: Tensor, samples: int, seed: int) -> tuple[Tensor, Tensor]:
         Indices of the images, and whether each is to be made late (it is early by nature), shape (samples,).
     """
     generator = torch.Generator().manual_seed(seed)
-    shuffled = torch.randperm(len(depth), generator=generator)
-    ordered = shuffled[depth[shuffled].argsort(stable=True)]
-    counts = samples - samples // 2, samples // 2
-    pool = max(*counts, int(CHOICE * len(depth)))
-    made_late = ordered[:pool][torch.randperm(pool, generator=generator)[: counts[0]]]
-    made_early = ordered[-pool:][torch.randperm(pool, generator=generator)[: counts[1]]]
-    return torch.cat([made_late, made_early]), torch.arange(samples) < counts[0]
+    later, earlier = samples - samples // 2, samples // 2
+    pool = min(max(2 * later, int(choice * len(order))), len(order) // 2)
+    pool = max(pool, later)
+    made_late = order[:pool][torch.randperm(pool, generator=generator)[:later]]
+    made_early = order[-pool:][torch.randperm(pool, generator=generator)[:earlier]]
+    return torch.cat([made_late, made_early]), torch.arange(samples) < later
+
+
+def weak_contrast(exits: Tensor, chosen: Tensor, late: Tensor) -> list[str]:
+    """A warning for each policy under which the chosen images differ little by nature.
+
+    Parameters
+    ----------
+    exits
+        The exit of each benign image under each policy, shape (policies, images).
+    chosen, late
+        As `choose` gives them.
+    """
+    warnings = []
+    for number, taken in enumerate(exits[:, chosen], 1):
+        same = float((taken[late][:, None] >= taken[~late]).double().mean())
+        if same > MOST_SAME:
+            warnings.append(
+                f"Under policy {number} the late image of a pair leaves no later than the early one by nature in "
+                f"{same:.0%} of all pairs, so an independent network comes nearer to 0.5 there: give more images to "
+                "choose from, or leave that policy out."
+            )
+    return warnings
