@@ -139,6 +139,15 @@ def test_standardised_heads_learn_as_well(few, target):
     assert min(exit_accuracies(network, few.test)) > 0.7
 
 
+def test_without_fast_bf16_the_same_is_learnt_in_float32(few, target, monkeypatch):
+    one, two = target.copy(), target.copy()
+    train_heads(one, few, QUICK.heads, seed=1)
+    monkeypatch.setattr(heads_module, "fast_bf16", lambda device: False)
+    train_heads(two, few, QUICK.heads, seed=1)
+    for a, b in zip(weights(one).values(), weights(two).values(), strict=True):
+        assert torch.allclose(a, b, atol=0.05)
+
+
 def test_an_epoch_shows_every_image_once_in_one_of_its_views(few, target, monkeypatch):
     network = target.copy()
     seen = []

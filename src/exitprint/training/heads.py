@@ -15,7 +15,7 @@ from exitprint.errors import Interrupted
 from exitprint.networks import ExitHead, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.training.backbone import epoch_generator
-from exitprint.training.compute import memory_format, reduced_precision
+from exitprint.training.compute import fast_bf16, memory_format, reduced_precision
 from exitprint.training.recipe import HeadRecipe
 
 CACHE_BYTES = 6_000_000_000
@@ -125,6 +125,7 @@ def fit_heads(
     parameters = [p for head in heads for p in head.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)
     steps = max(1, len(labels) // recipe.batch)
+    number = pooled[0].dtype if fast_bf16(labels.device) else torch.float32
     with ExitStack() as stack:
         advance = stack.enter_context(progress("training internal classifiers (epochs)", recipe.epochs))
         if recipe.standardise:
@@ -140,7 +141,9 @@ def fit_heads(
                 for group in optimiser.param_groups:
                     group["lr"] = recipe.rate(epoch + step / steps)
                 losses = [
-                    F.cross_entropy(head.classify(features.index_select(0, rows[batch])), labels[order[batch]])
+                    F.cross_entropy(
+                        head.classify(features.index_select(0, rows[batch]).to(number)), labels[order[batch]]
+                    )
                     for head, features in zip(heads, pooled, strict=True)
                 ]
                 optimiser.zero_grad()
