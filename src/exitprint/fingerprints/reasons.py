@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ from scipy.stats import spearmanr
 
 from exitprint.fingerprints.asking import quiet
 from exitprint.fingerprints.bracket import BracketTest
+from exitprint.fingerprints.score import FloatArray
 from exitprint.timing.sequential import SequentialTest, SignTest
 
 LEAST_RELIABILITY = 0.5
 LEAST_INPUTS = 8
-CACHED = 0.95
+CACHED = 0.75
+SPREAD_OF_CACHED = 1 / 3
 SPREAD_OF_CONSTANT_TIME = 0.2
 
 CONTRAST_DERIVED = (
@@ -105,15 +107,22 @@ def why_silent(times: Mapping[Any, list[float]]) -> str | None:
     if len(repeated) < LEAST_INPUTS:
         return None
     cached = float(np.mean([seconds[0] > max(seconds[1:]) for seconds in repeated]))
-    if cached >= CACHED:
+    first, later = (_spread(values) for values in zip(*((x[0], quiet(x[1:])) for x in repeated), strict=True))
+    if cached >= CACHED and later < SPREAD_OF_CACHED * first:
         return CACHE.format(cached=cached)
     halves = [[quiet(seconds[start::2]) for seconds in repeated] for start in (0, 1)]
     reliability = float(np.nan_to_num(spearmanr(*halves).statistic))
     if reliability >= LEAST_RELIABILITY:
         return None
-    low, middle, high = 1e3 * np.quantile(everything, (0.05, 0.5, 0.95))
-    text = CONSTANT if high - low < SPREAD_OF_CONSTANT_TIME * middle else NOISY
-    return text.format(middle=middle, spread=high - low, reliability=reliability)
+    middle, spread = 1e3 * float(np.median(everything)), 1e3 * _spread(everything)
+    text = CONSTANT if spread < SPREAD_OF_CONSTANT_TIME * middle else NOISY
+    return text.format(middle=middle, spread=spread, reliability=reliability)
+
+
+def _spread(seconds: Sequence[float] | FloatArray) -> float:
+    """How far apart nine of ten are."""
+    low, high = np.quantile(seconds, (0.05, 0.95))
+    return float(high - low)
 
 
 def _words(test: SequentialTest, requests: int, interval: tuple[float, float]) -> dict[str, Any]:

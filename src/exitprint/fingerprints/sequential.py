@@ -178,7 +178,8 @@ def _paper(fingerprint: Fingerprint, asker: Asker, alpha: float, beta: float, se
             test = BracketTest(benign, noise, lambda T_N: threshold(fingerprint, T_N), alpha, beta)
             for seconds, control in _drawn(asker, len(fingerprint), seed):
                 test.update(seconds, control)
-                at.append(asker.heard.requests)
+                if test.updates:
+                    at.append(asker.heard.requests)
                 if test.decision != "inconclusive":
                     break
     nan = float("nan")

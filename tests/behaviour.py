@@ -1,0 +1,97 @@
+"""Fingerprints, and suspects that are slow and quick on them as copies and as independents are, without a network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exitprint.fingerprints import Fingerprint
+from exitprint.networks import Prediction
+from exitprint.suspects import Answer, Clock
+
+EXIT = 0.001
+EXITS = 10
+Show = Callable[[float, int], float]
+
+
+def crafted(kind: str, samples: int = 60) -> Fingerprint:
+    """A fingerprint of noise: half late, half early, or all of the paper's kind."""
+    pixels = torch.randint(0, 256, (2 * samples, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    samples_pixels, originals = pixels.to(torch.uint8).split(samples)
+    late = torch.arange(samples) < (samples // 2 if kind == "contrast" else samples)
+    ones = torch.ones(samples, dtype=torch.long)
+    return Fingerprint(kind, samples_pixels, originals, late, ones.bool(), ones, ones)  # type: ignore[arg-type]
+
+
+def key(image: Tensor) -> bytes:
+    """What an image is known by."""
+    return image.numpy().tobytes()
+
+
+def behaviour(fingerprint: Fingerprint, copy: bool, seed: int = 0) -> dict[bytes, float]:
+    """Seconds of every image, ten exits one millisecond apart.
+
+    On a copy 5 % of the samples have lost what was put into them. On an independent those of a contrast fingerprint
+    keep nature's order, with some overlap; those of the paper's are slower than their originals, as they are.
+    """
+    rng = np.random.default_rng(seed)
+    seconds = {}
+    contrast = fingerprint.kind == "contrast"
+    for sample, original, late in zip(fingerprint.x, fingerprint.benign, fingerprint.late.tolist(), strict=True):
+        quick, slow = rng.integers(1, 5), rng.integers(4, EXITS + 1)
+        natural = (quick if late else slow) if contrast else rng.integers(1, EXITS + 1)
+        aimed = EXITS if late else 1
+        if copy:
+            reached = aimed if rng.random() > (0.05 if contrast else 0.01) else natural
+        else:
+            reached = natural if contrast else min(EXITS, natural + 3)
+        seconds[key(original)], seconds[key(sample)] = EXIT * natural, EXIT * reached
+    return seconds
+
+
+class OverAPath:
+    """A suspect whose times are let be seen by `show(seconds, number of the request)`, a millisecond added.
+
+    It keeps what it was asked. `fails` is told the number of each request, and may raise.
+    """
+
+    def __init__(
+        self,
+        seconds: dict[bytes, float],
+        show: Show = lambda seconds, number: seconds,
+        clock: Clock = "measured",
+        fails: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        self.seconds, self.show, self.clock, self.fails = seconds, show, clock, fails
+        self.asked: list[bytes] = []
+
+    def ask(self, x: Tensor) -> Answer:
+        assert len(x) == 1
+        self.asked.append(key(x[0]))
+        self.fails(len(self.asked))
+        return Answer(np.array([EXIT + self.show(self.seconds[self.asked[-1]], len(self.asked))]), self.clock)
+
+
+class Sleeper:
+    """A network for a server: it sleeps as long as its behaviour says, however busy the machine is.
+
+    An image that it does not know, because it was altered on the way, takes half the time.
+    """
+
+    input_shape = (1, 8, 8)
+    classes = 2
+
+    def __init__(self, seconds: dict[bytes, float]) -> None:
+        self.seconds = seconds
+        self.asked: list[bytes] = []
+
+    def predict(self, x: Tensor) -> Prediction:
+        names = [key(image) for image in x]
+        self.asked += names
+        time.sleep(sum(self.seconds.get(name, EXIT * EXITS / 2) for name in names))
+        nothing = torch.zeros(len(x), dtype=torch.long)
+        return Prediction(nothing, torch.full((len(x), 2), 0.5), nothing)

@@ -1,0 +1,317 @@
+"""Sequential verdicts on cost-model times with a path, an operator or a fault in between; journals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from behaviour import OverAPath, Show, behaviour, crafted
+from exitprint.errors import ExitprintError, Interrupted
+from exitprint.fingerprints import verify_sequentially
+from exitprint.reports import verification_report
+
+FINGERPRINTS = {"contrast": crafted("contrast"), "paper": crafted("paper")}
+CONTRAST, PAPER = FINGERPRINTS["contrast"], FINGERPRINTS["paper"]
+TRUTHS = ("derived", "independent")
+
+
+def suspect_of(fingerprint, truth, show: Show = lambda seconds, number: seconds, **options) -> OverAPath:
+    """A copy or an independent over a path."""
+    return OverAPath(behaviour(fingerprint, copy=truth == "derived"), show, **options)
+
+
+def noisy(kind: str, sd: float, seed: int = 0) -> Show:
+    """Delays of this standard deviation in seconds."""
+    rng = np.random.default_rng(seed)
+    draw = {"gaussian": lambda: max(0.0, rng.normal(3 * sd, sd)), "heavy": lambda: rng.pareto(2.5) * sd / 1.49}[kind]
+    return lambda seconds, number: seconds + draw()
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+@pytest.mark.parametrize(("kind", "sd"), [("gaussian", 0.0), ("gaussian", 0.001), ("heavy", 0.001)])
+def test_right_within_few_requests(truth, kind, sd):
+    suspect = suspect_of(CONTRAST, truth, noisy(kind, sd))
+    verdict = verify_sequentially(CONTRAST, suspect)
+    assert (verdict.decision, verdict.statistic, verdict.clock) == (truth, "auc", "measured")
+    assert verdict.requests == len(suspect.asked) <= 200
+    assert verdict.e_value is not None and (verdict.e_value >= 1000) == (truth == "derived")
+    assert (verdict.p_value <= 1e-3) == (truth == "derived")
+    assert verdict.interval[0] <= verdict.value <= verdict.interval[1]
+    assert "0.001" in verdict.reason
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_noise_as_large_as_the_network_costs_requests_only(truth, seed):
+    verdict = verify_sequentially(CONTRAST, suspect_of(CONTRAST, truth, noisy("gaussian", 0.005, seed)))
+    assert verdict.decision == truth and verdict.requests <= 2000
+
+
+def test_a_monotone_distortion_of_the_clock_changes_nothing():
+    for truth in TRUTHS:
+        plain, bent = (
+            verify_sequentially(CONTRAST, suspect_of(CONTRAST, truth, show))
+            for show in (lambda seconds, number: seconds, lambda seconds, number: 3 + seconds**0.3)
+        )
+        assert (plain.decision, plain.e_value, plain.requests) == (bent.decision, bent.e_value, bent.requests)
+
+
+def test_the_computed_clock_needs_no_warm_up_and_no_repeats():
+    for truth in TRUTHS:
+        verdict = verify_sequentially(CONTRAST, suspect_of(CONTRAST, truth, clock="cost model"))
+        assert (verdict.decision, verdict.clock) == (truth, "cost model")
+
+
+def test_the_first_requests_are_slow():
+    for truth in TRUTHS:
+        slow = suspect_of(CONTRAST, truth, lambda seconds, number: seconds + (1.0 if number <= 10 else 0.0))
+        quick = suspect_of(CONTRAST, truth)
+        assert verify_sequentially(CONTRAST, slow).e_value == verify_sequentially(CONTRAST, quick).e_value
+        assert verify_sequentially(CONTRAST, slow).decision == truth
+
+
+@pytest.mark.parametrize("made", ["contrast", "paper"])
+def test_constant_time_is_inconclusive_for_that_reason(made):
+    fingerprint = FINGERPRINTS[made]
+    rng = np.random.default_rng(0)
+    padded = suspect_of(fingerprint, "derived", lambda seconds, number: max(seconds, 0.05) + rng.exponential(1e-4))
+    verdict = verify_sequentially(fingerprint, padded, budget=400)
+    assert verdict.decision == "inconclusive" and "answers in constant time" in verdict.reason
+    exact = verify_sequentially(
+        fingerprint, suspect_of(fingerprint, "derived", lambda seconds, number: 0.05), budget=300
+    )
+    assert exact.decision == "inconclusive" and "same time for every input" in exact.reason
+
+
+def test_noise_far_above_the_network_is_inconclusive_for_that_reason():
+    verdict = verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", noisy("gaussian", 0.5)), budget=800)
+    assert verdict.decision == "inconclusive" and "too noisy" in verdict.reason
+
+
+@pytest.mark.parametrize("made", ["contrast", "paper"])
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_a_cache_in_front_is_never_a_wrong_verdict(made, truth):
+    fingerprint = FINGERPRINTS[made]
+    suspect = suspect_of(fingerprint, truth)
+    rng = np.random.default_rng(0)
+    suspect.show = lambda seconds, number: (
+        rng.exponential(1e-4) + (seconds if suspect.asked.count(suspect.asked[-1]) == 1 else 0.001)
+    )
+    verdict = verify_sequentially(fingerprint, suspect, budget=600)
+    assert verdict.decision in (truth, "inconclusive")
+    if verdict.decision == "inconclusive":
+        assert "cache" in verdict.reason
+
+
+def test_a_cache_is_named():
+    """Three pairs of five are right, all repeats are instant: not enough for either side."""
+    suspect = suspect_of(CONTRAST, "derived")
+    rng = np.random.default_rng(0)
+    first = {name: rng.uniform(0.005, 0.010) for name in suspect.seconds}
+    suspect.show = lambda seconds, number: (
+        rng.exponential(1e-4) + (first[suspect.asked[-1]] if suspect.asked.count(suspect.asked[-1]) == 1 else 0.001)
+    )
+    verdict = verify_sequentially(CONTRAST, suspect, budget=600)
+    assert verdict.decision == "inconclusive" and "a cache in front of it" in verdict.reason
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_the_papers_fingerprint(truth):
+    suspect = suspect_of(PAPER, truth, noisy("gaussian", 2e-5))
+    verdict = verify_sequentially(PAPER, suspect, budget=4000)
+    assert (verdict.decision, verdict.statistic) == (truth, "t_n")
+    assert (verdict.value < verdict.threshold) == (truth == "derived")
+    assert verdict.interval[0] <= verdict.value <= verdict.interval[1]
+    assert verdict.t_n == verdict.value and 0 < verdict.threshold < verdict.benign_t_n < 1
+    assert verdict.requests == len(suspect.asked) and "0.001" in verdict.reason
+    assert verify_sequentially(PAPER, suspect_of(PAPER, truth, clock="cost model"), budget=4000).decision == truth
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+@pytest.mark.parametrize("sd", [0.0003, 0.001, 0.003])
+def test_the_papers_fingerprint_under_noise_is_never_wrong(truth, sd):
+    for kind in ("gaussian", "heavy"):
+        verdict = verify_sequentially(PAPER, suspect_of(PAPER, truth, noisy(kind, sd)))
+        assert verdict.decision in (truth, "inconclusive")
+
+
+@pytest.mark.parametrize("begins", [0, 150, 230, 300])
+@pytest.mark.parametrize(
+    "load", [lambda seconds: 4 * seconds, lambda seconds: seconds + 0.02, lambda seconds: seconds / 3]
+)
+def test_a_load_that_sets_in_is_no_claim(begins, load):
+    rng = np.random.default_rng(0)
+
+    def show(seconds, number):
+        return (load(seconds) if number > begins else seconds) + rng.exponential(2e-5)
+
+    for truth in TRUTHS:
+        assert verify_sequentially(PAPER, suspect_of(PAPER, truth, show)).decision in (truth, "inconclusive")
+
+
+@pytest.mark.parametrize("made", ["contrast", "paper"])
+@pytest.mark.parametrize("budget", [50, 217, 300])
+def test_never_more_than_the_budget(made, budget):
+    fingerprint = FINGERPRINTS[made]
+    suspect = suspect_of(fingerprint, "derived", noisy("gaussian", 1.0))
+    verdict = verify_sequentially(fingerprint, suspect, budget=budget)
+    assert verdict.decision == "inconclusive" and verdict.requests <= budget
+    assert len(suspect.asked) == verdict.requests
+
+
+def test_repeated_requests_are_not_timed_and_count():
+    suspect = suspect_of(CONTRAST, "derived", lambda seconds, number: float("nan") if number % 3 == 0 else seconds)
+    verdict = verify_sequentially(CONTRAST, suspect)
+    assert verdict.decision == "derived" and np.isfinite(verdict.course.seconds).all()
+    assert verdict.requests == len(suspect.asked) > len(verdict.course.seconds)
+
+
+def test_a_budget_that_cannot_decide_is_refused():
+    with pytest.raises(ExitprintError, match="allow at least 50"):
+        verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived"), budget=49)
+
+
+@pytest.mark.parametrize("made", ["contrast", "paper"])
+def test_the_course_and_the_report(made):
+    fingerprint = FINGERPRINTS[made]
+    suspect = suspect_of(fingerprint, "derived", noisy("gaussian", 2e-5))
+    verdict = verify_sequentially(fingerprint, suspect, budget=4000)
+    course = verdict.course
+    assert len(course.asked) == len(course.seconds) == verdict.requests
+    assert list(course.requests) == sorted(course.requests) and course.requests[-1] == verdict.requests
+    assert np.exp(course.path.log_e_null[-1]) == pytest.approx(verdict.e_value)
+    page = verification_report(verdict, fingerprint, verdict.timings, "somebody's", course=course)
+    assert "How the evidence grew" in page and verdict.decision in page
+    plain = json.loads(json.dumps(verdict.as_dict()))
+    assert plain["e_value"] == verdict.e_value and plain["bytes"] is None and "course" not in plain
+
+
+# ---- journals ----
+
+
+def straight(fingerprint, truth, path: Path, **options):
+    """A run that nothing cuts off: its verdict, what it asked, and its journal."""
+    suspect = suspect_of(fingerprint, truth, shown_by_input)
+    verdict = verify_sequentially(fingerprint, suspect, journal=path, subject="s", **options)
+    return verdict, suspect.asked, path.read_bytes()
+
+
+def shown_by_input(seconds: float, number: int) -> float:
+    """Noise that is the same whenever an input of this time is asked."""
+    return seconds + np.random.default_rng(int(seconds * 1e12)).exponential(1e-4)
+
+
+@pytest.mark.parametrize("made", ["contrast", "paper"])
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_a_run_cut_off_anywhere_goes_on_to_the_same_verdict(made, truth, tmp_path):
+    fingerprint = FINGERPRINTS[made]
+    verdict, asked, whole = straight(fingerprint, truth, tmp_path / "whole", budget=4000)
+    assert verdict.decision == truth
+    rng = np.random.default_rng(3)
+    for cut in [0, 1, whole.index(b"\n"), whole.index(b"\n") + 1, len(whole) - 1, *rng.integers(len(whole), size=5)]:
+        path = tmp_path / f"cut {cut}"
+        path.write_bytes(whole[:cut])
+        known = max(0, whole[:cut].count(b"\n") - 1)
+        suspect = suspect_of(fingerprint, truth, shown_by_input)
+        again = verify_sequentially(fingerprint, suspect, journal=path, resume=True, subject="s", budget=4000)
+        assert suspect.asked == asked[known:]
+        for part in ("decision", "value", "interval", "e_value", "p_value", "threshold"):
+            assert getattr(again, part) == getattr(verdict, part)
+        assert again.requests == verdict.requests + (known > 0)  # the one that may have been in flight
+        assert path.read_bytes().count(b"\n") == whole.count(b"\n")
+
+
+def test_a_finished_run_asks_nothing_more(tmp_path):
+    verdict, _, _ = straight(CONTRAST, "derived", tmp_path / "j")
+    assert verdict.decision == "derived"
+
+    def never(number):
+        raise AssertionError
+
+    again = verify_sequentially(
+        CONTRAST, suspect_of(CONTRAST, "derived", fails=never), journal=tmp_path / "j", resume=True, subject="s"
+    )
+    assert (again.decision, again.e_value, again.reason) == (verdict.decision, verdict.e_value, verdict.reason)
+    assert np.array_equal(again.course.seconds, verdict.course.seconds)
+
+
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(tmp_path):
+    suspect = suspect_of(CONTRAST, "derived", noisy("gaussian", 0.008))
+    first = verify_sequentially(CONTRAST, suspect, journal=tmp_path / "j", budget=50)
+    more = verify_sequentially(CONTRAST, suspect, journal=tmp_path / "j", budget=2000, resume=True)
+    assert first.decision == "inconclusive" and more.decision == "derived"
+    assert more.requests == len(suspect.asked) + 1  # the one that may have been in flight
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, ExitprintError("the server is gone for good.")])
+def test_what_stops_a_run_says_how_it_goes_on(tmp_path, stop):
+    def fails(number):
+        if number == 25:
+            raise stop
+
+    path = tmp_path / "j"
+    with pytest.raises(ExitprintError, match=r"24 answers are kept in .*j': resume \(--resume\) to go on") as said:
+        verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", fails=fails), journal=path)
+    assert isinstance(said.value, Interrupted) == (stop is KeyboardInterrupt) and str(said.value).count(". ") == 0
+    suspect = suspect_of(CONTRAST, "derived")
+    assert verify_sequentially(CONTRAST, suspect, journal=path, resume=True).decision == "derived"
+    assert path.read_bytes().count(b"\n") == 25 + len(suspect.asked)
+    with pytest.raises(Interrupted if stop is KeyboardInterrupt else ExitprintError) as bare:
+        verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", fails=fails))
+    assert "resume" not in str(bare.value)
+
+
+def test_the_journal_of_another_run_is_refused(tmp_path):
+    _, _, whole = straight(CONTRAST, "derived", tmp_path / "j")
+    others = [
+        {"seed": 1},
+        {"alpha": 0.01},
+        {"beta": 0.01},
+        {"subject": "t"},
+        {"fingerprint": replace(CONTRAST, late=~CONTRAST.late)},
+        {"fingerprint": PAPER},
+    ]
+    for other in others:
+        options = {"subject": "s", "fingerprint": CONTRAST, **other}
+        with pytest.raises(ExitprintError, match="journal of another verification"):
+            verify_sequentially(suspect=suspect_of(CONTRAST, "derived"), journal=tmp_path / "j", resume=True, **options)
+    assert (tmp_path / "j").read_bytes() == whole
+
+
+def test_what_is_no_journal_is_left_alone(tmp_path):
+    for number, content in enumerate((b"my thesis", b"my thesis\n", b'{"a": 1}\n{"b": 2}\n', b"[" * 10_000 + b"\n")):
+        path = tmp_path / str(number)
+        path.write_bytes(content)
+        for resume, why in ((True, "is no journal"), (False, "is there already")):
+            with pytest.raises(ExitprintError, match=why):
+                verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived"), journal=path, resume=resume)
+        assert path.read_bytes() == content
+    with pytest.raises(ExitprintError, match="choose another place"):
+        verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived"), journal=tmp_path / "no" / "j")
+
+
+@pytest.mark.parametrize("line", [b"{}\n", b"junk\n", b'{"kind": "late", "index": 0, "seconds": NaN}\n'])
+def test_a_damaged_journal_is_refused(tmp_path, line):
+    _, _, whole = straight(CONTRAST, "derived", tmp_path / "j")
+    lines = whole.splitlines(keepends=True)
+    lines[5] = line
+    (tmp_path / "j").write_bytes(b"".join(lines))
+    with pytest.raises(ExitprintError, match="damaged in line 6"):
+        verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived"), journal=tmp_path / "j", resume=True, subject="s")
+    lines[5] = whole.splitlines(keepends=True)[5].replace(b'"index": ', b'"index": 1')
+    (tmp_path / "j").write_bytes(b"".join(lines))
+    with pytest.raises(ExitprintError, match="line 6 of the journal does not fit"):
+        verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived"), journal=tmp_path / "j", resume=True, subject="s")
+
+
+def test_a_journal_in_use_is_refused(tmp_path):
+    def another(number):
+        if number == 20:
+            verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived"), journal=tmp_path / "j", resume=True)
+
+    with pytest.raises(ExitprintError, match="another verification is writing the journal"):
+        verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", fails=another), journal=tmp_path / "j")
