@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from functools import cache
 
+import torch
+from torch import Tensor
+
 from exitprint.data import ImageData, Images, image_data, load_data
-from exitprint.networks import MultiExitNetwork, architecture
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.training import calibrated_policy, recipe, train_network
 
 IMAGES, EPOCHS = 5000, 8
@@ -33,6 +36,20 @@ def network() -> MultiExitNetwork:
     trained = train_network(arch, data(), recipe("fast", "resnet", data().name, epochs=EPOCHS), seed=0)
     trained.policy = calibrated_policy(trained, data().calibration, rad=5)
     return trained
+
+
+@torch.inference_mode()
+def even_policy(network: MultiExitNetwork, x: Tensor) -> ExitPolicy:
+    """Thresholds under which about as many of these images leave at every exit."""
+    certainty = network.policy.certainty(network(x))
+    waiting = torch.ones(len(x), dtype=torch.bool)
+    thresholds = []
+    for exit in range(network.exits - 1):
+        values = certainty[waiting, exit].sort(descending=True).values
+        leaving = round(len(values) / (network.exits - exit))
+        thresholds.append(float(values[leaving - 1 : leaving + 1].mean()) if leaving else 2.0)
+        waiting &= certainty[:, exit] < thresholds[-1]
+    return ExitPolicy(thresholds)
 
 
 def described() -> str:

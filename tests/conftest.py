@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from exitprint.data import ImageData, load_data
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, save_network
 from exitprint.training import recipe, train_network
 
 torch.set_num_threads(1)
+settings.register_profile("exitprint", deadline=None, derandomize=True)
+settings.load_profile("exitprint")
 os.environ.pop("EXITPRINT_DATA_DIR", None)
 
 

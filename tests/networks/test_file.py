@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -95,6 +98,42 @@ def test_files_that_are_not_ours_are_refused(tmp_path):
     save_file({"a": torch.zeros(2)}, path, metadata={"exitprint": "[" * 100_000})
     with pytest.raises(ExitprintError, match="not written by exitprint"):
         load_network(path)
+
+
+@pytest.mark.parametrize("thresholds", [[float("nan")], [0.5, 0.5]])
+def test_a_policy_that_fits_no_exit_is_refused(tmp_path, parts, thresholds):
+    header, tensors = parts
+    header["policy"]["thresholds"] = thresholds
+    with pytest.raises(ExitprintError, match="threshold"):
+        load_network(offered(tmp_path, header, tensors))
+
+
+def test_a_full_disk_keeps_the_network_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "n.safetensors"
+    old, new = (MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=4), seed) for seed in (0, 1))
+    save_network(old, path)
+    before = path.read_bytes()
+
+    def full(self, content):
+        with self.open("wb") as half:
+            half.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ExitprintError, match=r"No space left on device.*unchanged"):
+        save_network(new, path)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
+
+
+def test_weights_that_alone_are_cut_or_swapped_are_refused(tmp_path, parts):
+    header, tensors = parts
+    name = "heads.0.linear.weight"
+    for wrong in (tensors[name].double(), tensors[name].T.contiguous(), tensors[name][:, :-1].contiguous()):
+        with pytest.raises(ExitprintError, match="do not fit"):
+            load_network(offered(tmp_path, header, {**tensors, name: wrong}))
+    less = {key: value for key, value in tensors.items() if key != name}
+    with pytest.raises(ExitprintError, match="do not fit"):
+        load_network(offered(tmp_path, header, less))
 
 
 def test_every_truncation_is_refused(tmp_path, parts):

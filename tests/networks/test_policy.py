@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exitprint.errors import ExitprintError
@@ -16,7 +16,6 @@ def certainties(n=200, exits=5, seed=0):
     return torch.rand(n, exits, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 50))
 def test_a_lower_threshold_never_makes_an_input_leave_later(a, b, seed):
     low, high = sorted((a, b))
@@ -24,7 +23,6 @@ def test_a_lower_threshold_never_makes_an_input_leave_later(a, b, seed):
     assert (ExitPolicy(low).exits_of_certainty(c) <= ExitPolicy(high).exits_of_certainty(c)).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1.5), min_size=4, max_size=4), st.integers(0, 50))
 def test_an_input_leaves_at_the_first_exit_that_is_certain(thresholds, seed):
     c = certainties(20, seed=seed)

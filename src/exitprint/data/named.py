@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,13 @@ def _read(
             f"the {part} file of {name} has no column {missing[0]!r} (it has {', '.join(table.column_names)}): "
             f"use the layout of {source.repository} on the Hugging Face hub."
         )
-    labels = torch.tensor(np.asarray(table[source.label]), dtype=torch.long)
+    numbers = np.asarray(table[source.label])
+    if numbers.dtype.kind not in "iu":
+        raise ExitprintError(
+            f"the column {source.label!r} of the {part} file of {name} holds other things than class numbers: "
+            f"use the layout of {source.repository} on the Hugging Face hub."
+        )
+    labels = torch.tensor(numbers, dtype=torch.long)
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= source.classes:
         raise ExitprintError(
             f"the {part} file of {name} holds no images, or labels outside 0 to {source.classes - 1}: get a whole copy."
@@ -109,10 +116,8 @@ def _read(
     if limit is not None and limit < len(labels):
         chosen = split(Images(torch.arange(len(labels)), labels), limit, seed)[1].pixels
         table, labels = table.select(chosen.tolist()), labels[chosen]
-    table = table.select_columns([source.image]).cast_column(source.image, datasets.Image(mode=_mode(source)))
     pixels = np.empty((len(labels), source.side, source.side, source.channels), np.uint8)
-    for index, row in enumerate(table):
-        image = np.asarray(row[source.image])
+    for index, image in enumerate(_decoded(name, source, part, table)):
         if image.shape[:2] != (source.side, source.side):
             raise ExitprintError(
                 f"image {index} of the {part} file of {name} is {image.shape[1]}×{image.shape[0]} pixels where "
@@ -120,6 +125,21 @@ def _read(
             )
         pixels[index] = image.reshape(source.side, source.side, source.channels)
     return Images(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), labels)
+
+
+def _decoded(name: str, source: Source, part: str, table: Any) -> Iterator[np.ndarray]:
+    import datasets
+
+    decoded = 0
+    try:
+        images = table.select_columns([source.image]).cast_column(source.image, datasets.Image(mode=_mode(source)))
+        for row in images:
+            yield np.asarray(row[source.image].convert(_mode(source)))
+            decoded += 1
+    except Exception as error:
+        raise ExitprintError(
+            f"image {decoded} of the {part} file of {name} cannot be decoded: get a whole copy."
+        ) from error
 
 
 def _mode(source: Source) -> str:
