@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ LAYOUTS = {
 }
 
 
+@cache
 def encoded(side, mode, value):
     pixels = np.full((side, side, 3) if mode == "RGB" else (side, side), value, np.uint8)
     content = io.BytesIO()
@@ -40,9 +42,8 @@ def write(folder, name, part, n, modes=None, **more):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_folder_in_the_hubs_layout(tmp_path, name):
     _, _, test_part, side, mode, classes = LAYOUTS[name]
-    extra = {"coarse_label": [0] * 20 * classes} if name == "cifar100" else {}
-    n = 20 * classes if classes < 200 else 4000
-    write(tmp_path, name, "train", n, **({} if not extra else {"coarse_label": [0] * n}))
+    n = 10 * classes
+    write(tmp_path, name, "train", n, **({"coarse_label": [0] * n} if name == "cifar100" else {}))
     write(tmp_path, name, test_part, classes)
     data = load_data(name, tmp_path)
     channels = 3 if mode == "RGB" else 1
@@ -54,7 +55,7 @@ def test_a_folder_in_the_hubs_layout(tmp_path, name):
 
 
 def test_greyscale_images_become_rgb(tmp_path):
-    write(tmp_path, "tiny-imagenet", "train", 4000, modes=["RGB", "L"])
+    write(tmp_path, "tiny-imagenet", "train", 2000, modes=["RGB", "L"])
     write(tmp_path, "tiny-imagenet", "valid", 200, modes=["L"])
     data = load_data("tiny-imagenet", tmp_path)
     assert data.test.pixels.shape == (200, 3, 64, 64)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from exitprint.cli import ask, demonstrate, deploy, inspect_file, own, tampering
+from exitprint.cli import ask, demonstrate, deploy, inspect_file, own, study, tampering
 from exitprint.errors import ExitprintError
 from exitprint.progress import show_progress
 
@@ -27,6 +27,7 @@ app.command()(tampering.tamper)
 app.command()(inspect_file.info)
 app.command()(deploy.export)
 app.command()(deploy.serve)
+app.command()(study.study)
 
 
 def main() -> None:

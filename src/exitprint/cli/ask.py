@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from exitprint.cli.options import Json, Seed, out, print_json
+from exitprint.errors import ExitprintError
+
+if TYPE_CHECKING:
+    from exitprint.fingerprints import Fingerprint, Verdict
+    from exitprint.suspects import Suspect
 
 EXIT_CODES = {"derived": 0, "independent": 1, "inconclusive": 3}
+REPEATS = 10
+ERROR_RATE = 1e-3
 
 
 def verify(
@@ -20,32 +28,138 @@ def verify(
             metavar="SUSPECT", help="A network's .safetensors, an .onnx model, or http(s)://host/v2/models/NAME."
         ),
     ],
-    repeats: Annotated[int, typer.Option(help="How often each input is timed.")] = 10,
+    repeats: Annotated[
+        int | None, typer.Option(help=f"How often each input is timed in this process. Default: {REPEATS}.")
+    ] = None,
     clock: Annotated[Literal["measured", "cost-model"], typer.Option(help="Wall clock, or FLOPs.")] = "measured",
+    alpha: Annotated[
+        float | None, typer.Option(help=f"Largest probability of a false claim. Default: {ERROR_RATE:g}.")
+    ] = None,
+    beta: Annotated[float | None, typer.Option(help=f"Largest probability of a miss. Default: {ERROR_RATE:g}.")] = None,
+    budget: Annotated[int | None, typer.Option(help="Most requests in all. Default: 2000.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Most requests per second, at an address.")] = None,
+    amplification: Annotated[
+        int, typer.Option(help="Ask the same input so many times in one request, at an address.")
+    ] = 1,
+    journal: Annotated[
+        Path | None,
+        typer.Option(help="Keep every answer in this file. Default: beside FINGERPRINT, until there is a verdict."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where this verification was cut off, asking nothing twice.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Write a page that shows why.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Ask a suspect and say whether it is a copy: exit code 0 derived, 1 independent, 3 inconclusive, 2 error."""
+    """Ask a suspect and say whether it is a copy: exit code 0 derived, 1 independent, 3 inconclusive, 2 error.
+
+    A suspect at an address is asked until the error rates are met; so is one in this process where --alpha, --beta,
+    --budget, --journal or --resume is given. Else each input is timed a fixed number of times.
+    """
     from exitprint.fingerprints import load_fingerprint
     from exitprint.fingerprints import verify as verify_suspect
     from exitprint.networks import load_network
     from exitprint.reports import verification_report, write_report
     from exitprint.suspects import CostModel, open_suspect
 
+    at_address = suspect.startswith(("http://", "https://"))
+    sequential = at_address or resume or not (alpha is beta is budget is journal is None)
+    if sequential and repeats is not None:
+        raise ExitprintError("this suspect is asked until the error rates are met: leave out --repeats.")
+    if rate is not None and not at_address:
+        raise ExitprintError("only a suspect at an address is asked at a rate: leave out --rate.")
     made = load_fingerprint(fingerprint_file)
-    asked = CostModel(load_network(suspect)) if clock == "cost-model" else open_suspect(suspect)
-    verdict = verify_suspect(made, asked, repeats, seed)
+
+    def opened() -> Suspect:
+        if clock == "cost-model":
+            return CostModel(load_network(suspect))
+        return open_suspect(suspect, amplification=amplification, rate=rate, budget=budget)
+
+    kept: Path | None = None
+    if sequential:
+        name = _subject(suspect, at_address, clock, amplification)
+        rates = (ERROR_RATE if alpha is None else alpha, ERROR_RATE if beta is None else beta)
+        kept, verdict = _sequentially(made, fingerprint_file, opened(), name, rates, budget, seed, journal, resume)
+    else:
+        verdict = verify_suspect(made, opened(), REPEATS if repeats is None else repeats, seed)
     if report is not None:
-        write_report(verification_report(verdict, made, verdict.timings, suspect), report)
+        notes = _notes(verdict, rates) if sequential else None
+        page = verification_report(verdict, made, verdict.timings, suspect, notes=notes, course=verdict.course)
+        write_report(page, report)
+    _say(verdict, as_json)
+    if kept is not None and verdict.decision != "inconclusive":
+        kept.unlink(missing_ok=True)
+    raise typer.Exit(EXIT_CODES[verdict.decision])
+
+
+def _sequentially(
+    made: Fingerprint,
+    fingerprint_file: Path,
+    asked: Suspect,
+    name: str,
+    rates: tuple[float, float],
+    budget: int | None,
+    seed: int,
+    journal: Path | None,
+    resume: bool,
+) -> tuple[Path | None, Verdict]:
+    """The verdict, and the journal that goes away with it because nobody asked for it."""
+    from exitprint.fingerprints import verify_sequentially
+    from exitprint.fingerprints.sequential import BUDGET, run_digest
+
+    alpha, beta = rates
+    kept = None
+    if journal is None:
+        key = run_digest(made, subject=name, alpha=alpha, beta=beta, seed=seed)[:12]
+        kept = journal = fingerprint_file.with_name(f".{fingerprint_file.name}.{key}.journal")
+        if not resume:
+            kept.unlink(missing_ok=True)
+    return kept, verify_sequentially(
+        made,
+        asked,
+        alpha=alpha,
+        beta=beta,
+        budget=BUDGET if budget is None else budget,
+        seed=seed,
+        journal=journal,
+        resume=resume,
+        subject=name,
+    )
+
+
+def _subject(suspect: str, at_address: bool, clock: str, amplification: int) -> str:
+    """What the suspect is called in a journal: another file or way of asking has another name."""
+    if at_address:
+        return f"{suspect}, amplification {amplification}"
+    try:
+        return f"{suspect}, {clock} clock, sha256 {sha256(Path(suspect).read_bytes()).hexdigest()}"
+    except OSError as error:
+        raise ExitprintError(f"cannot read {suspect!r} ({error.strerror}): check the path.") from error
+
+
+def _notes(verdict: Verdict, rates: tuple[float, float]) -> dict[str, str]:
+    from exitprint.reports.text import duration
+
+    notes = {"error rates": f"at most {rates[0]:g} for a false claim (alpha), {rates[1]:g} for a miss (beta)"}
+    if verdict.e_value is not None:
+        notes["evidence for a copy"] = f"e-value {verdict.e_value:.3g} at the end; {1 / rates[0]:g} suffices"
+    if verdict.floor is not None:
+        notes["cheapest request"] = f"{duration(verdict.floor)}, which path and server add to every answer"
+    if verdict.bytes is not None:
+        notes["sent and received"] = f"{verdict.bytes:,} bytes"
+    return notes
+
+
+def _say(verdict: Verdict, as_json: bool) -> None:
     if as_json:
         print_json(verdict.as_dict())
-    else:
-        out.print(f"[bold]{verdict.decision}[/bold]: {verdict.reason}")
-        statistic = "T_N" if verdict.statistic == "t_n" else "AUC"
-        out.print(
-            f"{statistic} = {verdict.value:.3f} ({verdict.interval[0]:.3f} to {verdict.interval[1]:.3f}), "
-            f"{'T_f' if verdict.statistic == 't_n' else 'threshold'} = {verdict.threshold:.3f}, "
-            f"{verdict.requests} requests in {verdict.seconds:.1f} s, {verdict.clock} time."
-        )
-    raise typer.Exit(EXIT_CODES[verdict.decision])
+        return
+    out.print(f"[bold]{verdict.decision}[/bold]: {verdict.reason}")
+    statistic, threshold = ("T_N", "T_f") if verdict.statistic == "t_n" else ("AUC", "threshold")
+    size = "" if verdict.bytes is None else f" ({verdict.bytes:,} bytes)"
+    out.print(
+        f"{statistic} = {verdict.value:.3f} ({verdict.interval[0]:.3f} to {verdict.interval[1]:.3f}), "
+        f"{threshold} = {verdict.threshold:.3f}, p = {verdict.p_value:.2g}, "
+        f"{verdict.requests} requests{size} in {verdict.seconds:.1f} s, {verdict.clock} time."
+    )

@@ -151,10 +151,13 @@ class Asker:
 
     def ask_floor(self, times: int) -> None:
         """Time the cheapest request, where the suspect has one; raises as `ask` does."""
-        for index in range(times if self._limited.has_floor else 0):
+        for index in range(times):
             asking = self._earlier(FLOOR, index)
             if asking is None:
-                asking = self._keep(FLOOR, index, self._limited.floor(), "measured")
+                seconds = self._limited.floor()
+                if seconds is None:
+                    return
+                asking = self._keep(FLOOR, index, seconds, "measured")
             self._hear(asking)
             self.heard.floors.append(asking.seconds)
 
@@ -187,35 +190,36 @@ class _Limited:
 
     def __init__(self, suspect: Suspect, budget: int, last: tuple[Asking, ...]) -> None:
         self._suspect = suspect
+        self._metered = suspect if isinstance(suspect, Metered) else None
         self._budget = budget
         self._own = 0
         self._requests_before = last[0].requests + 1 if last else 0
         self._bytes_before = last[0].bytes or 0 if last else 0
         self.elapsed_before = last[0].elapsed if last else 0.0
-        self.has_floor = isinstance(suspect, Metered)
-        if isinstance(suspect, Metered):
-            suspect.limit(max(0, budget - self._requests_before))
+        if self._metered:
+            self._metered.limit(max(0, budget - self._requests_before))
 
     @property
     def requests(self) -> int:
-        made = self._suspect.requests if isinstance(self._suspect, Metered) else self._own
-        return self._requests_before + made
+        return self._requests_before + (self._metered.requests if self._metered else self._own)
 
     @property
     def bytes(self) -> int | None:
-        if not isinstance(self._suspect, Metered):
+        if self._metered is None:
             return None
-        return self._bytes_before + self._suspect.bytes_sent + self._suspect.bytes_received
+        return self._bytes_before + self._metered.bytes_sent + self._metered.bytes_received
 
     def ask(self, x: Tensor) -> Answer:
         self._count()
         return self._suspect.ask(x)
 
-    def floor(self) -> float:
-        assert isinstance(self._suspect, Metered)
+    def floor(self) -> float | None:
+        """Seconds of the cheapest request, where the suspect has one."""
+        if self._metered is None:
+            return None
         for _ in range(FAULTS_IN_A_ROW):
             self._count()
-            seconds = self._suspect.floor()
+            seconds = self._metered.floor()
             if math.isfinite(seconds):
                 return seconds
         raise ExitprintError(

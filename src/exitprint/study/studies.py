@@ -1,0 +1,23 @@
+"""Every study by name; each is declared in a module of its own."""
+
+from __future__ import annotations
+
+from exitprint.errors import ExitprintError
+from exitprint.study.exits_from_time import STUDY as EXITS_FROM_TIME
+from exitprint.study.remote import STUDY as REMOTE
+from exitprint.study.study import Study
+
+STUDIES: dict[str, Study] = {study.name: study for study in (EXITS_FROM_TIME, REMOTE)}
+
+
+def study_named(name: str) -> Study:
+    """The study of this name.
+
+    Raises
+    ------
+    ExitprintError
+        If there is none.
+    """
+    if name not in STUDIES:
+        raise ExitprintError(f"unknown study {name!r}: use one of {', '.join(STUDIES)}.")
+    return STUDIES[name]

@@ -1,0 +1,95 @@
+"""What a study is: a name, the networks it needs, and what it makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from exitprint.errors import ExitprintError
+from exitprint.study.jobs import InThisProcess, Plan, plan
+from exitprint.study.population import Spec
+from exitprint.study.store import Store
+
+Preset = Literal["laptop", "gpu", "paper"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a study.
+
+    Attributes
+    ----------
+    preset
+        Its size.
+    out
+        Folder for its results, which exists.
+    store
+        Where networks and other artefacts are kept and found again.
+    data_dir
+        Folder of data sets, as `load_data` takes it.
+    pool
+        Where jobs run.
+    """
+
+    preset: Preset
+    out: Path
+    store: Store
+    data_dir: Path | None = None
+    pool: Executor = field(default_factory=InThisProcess)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study by name.
+
+    Attributes
+    ----------
+    name
+        What `exitprint study` calls it.
+    summary
+        One line on what it shows.
+    networks
+        The networks that it needs at a preset, none where it trains none.
+    make
+        Makes them, measures, and writes its results into the run's folder; returns the files, the page first.
+    presets
+        The sizes that it comes in.
+    """
+
+    name: str
+    summary: str
+    networks: Callable[[Preset], Sequence[Spec]]
+    make: Callable[[Run], Sequence[Path]]
+    presets: tuple[Preset, ...] = ("laptop",)
+
+    def plan(self, preset: Preset, store: Store) -> Plan:
+        """What making its networks would cost; nothing is made.
+
+        Raises
+        ------
+        ExitprintError
+            If it does not come in this size.
+        """
+        self._check(preset)
+        return plan(self.networks(preset), store)
+
+    def run(self, run: Run) -> Sequence[Path]:
+        """Make everything and return the files, the page first.
+
+        Raises
+        ------
+        ExitprintError
+            If it does not come in this size, or as training, tampering and writing do.
+        Interrupted
+            On Ctrl-C; what was finished is kept.
+        """
+        self._check(run.preset)
+        return self.make(run)
+
+    def _check(self, preset: Preset) -> None:
+        if preset not in self.presets:
+            raise ExitprintError(f"study {self.name} comes at preset {' or '.join(self.presets)}, and not {preset}.")

@@ -1,0 +1,7 @@
+"""Exits out of runtimes: how many there are, where they part, and at which of them each input left."""
+
+from __future__ import annotations
+
+from exitprint.timing.exits.estimate import METHODS, ExitEstimate, exits
+
+__all__ = ["METHODS", "ExitEstimate", "exits"]
