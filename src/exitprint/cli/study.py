@@ -48,9 +48,10 @@ def study(
             print_json(asdict(planned))
             return
         basis = "as networks of this store took" if planned.measured else "a guess; no network of it is there yet"
+        hours = planned.seconds / 3600
         out.print(
             f"{name} at preset {preset}: {planned.networks} networks, {planned.present} of them there already; "
-            f"the rest takes {planned.seconds / 3600:.2f} hours of one core or GPU ({basis}) and {planned.megabytes:.0f} MB."
+            f"the rest takes {hours:.2f} hours of one core or GPU ({basis}) and {planned.megabytes:.0f} MB."
         )
         return
     if out_dir is None:
