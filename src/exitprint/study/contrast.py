@@ -37,7 +37,7 @@ class Setting:
 
 LAPTOP = {
     "resnet": Setting(depth=14, width=8, epochs=9, learning_rate=0.1),
-    "vgg": Setting(depth=11, width=12, epochs=16, learning_rate=0.02),
+    "vgg": Setting(depth=11, width=8, epochs=16, learning_rate=0.02),
     "mobilenet": Setting(depth=8, width=8, epochs=14, learning_rate=0.1),
 }
 
