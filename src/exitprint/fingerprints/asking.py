@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints.journal import Asking, Journal
-from exitprint.suspects import Answer, BudgetSpent, Clock, Metered, Suspect
+from exitprint.suspects import Clock, Suspect
+from exitprint.suspects.journal import Journal, Record
+from exitprint.suspects.limited import Limited
 from exitprint.timing import Timings
 from exitprint.timing.course import InputKind
-from exitprint.timing.measure import FAULTS_IN_A_ROW, timed
+from exitprint.timing.measure import timed
 
 FLOOR = "floor"
+
+
+@dataclass(frozen=True)
+class Asking(Record):
+    """One answered asking of a verification.
+
+    Attributes
+    ----------
+    kind, index
+        What was asked: a kind of input and its number in it, or ``floor`` for the cheapest request.
+    seconds, clock
+        How long it took.
+    """
+
+    kind: str
+    index: int
+    seconds: float
+    clock: Clock
 
 
 @dataclass
@@ -94,15 +111,14 @@ class Asker:
         suspect: Suspect,
         inputs: Mapping[InputKind, Tensor],
         budget: int,
-        journal: Journal,
+        journal: Journal[Asking],
         advance: Callable[[int], None],
     ) -> None:
         self.heard = Heard()
         self._inputs = inputs
         self._journal = journal
-        self._limited = _Limited(suspect, budget, journal.earlier[-1:])
+        self._limited = Limited(suspect, budget, journal.earlier[-1] if journal.earlier else None)
         self._advance = advance
-        self._start = perf_counter()
 
     @property
     def requests(self) -> int:
@@ -117,7 +133,7 @@ class Asker:
     @property
     def elapsed(self) -> float:
         """Seconds that the verification has taken so far, in all runs."""
-        return self._limited.elapsed_before + perf_counter() - self._start
+        return self._limited.elapsed
 
     @property
     def kept(self) -> str:
@@ -151,13 +167,12 @@ class Asker:
 
     def ask_floor(self, times: int) -> None:
         """Time the cheapest request, where the suspect has one; raises as `ask` does."""
+        if not self._limited.has_floor:
+            return
         for index in range(times):
             asking = self._earlier(FLOOR, index)
             if asking is None:
-                seconds = self._limited.floor()
-                if seconds is None:
-                    return
-                asking = self._keep(FLOOR, index, seconds, "measured")
+                asking = self._keep(FLOOR, index, self._limited.floor(), "measured")
             self._hear(asking)
             self.heard.floors.append(asking.seconds)
 
@@ -173,63 +188,13 @@ class Asker:
         return asking
 
     def _keep(self, kind: str, index: int, seconds: float, clock: Clock) -> Asking:
-        asking = Asking(kind, index, seconds, clock, self.requests, self.bytes, self.elapsed)
+        asking = Asking(kind, index, seconds, clock, requests=self.requests, bytes=self.bytes, elapsed=self.elapsed)
         self._journal.add(asking)
         return asking
 
     def _hear(self, asking: Asking) -> None:
         self._advance(asking.requests - self.heard.requests)
         self.heard.clock, self.heard.requests = asking.clock, asking.requests
-
-
-class _Limited:
-    """The suspect, asked no more often than allowed; goes on counting where the last asking of earlier runs left off.
-
-    A request that was in flight when a run was cut off may have arrived, so it counts too.
-    """
-
-    def __init__(self, suspect: Suspect, budget: int, last: tuple[Asking, ...]) -> None:
-        self._suspect = suspect
-        self._metered = suspect if isinstance(suspect, Metered) else None
-        self._budget = budget
-        self._own = 0
-        self._requests_before = last[0].requests + 1 if last else 0
-        self._bytes_before = last[0].bytes or 0 if last else 0
-        self.elapsed_before = last[0].elapsed if last else 0.0
-        if self._metered:
-            self._metered.limit(max(0, budget - self._requests_before))
-
-    @property
-    def requests(self) -> int:
-        return self._requests_before + (self._metered.requests if self._metered else self._own)
-
-    @property
-    def bytes(self) -> int | None:
-        if self._metered is None:
-            return None
-        return self._bytes_before + self._metered.bytes_sent + self._metered.bytes_received
-
-    def ask(self, x: Tensor) -> Answer:
-        self._count()
-        return self._suspect.ask(x)
-
-    def floor(self) -> float | None:
-        """Seconds of the cheapest request, where the suspect has one."""
-        if self._metered is None:
-            return None
-        for _ in range(FAULTS_IN_A_ROW):
-            self._count()
-            seconds = self._metered.floor()
-            if math.isfinite(seconds):
-                return seconds
-        raise ExitprintError(
-            f"none of {FAULTS_IN_A_ROW} requests in a row was answered without a fault: ask at a lower rate, or later."
-        )
-
-    def _count(self) -> None:
-        if self.requests >= self._budget:
-            raise BudgetSpent(f"the budget of {self._budget} requests is spent: allow more requests.")
-        self._own += 1
 
 
 def quiet(seconds: list[float] | NDArray[np.float64]) -> float:

@@ -21,16 +21,16 @@ import numpy as np
 from torch import Tensor
 
 from exitprint.errors import ExitprintError, Interrupted
-from exitprint.fingerprints.asking import Asker, quiet
+from exitprint.fingerprints.asking import Asker, Asking, quiet
 from exitprint.fingerprints.bracket import BracketTest
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.journal import opened
 from exitprint.fingerprints.reasons import contrast_reason, paper_reason, why_silent
 from exitprint.fingerprints.score import LONGEST_SHARE, FloatArray, longest_time, t_n
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.fingerprints.verify import threshold
 from exitprint.progress import progress
 from exitprint.suspects import BudgetSpent, Suspect
+from exitprint.suspects.journal import Work, opened
 from exitprint.timing.course import Course, InputKind
 from exitprint.timing.pairs import draw_pairs
 from exitprint.timing.sequential import SequentialTest, SignTest
@@ -45,6 +45,7 @@ BENIGN = 50
 REPEATS = 2
 METHOD = 1
 """Raised whenever the same seed would ask other inputs than before: older journals do not fit then."""
+NEEDS = "fingerprint, suspect, seed or settings"
 
 
 def verify_sequentially(
@@ -102,8 +103,9 @@ def verify_sequentially(
         raise ExitprintError(f"{budget} requests cannot decide anything: allow at least {LEAST_BUDGET}.")
     words: dict[str, Any] = {"subject": subject, "alpha": alpha, "beta": beta, "seed": seed}
     decide = _contrast if fingerprint.kind == "contrast" else _paper
+    work = Work("verification", run_digest(fingerprint, **words), Asking, NEEDS, words)
     with (
-        opened(journal, run_digest(fingerprint, **words), words, resume) as kept,
+        opened(journal, work, resume) as kept,
         progress("asking the suspect (requests)", budget) as advance,
     ):
         asker = Asker(suspect, _inputs(fingerprint), budget, kept, advance)

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.progress import progress
+from exitprint.suspects.limited import FAULTS_IN_A_ROW
 from exitprint.suspects.suspect import Answer, Suspect
 from exitprint.timing.timings import Timings
 
 WARM_UP = 20
-FAULTS_IN_A_ROW = 10
 
 
 def timed(suspect: Suspect, x: Tensor) -> Answer:

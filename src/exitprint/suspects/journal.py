@@ -1,4 +1,4 @@
-"""What a verification was answered, kept line by line, so that a killed run can go on without asking again.
+"""What a suspect answered, kept line by line, so that a killed run can go on without asking again.
 
 One line of JSON for each answered asking, on the disk before the next one is made; the first line says which run it is.
 Whoever was killed in the middle of a line has lost that answer only.
@@ -10,64 +10,86 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from exitprint.errors import ExitprintError
-from exitprint.suspects import Clock
 
 VERSION = 1
-KIND = "verification journal"
 
 
-@dataclass(frozen=True)
-class Asking:
-    """One answered asking.
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One answered asking; who keeps a journal adds what it needs to know of the answer.
 
     Attributes
     ----------
-    kind, index
-        What was asked: a kind of input and its number in it, or ``floor`` for the cheapest request.
-    seconds, clock
-        How long it took.
     requests
         Requests made so far, of all kinds and in all runs of this journal.
     bytes
         Bytes sent and received so far in all runs, where the suspect counts them.
     elapsed
-        Seconds that the verification has taken so far, in all runs.
+        Seconds that the work has taken so far, in all runs.
     """
 
-    kind: str
-    index: int
-    seconds: float
-    clock: Clock
     requests: int
     bytes: int | None
     elapsed: float
 
 
-_ASKING = TypeAdapter(Asking)
+R = TypeVar("R", bound=Record)
 
 
-class Journal:
-    """Answered askings of one verification; see `opened`.
+@dataclass(frozen=True)
+class Work(Generic[R]):
+    """The work that a journal is kept of.
 
     Attributes
     ----------
+    kind
+        What it is, one word; a journal of another kind is refused.
+    key
+        Digest of everything that the askings depend on; another one is refused.
+    record
+        The dataclass of one answered asking.
+    needs
+        What must be the same to resume, in words.
+    words
+        What the first line says besides, for people.
+    """
+
+    kind: str
+    key: str
+    record: type[R]
+    needs: str
+    words: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The first line."""
+        return {"exitprint": f"{self.kind} journal", "version": VERSION, "run": self.key, **self.words}
+
+
+class Journal(Generic[R]):
+    """Answered askings of one piece of work; see `opened`.
+
+    Attributes
+    ----------
+    path
+        Its file; None for a journal that keeps nothing.
     earlier
         Askings of earlier runs, in the order of asking.
     """
 
-    def __init__(self, path: Path | None = None, file: int = -1, earlier: tuple[Asking, ...] = ()) -> None:
+    def __init__(self, path: Path | None = None, file: int = -1, earlier: tuple[R, ...] = ()) -> None:
         self.path = path
         self.earlier = earlier
         self._file = file
 
-    def add(self, asking: Asking) -> None:
+    def add(self, record: R) -> None:
         """Put an asking on the disk; nothing is kept where there is no file.
 
         Raises
@@ -76,21 +98,19 @@ class Journal:
             If it cannot be written.
         """
         if self.path is not None:
-            _write(self._file, self.path, asdict(asking))
+            _write(self._file, self.path, asdict(record))
 
 
 @contextmanager
-def opened(path: Path | None, run: str, words: Mapping[str, Any], resume: bool) -> Iterator[Journal]:
-    """The journal of a run, ready to be added to.
+def opened(path: Path | None, work: Work[R], resume: bool) -> Iterator[Journal[R]]:
+    """The journal of a piece of work, ready to be added to.
 
     Parameters
     ----------
     path
         Its file; None for a journal that keeps nothing.
-    run
-        Digest of everything that the run's askings depend on.
-    words
-        What the first line says about the run besides, for people.
+    work
+        What it is the journal of.
     resume
         Whether to go on with the journal that is there; where none is, a new one is begun.
 
@@ -98,7 +118,7 @@ def opened(path: Path | None, run: str, words: Mapping[str, Any], resume: bool) 
     ------
     ExitprintError
         If the file cannot be written, is there already although `resume` is not asked for, is in use, is no journal,
-        is damaged, or is the journal of another run.
+        is damaged, or is the journal of other work.
     """
     if path is None:
         yield Journal()
@@ -114,37 +134,36 @@ def opened(path: Path | None, run: str, words: Mapping[str, Any], resume: bool) 
             f"cannot write the journal {str(path)!r} ({error.strerror}): choose another place for it (--journal)."
         ) from error
     try:
-        _lock(file, path)
-        header = {"exitprint": KIND, "version": VERSION, "run": run, **words}
-        earlier = _continued(file, path, header)
-        yield Journal(path, file, earlier)
+        _lock(file, path, work.kind)
+        yield Journal(path, file, _continued(file, path, work))
     finally:
         os.close(file)
 
 
-def _continued(file: int, path: Path, header: Mapping[str, Any]) -> tuple[Asking, ...]:
+def _continued(file: int, path: Path, work: Work[R]) -> tuple[R, ...]:
     """Askings in an open file, cut off behind the last whole line; a file without one is given its first."""
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if not whole:
-        if not _line(header).startswith(content):
-            raise _no_journal(path)
+        if not _line(work.header).startswith(content):
+            raise _no_journal(path, work.kind)
         os.ftruncate(file, 0)
-        _write(file, path, header)
+        _write(file, path, work.header)
         return ()
     first, *lines = whole.splitlines()
     found = _read(first)
-    if found is None or found.get("exitprint") != KIND:
-        raise _no_journal(path)
-    if found.get("run") != header["run"] or found.get("version") != VERSION:
+    if found is None or found.get("exitprint") != work.header["exitprint"]:
+        raise _no_journal(path, work.kind)
+    if found.get("run") != work.key or found.get("version") != VERSION:
         raise ExitprintError(
-            f"{str(path)!r} is the journal of another verification (other fingerprint, suspect, seed or settings): "
+            f"{str(path)!r} is the journal of another {work.kind} (other {work.needs}): "
             "resume with what it was begun with, or name another journal."
         )
+    adapter = TypeAdapter(work.record)
     earlier = []
     for line in lines:
         try:
-            earlier.append(_ASKING.validate_json(line, strict=True))
+            earlier.append(adapter.validate_json(line, strict=True))
         except ValidationError as error:
             raise ExitprintError(
                 f"the journal {str(path)!r} is damaged in line {len(earlier) + 2}: begin anew with another one."
@@ -177,11 +196,12 @@ def _read(line: bytes) -> dict[str, Any] | None:
     return None
 
 
-def _no_journal(path: Path) -> ExitprintError:
-    return ExitprintError(f"{str(path)!r} is no journal of a verification: name another file.")
+def _no_journal(path: Path, kind: str) -> ExitprintError:
+    article = "an" if kind[0] in "aeiou" else "a"
+    return ExitprintError(f"{str(path)!r} is no journal of {article} {kind}: name another file.")
 
 
-def _lock(file: int, path: Path) -> None:
+def _lock(file: int, path: Path, kind: str) -> None:
     try:
         import fcntl
     except ImportError:
@@ -189,6 +209,4 @@ def _lock(file: int, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise ExitprintError(
-            f"another verification is writing the journal {str(path)!r}: wait for it to end."
-        ) from error
+        raise ExitprintError(f"another {kind} is writing the journal {str(path)!r}: wait for it to end.") from error
