@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from behaviour import EXIT, EXITS, Sleeper, behaviour, crafted, key
+from exitprint.cli import main
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import contrast_fingerprint, save_fingerprint, verify_sequentially
 from exitprint.networks import save_network
@@ -22,7 +25,13 @@ from exitprint.serving import running
 from exitprint.serving.hostile import misbehaving_here
 from exitprint.suspects import KServeSuspect
 
-STEP = 0.002
+MADE_UP = crafted("contrast")
+"""A fingerprint of noise, for servers that are slow and quick on it as networks are, however busy the machine is."""
+
+
+def asleep(truth: str) -> Sleeper:
+    """A copy's or an independent network's times on the made-up fingerprint."""
+    return Sleeper(behaviour(MADE_UP, copy=truth == "derived"))
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +45,20 @@ def folder(tmp_path_factory, target, independent, contrast):
     save_network(target, folder / "stolen.safetensors")
     save_network(independent, folder / "other.safetensors")
     save_fingerprint(contrast, folder / "f.safetensors")
+    save_fingerprint(MADE_UP, folder / "made-up.safetensors")
     return folder
 
 
 class Slow:
-    """A network that sleeps two milliseconds at each exit before it answers, however busy the machine is.
-
-    It remembers every image that it was asked.
-    """
+    """A network that sleeps at each exit before it answers, so that its exits are apart on a busy machine too."""
 
     def __init__(self, network):
         self.input_shape, self.classes = network.input_shape, network.classes
         self._network = network
-        self.asked: list[bytes] = []
 
     def predict(self, x):
-        self.asked += [image.numpy().tobytes() for image in x]
         prediction = self._network.predict(x)
-        time.sleep(STEP * float((prediction.exits + 1).sum()))
+        time.sleep(2 * EXIT * float((prediction.exits + 1).sum()))
         return prediction
 
 
@@ -61,22 +66,23 @@ class Slow:
 def test_a_real_server_in_another_process(run, folder, name, decision, code):
     page = folder / f"{name}.html"
     with running(folder / f"{name}.safetensors") as url:
-        done = run("verify", folder / "f.safetensors", url, "--json", "--report", page, "--amplification", 4)
+        done = run("verify", folder / "f.safetensors", url, "--json", "--report", page, "--amplification", 256)
     assert (done.code, done.json["decision"]) == (code, decision), done.json["reason"]
     assert {"decision", "t_n", "threshold", "requests", "seconds", "reason", "e_value", "p_value"} <= set(done.json)
-    assert done.json["requests"] <= 2000 and done.json["bytes"] > 0 and 0 < done.json["floor"] < 1
+    assert done.json["bytes"] > 0 and 0 < done.json["floor"] < 1
     text = page.read_text()
     assert "How the evidence grew" in text and "at most 0.001 for a false claim" in text
     assert not list(folder.glob(".*.journal"))
 
 
-def test_error_rates_budget_and_rate_are_kept(run, folder, target):
-    with misbehaving_here(Slow(target), "constant-time", 5) as url:
+def test_error_rates_budget_and_rate_are_kept(run, folder):
+    with misbehaving_here(Sleeper({})) as url:
+        words = (folder / "made-up.safetensors", url, "--alpha", 0.01, "--beta", 1e-6)
         start = time.monotonic()
-        done = run("verify", folder / "f.safetensors", url, "--alpha", 0.01, "--budget", 90, "--rate", 60)
-        assert time.monotonic() - start > 89 / 60
-    assert done.code == 3 and "90 requests" in done.out
-    assert len(list(folder.glob(".f.safetensors.*.journal"))) == 1
+        done = run("verify", *words, "--budget", 70, "--rate", 50)
+        assert time.monotonic() - start > 69 / 50
+    assert done.code == 3 and "70 requests" in done.out
+    assert len(list(folder.glob(".made-up.safetensors.*.journal"))) == 1
 
 
 def test_in_process_when_asked_for(run, folder):
@@ -125,41 +131,60 @@ def wait_for_lines(process: subprocess.Popen[str], journal: Path, lines: int) ->
         time.sleep(0.001)
 
 
+@pytest.fixture
+def killed(monkeypatch):
+    """Run `exitprint` in a process of its own, and kill it so long after its journal holds so many lines."""
+    context = multiprocessing.get_context("forkserver")  # imports once what every one of its children needs
+    context.set_forkserver_preload(["pytest", "exitprint.fingerprints", "exitprint.reports", "httpx"])
+
+    def call(words: tuple[object, ...], journal: Path, lines: int, seconds: float) -> None:
+        monkeypatch.setattr(sys, "argv", ["exitprint", *map(str, words)])
+        process = context.Process(target=main)
+        process.start()
+        while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
+            assert process.is_alive()
+            time.sleep(0.0005)
+        time.sleep(seconds)
+        process.kill()
+        process.join()
+
+    return call
+
+
 def answered(journal: Path) -> list[tuple[str, int]]:
     """Inputs in a journal, in the order of asking, without the cheapest requests."""
     lines = [json.loads(line) for line in journal.read_bytes().splitlines()[1:]]
     return [(line["kind"], line["index"]) for line in lines if line["kind"] != "floor"]
 
 
-def test_kill_9_and_resume_gives_the_same_verdict_and_asks_nothing_again(folder, contrast, target, tmp_path):
+@pytest.mark.parametrize("truth", ["derived", "independent"])
+def test_kill_9_at_ten_moments_and_resume_gives_the_same_verdict_and_asks_nothing_again(
+    run, killed, folder, truth, tmp_path
+):
     rng = np.random.default_rng(0)
-    late = contrast.late
-    images = {"late": contrast.x[late], "early": contrast.x[~late], "benign": contrast.benign}
-    network = Slow(target)
+    late = MADE_UP.late
+    images = {"late": MADE_UP.x[late], "early": MADE_UP.x[~late], "benign": MADE_UP.benign}
+    network = asleep(truth)
     with misbehaving_here(network) as url:
-        whole = verify_sequentially(contrast, KServeSuspect(url), journal=tmp_path / "whole")
+        whole = verify_sequentially(MADE_UP, KServeSuspect(url), journal=tmp_path / "whole")
         journal, network.asked = tmp_path / "j", []
-        words = (folder / "f.safetensors", url, "--journal", journal, "--resume", "--json")
-        for lines in sorted(rng.choice(np.arange(1, 38), size=3, replace=False)):
-            with started(*words) as process:
-                wait_for_lines(process, journal, lines)
-                process.send_signal(signal.SIGKILL)
-        with started(*words) as process:
-            verdict = json.loads(process.communicate()[0])
-    assert verdict["decision"] == whole.decision == "derived"
-    inputs = answered(journal)
-    assert inputs[: len(answered(tmp_path / "whole"))] == answered(tmp_path / "whole")[: len(inputs)]
+        words = (folder / "made-up.safetensors", url, "--journal", journal, "--resume", "--json")
+        lines = len(answered(tmp_path / "whole"))
+        for moment in sorted(rng.choice(np.arange(lines), size=10, replace=False)):
+            killed(("verify", *words), journal, int(moment), rng.uniform(0, 2 * EXIT * EXITS))
+        verdict = run("verify", *words).json
+    assert verdict["decision"] == whole.decision == truth
     seen = list(network.asked)
-    for kind, index in inputs:
-        seen.remove(images[kind][index].numpy().tobytes())
-    assert len(seen) <= 3  # at most one in flight at each kill
+    for kind, index in answered(journal):
+        seen.remove(key(images[kind][index]))
+    assert len(seen) <= 10  # one in flight at each kill
 
 
-def test_ctrl_c_says_how_to_go_on_and_going_on_works(folder, target):
-    with misbehaving_here(Slow(target)) as url:
-        words = (folder / "f.safetensors", url, "--seed", 7)
+def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, folder):
+    with misbehaving_here(asleep("derived")) as url:
+        words = (folder / "made-up.safetensors", url, "--seed", 7)
         with started(*words) as process:
-            while not (journals := list(folder.glob(".f.safetensors.*.journal"))):
+            while not (journals := list(folder.glob(".made-up.safetensors.*.journal"))):
                 assert process.poll() is None
                 time.sleep(0.001)
             wait_for_lines(process, journals[0], 12)
@@ -167,9 +192,8 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(folder, target):
             out, err = process.communicate()
         assert process.returncode == 2 and out == ""
         assert "--resume" in err and err.count("\n") == 1 and "Traceback" not in err
-        with started(*words, "--resume", "--json") as process:
-            verdict = json.loads(process.communicate()[0])
-    assert verdict["decision"] == "derived" and not journals[0].exists()
+        assert run("verify", *words, "--resume", "--json").json["decision"] == "derived"
+    assert not journals[0].exists()
 
 
 @pytest.fixture(autouse=True)
@@ -180,21 +204,19 @@ def no_journals_left(folder):
         left.unlink()
 
 
-RIGHT, ANY, ERROR = "right", "right or inconclusive", "error"
+RIGHT, ANY = "right", "right or inconclusive"
 OPERATORS = {
     "none": (None, RIGHT),
-    "constant-time": (25, "inconclusive: answers in constant time"),
+    "constant-time": (30, "inconclusive: constant time"),
     "uniform-delay": (20, ANY),
-    "jitter": (2, RIGHT),
-    "heavy-tail": (2, RIGHT),
+    "jitter": (3, RIGHT),
+    "heavy-tail": (3, RIGHT),
     "cache": (None, ANY),
-    "load": (50, ANY),
-    "slow-start": (3, RIGHT),
+    "load": (5, ANY),
+    "slow-start": (2, RIGHT),
     "rate-limit": (80, RIGHT),
     "cut": (10, RIGHT),
     "restart": (30, RIGHT),
-    "jpeg": (75, "no false claim"),
-    "resize": (75, "no false claim"),
     "wrong-shape": (None, "error: shape"),
     "nan": (None, "error: NaN"),
     "redirect": (None, "error: redirects to"),
@@ -207,23 +229,30 @@ OPERATORS = {
 
 @pytest.mark.parametrize("truth", ["derived", "independent"])
 @pytest.mark.parametrize("trouble", OPERATORS)
-def test_no_operator_brings_about_a_wrong_verdict(contrast, target, independent, trouble, truth):
+def test_no_operator_brings_about_a_wrong_verdict(trouble, truth):
     amount, expected = OPERATORS[trouble]
-    network = Slow(target if truth == "derived" else independent)
     patient = 0.3 if expected.startswith("error: did not") else 20
+    budget = 1000 if expected == RIGHT else 110
     try:
-        with misbehaving_here(network, trouble, amount) as url:
+        with misbehaving_here(asleep(truth), trouble, amount) as url:
             suspect = KServeSuspect(url, timeout=patient, patience=patient)
-            verdict = verify_sequentially(contrast, suspect, budget=160)
+            verdict = verify_sequentially(MADE_UP, suspect, budget=budget)
     except ExitprintError as error:
         assert expected.startswith("error: ") and expected.removeprefix("error: ") in str(error)
         return
-    assert verdict.requests == suspect.requests <= 160
+    assert verdict.requests == suspect.requests <= budget
     if expected == RIGHT:
         assert verdict.decision == truth
     elif expected == ANY:
         assert verdict.decision in (truth, "inconclusive")
-    elif expected == "no false claim":
-        assert verdict.decision != "derived" or truth == "derived"
     else:
         assert verdict.decision == "inconclusive" and expected.removeprefix("inconclusive: ") in verdict.reason
+
+
+@pytest.mark.parametrize(("trouble", "amount"), [("jpeg", 75), ("resize", 75)])
+def test_images_altered_on_the_way_are_never_a_false_claim(contrast, target, independent, trouble, amount):
+    decisions = []
+    for network in (target, independent):
+        with misbehaving_here(Slow(network), trouble, amount) as url:
+            decisions.append(verify_sequentially(contrast, KServeSuspect(url), budget=160).decision)
+    assert decisions[0] in ("derived", "inconclusive") and decisions[1] in ("independent", "inconclusive")

@@ -25,11 +25,10 @@ from exitprint.files import write_bytes
 from exitprint.fingerprints import Fingerprint, Verdict, contrast_fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.sequential import BUDGET, verify_sequentially
 from exitprint.fingerprints.verdict import Decision
-from exitprint.networks import architecture, save_network
+from exitprint.networks import Architecture, architecture, save_network
 from exitprint.progress import progress
 from exitprint.serving import running
 from exitprint.serving.hostile import PARETO_DEVIATION, PARETO_SHAPE, TROUBLES, misbehaving
-from exitprint.study.contrast import CLASSES, HEADS, INPUT_SHAPES, LAPTOP_DATA, Setting
 from exitprint.study.jobs import realise_all
 from exitprint.study.population import Member, Role, Source, Spec, Tampered, Trained, realise, source
 from exitprint.study.store import Store
@@ -38,11 +37,14 @@ from exitprint.study.tables import markdown, write_parquet
 from exitprint.suspects import Answer, KServeSuspect
 from exitprint.timing.sequential import SignTest
 from exitprint.timing.simulation import Noise, Outcomes, simulate, simulate_times
-from exitprint.training import calibrated_policy
+from exitprint.training import BackboneRecipe, HeadRecipe, Recipe, calibrated_policy
 
 Row = dict[str, Any]
-SETTING = Setting(depth=56, width=8, epochs=9, learning_rate=0.1)
-"""A ResNet-56 with all its exits, whose full run takes about 10 ms on one thread."""
+DATA = Source(name="cifar10", limit=6000)
+ARCHITECTURE = architecture("resnet", (3, 32, 32), classes=10, depth=56, width=24)
+"""A ResNet-56 with all its exits, whose full run takes about 10 ms where it is served, on one thread."""
+HEADS = HeadRecipe(epochs=6, learning_rate=1e-3, batch=128)
+RECIPE = Recipe(backbone=BackboneRecipe(epochs=9, learning_rate=0.1, batch=64, weight_decay=5e-4), heads=HEADS)
 SAMPLES = 100
 ASKED = {1: 20, 8: 4}
 """How often each fingerprint input is timed, by amplification."""
@@ -126,14 +128,14 @@ def _key(image: Tensor) -> bytes:
     return image.numpy().tobytes()
 
 
-def remote_members(data: Source = LAPTOP_DATA, setting: Setting = SETTING) -> list[Member]:
+def remote_members(
+    data: Source = DATA, arch: Architecture = ARCHITECTURE, recipe: Recipe = RECIPE
+) -> list[Member]:
     """The target, three stolen copies and three independents, calibrated for RAD=5."""
-    shape = INPUT_SHAPES.get(data.name, (3, 32, 32))
-    arch = architecture("resnet", shape, CLASSES.get(data.name, 10), setting.depth, setting.width)
-    heads = HEADS.model_dump(mode="json")
+    heads = recipe.heads.model_dump(mode="json")
 
     def trained(seed: int) -> Trained:
-        return Trained(architecture=arch, data=data, recipe=setting.recipe, seed=seed)
+        return Trained(architecture=arch, data=data, recipe=recipe, seed=seed)
 
     target = trained(0)
     networks: list[tuple[str, Role, str, Spec]] = [
