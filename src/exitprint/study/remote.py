@@ -128,9 +128,7 @@ def _key(image: Tensor) -> bytes:
     return image.numpy().tobytes()
 
 
-def remote_members(
-    data: Source = DATA, arch: Architecture = ARCHITECTURE, recipe: Recipe = RECIPE
-) -> list[Member]:
+def remote_members(data: Source = DATA, arch: Architecture = ARCHITECTURE, recipe: Recipe = RECIPE) -> list[Member]:
     """The target, three stolen copies and three independents, calibrated for RAD=5."""
     heads = recipe.heads.model_dump(mode="json")
 
