@@ -123,7 +123,7 @@ def test_standardising_features_leaves_a_head_the_function_it_was(few, target):
     before = network(x).detach()
     for exit, features in enumerate(pooled):
         head, first = network.heads[exit], features[:50].clone()
-        with heads_module._standardised(head, features):
+        with heads_module.standardised(head, features):
             assert features.float().mean(0).abs().max() < 0.05
             inside = head.classify(features[:50].float())
         assert torch.allclose(inside, head.classify(first.float()), atol=0.1)

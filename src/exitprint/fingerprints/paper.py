@@ -80,7 +80,8 @@ def craft_paper(
             f"with a threshold of {T_c.min():.3f} every image leaves at the first exit, so none can be made slow: "
             "choose a policy with a higher threshold (a smaller RAD)."
         )
-    limit = torch.maximum(T_c - margin, (T_c + floor) / 2)
+    limit = torch.maximum(T_c - margin, (T_c + floor) / 2).to(network.mean.device)
+    x = x.to(network.mean.device)
 
     def loss(x_crafted: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
         return (x[indices] - x_crafted).flatten(1).norm(dim=1) + c * L_f(logits)

@@ -36,6 +36,7 @@ class InProcess:
 
     def ask(self, x: Tensor) -> Answer:
         """Answer and say how long it took, all inputs of the batch together."""
+        x = x.to(self._network.mean.device)
         with single_thread():
             start = perf_counter()
             prediction = self._network.predict(x)
@@ -55,8 +56,8 @@ class CostModel:
 
     def ask(self, x: Tensor) -> Answer:
         """Answer and say how long each input would have taken."""
-        prediction = self._network.predict(x)
-        return _answer(prediction, self._seconds[prediction.exits.numpy()], "cost model")
+        prediction = self._network.predict(x.to(self._network.mean.device))
+        return _answer(prediction, self._seconds[prediction.exits.cpu().numpy()], "cost model")
 
 
 class CallableSuspect:

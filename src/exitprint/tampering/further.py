@@ -16,8 +16,8 @@ from exitprint.progress import progress
 from exitprint.tampering.exits import retrain_exits
 from exitprint.tampering.rebuild import calibrated, interruptible, needs_float, record, shared, working_copy
 from exitprint.training import HeadRecipe
-from exitprint.training.backbone import epoch_generator, final_logits
-from exitprint.training.compute import memory_format, reduced_precision
+from exitprint.training.backbone import epoch_generator, epoch_seed, final_logits
+from exitprint.training.compute import memory_format, reduced_precision, repeatable
 
 Perturbation = Callable[[MultiExitNetwork, Tensor, Tensor, torch.Generator], Tensor]
 LEARNING_RATE = 1e-3
@@ -205,10 +205,14 @@ def _train(
     network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
     device = network.mean.device
     pixels, labels = data.train.pixels.to(device), data.train.labels.to(device)
-    with progress("training the backbone further (epochs)", len(epochs)) as advance, torch.random.fork_rng(devices=[]):
+    with (
+        progress("training the backbone further (epochs)", len(epochs)) as advance,
+        torch.random.fork_rng(devices=[]),
+        repeatable(),
+    ):
         for epoch in epochs:
             generator = epoch_generator(seed, epoch)
-            torch.manual_seed(seed * 100_003 + epoch)
+            torch.manual_seed(epoch_seed(seed, epoch))
             network.train()
             for batch in torch.randperm(len(labels), generator=generator).to(device).split(BATCH):
                 if len(batch) == 1:

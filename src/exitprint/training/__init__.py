@@ -7,6 +7,7 @@ from exitprint.training.compute import best_device
 from exitprint.training.evaluate import all_logits, calibrated_policy, exit_accuracies, policy_accuracy
 from exitprint.training.heads import train_heads
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
+from exitprint.training.together import train_together
 from exitprint.training.train import train_network
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "train_backbone",
     "train_heads",
     "train_network",
+    "train_together",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -13,10 +13,8 @@ from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.training.checkpoint import Checkpoint
-from exitprint.training.compute import memory_format, reduced_precision
+from exitprint.training.compute import memory_format, reduced_precision, repeatable
 from exitprint.training.recipe import BackboneRecipe
-
-Perturbation = Callable[[MultiExitNetwork, Tensor, Tensor], Tensor]
 
 
 def final_logits(network: MultiExitNetwork, x: Tensor) -> Tensor:
@@ -28,9 +26,33 @@ def final_logits(network: MultiExitNetwork, x: Tensor) -> Tensor:
     return logits
 
 
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Seed of one epoch's randomness: a resumed training sees what an undisturbed one saw."""
+    return seed * 100_003 + epoch
+
+
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """Generator of one epoch's randomness: a resumed training sees what an undisturbed one saw."""
-    return torch.Generator().manual_seed(seed * 100_003 + epoch)
+    """Generator of one epoch's order and augmentation."""
+    return torch.Generator().manual_seed(epoch_seed(seed, epoch))
+
+
+def sgd(parameters: Iterable[torch.nn.Parameter], recipe: BackboneRecipe) -> torch.optim.SGD:
+    """The recipe's optimiser."""
+    return torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.milestones is None,
+    )
+
+
+def stopped(done: int, epochs: int, kept: bool) -> Interrupted:
+    """What to say when Ctrl-C came after `done` of so many epochs."""
+    again = f"continues after epoch {done}" if kept and done else "starts clean"
+    return Interrupted(
+        f"stopped in epoch {done + 1} of {epochs}, no network was written: run the same command again and it {again}."
+    )
 
 
 def train_backbone(
@@ -62,10 +84,8 @@ def train_backbone(
     ExitprintError
         If the loss is not finite any more.
     """
-    parameters = list(network.backbone_parameters())
-    optimiser = torch.optim.SGD(parameters, lr=recipe.learning_rate, momentum=recipe.momentum,
-                                weight_decay=recipe.weight_decay, nesterov=recipe.milestones is None)  # fmt: skip
-    first = _resume(network, optimiser, parameters, checkpoint)
+    optimiser = sgd(network.backbone_parameters(), recipe)
+    first = checkpoint.resume(network, optimiser) if checkpoint else 0
     network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
     device = network.mean.device
     pixels, labels = data.train.pixels.to(device), data.train.labels.to(device)
@@ -75,10 +95,11 @@ def train_backbone(
         with (
             progress("training the backbone (epochs)", recipe.epochs) as advance,
             torch.random.fork_rng(devices=[]),
+            repeatable(),
         ):
             advance(first)
             for epoch in range(first, recipe.epochs):
-                torch.manual_seed(seed * 100_003 + epoch)
+                torch.manual_seed(epoch_seed(seed, epoch))
                 generator = epoch_generator(seed, epoch)
                 order = torch.randperm(len(labels), generator=generator).to(device)
                 network.train()
@@ -98,43 +119,11 @@ def train_backbone(
                         f"training diverged in epoch {epoch + 1}: use a smaller learning rate or preset paper."
                     )
                 done = epoch + 1
-                _keep(network, optimiser, parameters, checkpoint, done)
+                if checkpoint:
+                    checkpoint.keep(network, optimiser, done)
                 advance(1)
     except KeyboardInterrupt as stop:
-        again = (
-            f"run the same command again and it continues after epoch {done}"
-            if checkpoint and done
-            else "run the same command again and it starts clean"
-        )
-        raise Interrupted(f"stopped in epoch {done + 1} of {recipe.epochs}, no network was written: {again}.") from stop
+        raise stopped(done, recipe.epochs, kept=checkpoint is not None) from stop
     finally:
         network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
-
-def _keep(
-    network: MultiExitNetwork,
-    optimiser: torch.optim.SGD,
-    parameters: list[torch.nn.Parameter],
-    checkpoint: Checkpoint | None,
-    epochs: int,
-) -> None:
-    if checkpoint is None:
-        return
-    momenta = {f"momentum.{i}": optimiser.state[p]["momentum_buffer"] for i, p in enumerate(parameters)}
-    checkpoint.write(epochs, {**{f"network.{k}": v for k, v in network.state_dict().items()}, **momenta})
-
-
-def _resume(
-    network: MultiExitNetwork,
-    optimiser: torch.optim.SGD,
-    parameters: list[torch.nn.Parameter],
-    checkpoint: Checkpoint | None,
-) -> int:
-    kept = checkpoint.read() if checkpoint else None
-    if kept is None:
-        return 0
-    epochs, tensors = kept
-    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
-    for index, parameter in enumerate(parameters):
-        optimiser.state[parameter]["momentum_buffer"] = tensors[f"momentum.{index}"].to(parameter.device)
-    return epochs

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -16,6 +17,24 @@ WIDEST_VGG_FOR_CHANNELS_LAST = 32
 def best_device() -> torch.device:
     """The GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_best_device(network: MultiExitNetwork) -> MultiExitNetwork:
+    """A copy of `network` on the GPU, or the network itself where there is none or its layers run in integers."""
+    integers = network.architecture is not None and network.architecture.integers
+    device = torch.device("cpu") if integers else best_device()
+    return network if network.mean.device.type == device.type else network.copy().to(device)
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Of cuDNN's algorithms only those that give the same bits in every run, while the block runs."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
 
 
 def fast_bf16(device: torch.device) -> bool:

@@ -8,16 +8,18 @@ from torch import Tensor
 from exitprint.data import Images
 from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate
 from exitprint.networks.policy import Criterion
+from exitprint.training.compute import on_best_device
 
 BATCH = 256
 
 
 @torch.inference_mode()
 def all_logits(network: MultiExitNetwork, images: Images) -> Tensor:
-    """Logits of every exit, float32 on the CPU, shape (images, exits, classes)."""
+    """Logits of every exit, float32 on the CPU, shape (images, exits, classes); computed on the GPU where there is one."""
     network.eval()
-    device = network.mean.device
-    parts = [network(images[i : i + BATCH].x.to(device)).float().cpu() for i in range(0, len(images), BATCH)]
+    working = on_best_device(network)
+    device = working.mean.device
+    parts = [working(images[i : i + BATCH].x.to(device)).float().cpu() for i in range(0, len(images), BATCH)]
     return torch.cat(parts)
 
 

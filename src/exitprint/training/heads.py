@@ -92,7 +92,7 @@ def train_heads(
     if not wanted:
         return
     try:
-        for group in _groups(network, wanted, recipe.views * len(data.train)):
+        for group in groups_of_exits(network, wanted, recipe.views * len(data.train)):
             pooled = pooled_features(network, data, group, recipe.views, seed)
             labels = data.train.labels.to(network.mean.device)
             fit_heads([cast(ExitHead, network.heads[exit]) for exit in group], pooled, labels, recipe, seed)
@@ -130,12 +130,9 @@ def fit_heads(
         advance = stack.enter_context(progress("training internal classifiers (epochs)", recipe.epochs))
         if recipe.standardise:
             for head, features in zip(heads, pooled, strict=True):
-                stack.enter_context(_standardised(head, features))
+                stack.enter_context(standardised(head, features))
         for epoch in range(recipe.epochs):
-            generator = epoch_generator(seed, epoch)
-            order = torch.randperm(len(labels), generator=generator)
-            rows = order + len(labels) * torch.randint(recipe.views, order.shape, generator=generator)
-            order, rows = order.to(labels.device), rows.to(labels.device)
+            order, rows = (drawn.to(labels.device) for drawn in epoch_order(len(labels), recipe.views, seed, epoch))
             for step in range(steps):
                 batch = slice(step * recipe.batch, (step + 1) * recipe.batch)
                 for group in optimiser.param_groups:
@@ -152,8 +149,15 @@ def fit_heads(
             advance(1)
 
 
+def epoch_order(images: int, views: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+    """Images in the order of an epoch, and the row of the view that each is shown in, both of shape (images,)."""
+    generator = epoch_generator(seed, epoch)
+    order = torch.randperm(images, generator=generator)
+    return order, order + images * torch.randint(views, order.shape, generator=generator)
+
+
 @contextmanager
-def _standardised(head: ExitHead, pooled: Tensor) -> Iterator[None]:
+def standardised(head: ExitHead, pooled: Tensor) -> Iterator[None]:
     """Centre `pooled` and divide it by its spread, in place, while `head` learns weights for it.
 
     Outside the block the head is what it was for the original features; inside Adam's steps are of one size for
@@ -175,7 +179,8 @@ def _standardised(head: ExitHead, pooled: Tensor) -> Iterator[None]:
             head.linear.bias.sub_(head.pooled_weight() @ mean.float())
 
 
-def _groups(network: MultiExitNetwork, exits: Sequence[int], images: int) -> list[list[int]]:
+def groups_of_exits(network: MultiExitNetwork, exits: Sequence[int], images: int) -> list[list[int]]:
+    """The exits in groups whose pooled features of so many images fit into memory together."""
     groups: list[list[int]] = [[]]
     size = 0
     for exit in exits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from exitprint.data import ImageData
 from exitprint.networks import Architecture, MultiExitNetwork
@@ -51,13 +52,7 @@ def train_network(
         On Ctrl-C.
     """
     network = MultiExitNetwork.build(arch, seed, mean=data.mean, std=data.std).to(best_device())
-    record = {
-        "step": "trained",
-        "data": data.name,
-        "images": len(data.train),
-        "seed": seed,
-        "recipe": recipe.model_dump(mode="json"),
-    }
+    record = training_record(data, recipe, seed)
     state = Checkpoint(checkpoint, digest({**record, "architecture": arch.model_dump()})) if checkpoint else None
     with single_thread(too_small_for_threads(network.input_shape)):
         train_backbone(network, data, recipe.backbone, seed, state)
@@ -67,3 +62,14 @@ def train_network(
     if state:
         state.remove()
     return network.cpu()
+
+
+def training_record(data: ImageData, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """What a network's history says of its training."""
+    return {
+        "step": "trained",
+        "data": data.name,
+        "images": len(data.train),
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+    }

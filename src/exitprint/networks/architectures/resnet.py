@@ -24,10 +24,13 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (batch, channels, side, side) after this block."""
-        shortcut = x
+        return torch.relu_(self.norm(self.second(self.first(x))).add_(self.shortcut(x)))
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """What is added to the block's own features."""
         if self.padding or self.stride > 1:
-            shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
-        return torch.relu_(self.norm(self.second(self.first(x))).add_(shortcut))
+            return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
+        return x
 
 
 def build(depth: int, width: int, input_shape: tuple[int, int, int], classes: int) -> Backbone:
