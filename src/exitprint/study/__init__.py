@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exitprint.study.jobs import Plan, executor, plan, realise_all, run_jobs
 from exitprint.study.metrics import Estimate, rate, roc_auc
-from exitprint.study.population import Calibrated, Member, Source, Spec, Tampered, Trained, realise
+from exitprint.study.population import Calibrated, Member, Source, Spec, Tampered, Trained, realise, trained_together
 from exitprint.study.store import Store
 from exitprint.study.tables import markdown, read_parquet, write_parquet
 
@@ -27,5 +27,6 @@ __all__ = [
     "realise_all",
     "roc_auc",
     "run_jobs",
+    "trained_together",
     "write_parquet",
 ]

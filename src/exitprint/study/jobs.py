@@ -21,19 +21,21 @@ from exitprint.progress import progress
 from exitprint.study.estimate import estimated_bytes, estimated_seconds
 from exitprint.study.population import Spec, Trained, is_there, realise, with_ancestors
 from exitprint.study.store import Store
+from exitprint.threads import single_thread
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class InThisProcess(Executor):
-    """An executor that does each job at once, here."""
+    """An executor that does each job at once, here, on one PyTorch thread as everywhere else."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """The finished future of a call."""
         future: Future[Any] = Future()
         try:
-            future.set_result(fn(*args, **kwargs))
+            with single_thread():
+                future.set_result(fn(*args, **kwargs))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -116,7 +118,7 @@ def realise_all(
     order = with_ancestors(specs)
     waiting = [spec for spec in order if not is_there(spec, store)]
     absent = {spec.model_dump_json() for spec in waiting}
-    running: dict[Future[None], str] = {}
+    running: dict[Future[None], list[str]] = {}
     pool = pool or InThisProcess()
     with _stoppable(), progress("making networks", len(order)) as advance:
         advance(len(order) - len(waiting))
@@ -124,12 +126,19 @@ def realise_all(
             ready = [s for s in waiting if isinstance(s, Trained) or s.parent.model_dump_json() not in absent]
             batch = ready[:1] if isinstance(pool, InThisProcess) else ready
             for spec in batch:
-                running[pool.submit(_put, spec, store, data_dir)] = spec.model_dump_json()
-                waiting.remove(spec)
+                at_once = [each for each in _made_with(spec) if each in waiting]
+                if at_once:
+                    running[pool.submit(_put, spec, store, data_dir)] = [each.model_dump_json() for each in at_once]
+                    waiting = [each for each in waiting if each not in at_once]
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
-                absent.discard(running.pop(future))
-                advance(1)
+                made = running.pop(future)
+                absent.difference_update(made)
+                advance(len(made))
+
+
+def _made_with(spec: Spec) -> list[Spec]:
+    return [*spec.cohort] if isinstance(spec, Trained) else [spec]
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,8 @@ from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, load_
 from exitprint.networks.policy import Criterion
 from exitprint.study.store import Store
 from exitprint.tampering import KINDS, checked_parameters, tamper, uses_seed
-from exitprint.training import Recipe, calibrated_policy, train_network
+from exitprint.threads import single_thread
+from exitprint.training import Recipe, calibrated_policy, train_network, train_together
 
 Role = Literal["target", "stolen", "independent"]
 BASE_RAD = 5.0
@@ -54,13 +56,38 @@ def _loaded(source: Source, data_dir: Path | None) -> ImageData:
 
 
 class Trained(Declared):
-    """A network trained from scratch."""
+    """A network trained from scratch.
+
+    Attributes
+    ----------
+    together
+        Seeds of the networks that it is trained in one stack with, its own among them; none if it is trained alone.
+        That is part of the declaration because it changes the weights' last bits.
+    """
 
     spec: Literal["trained"] = "trained"
     architecture: Architecture
     data: Source
     recipe: Recipe
     seed: int
+    together: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _among_them(self) -> Trained:
+        if self.together and (self.seed not in self.together or len(set(self.together)) < len(self.together)):
+            raise ValueError("the seeds of networks trained together must all differ and contain each one's own")
+        return self
+
+    @property
+    def cohort(self) -> list[Trained]:
+        """All networks that are trained at once with this one, itself among them."""
+        return [self.model_copy(update={"seed": seed}) for seed in self.together] or [self]
+
+
+def trained_together(one: Trained, seeds: Iterable[int]) -> list[Trained]:
+    """Networks like `one`, with these seeds, to be trained in one stack: worth it where networks are small."""
+    together = tuple(seeds)
+    return [one.model_copy(update={"seed": seed, "together": together}) for seed in together]
 
 
 class Tampered(Declared):
@@ -171,6 +198,8 @@ def is_there(spec: Spec, store: Store) -> bool:
 def realise(spec: Spec, store: Store, data_dir: Path | None = None) -> MultiExitNetwork:
     """The network that was declared: from the store, or made now and put there, with all that it is made from.
 
+    On a CPU one thread makes it, so that it is the same wherever it is made; several at once need several processes.
+
     Parameters
     ----------
     spec
@@ -192,6 +221,8 @@ def realise(spec: Spec, store: Store, data_dir: Path | None = None) -> MultiExit
         path = store.get(spec.key, lambda path: _make_policy(spec, network, path, data_dir), suffix(spec))
         network.policy = _Policy.model_validate_json(path.read_bytes()).policy
         return network
+    if isinstance(spec, Trained) and spec.together and not is_there(spec, store):
+        _make_cohort(spec, store, data_dir)
     return load_network(store.get(spec.key, lambda path: _make(spec, store, path, data_dir), suffix(spec)))
 
 
@@ -208,14 +239,35 @@ def _make(spec: Trained | Tampered, store: Store, path: Path, data_dir: Path | N
     if isinstance(spec, Trained):
         unfinished = path.with_suffix(".unfinished")
         data = spec.data.load(data_dir)
-        network = train_network(spec.architecture, data, spec.recipe, spec.seed, BASE_RAD, unfinished)
+        with single_thread():
+            network = train_network(spec.architecture, data, spec.recipe, spec.seed, BASE_RAD, unfinished)
     else:
         parent = realise(spec.parent, store, data_dir)
-        network = tamper(parent, source(spec).load(data_dir), spec.kind, spec.parameters, spec.seed)
+        with single_thread():
+            network = tamper(parent, source(spec).load(data_dir), spec.kind, spec.parameters, spec.seed)
     save_network(network, path)
 
 
+def _make_cohort(spec: Trained, store: Store, data_dir: Path | None) -> None:
+    """Put a cohort into the store; where one is missing all are trained again, for only so does it come out the same."""
+    cohort = spec.cohort
+    whole = {"cohort": cohort[0].key}
+    with store.alone(whole):
+        missing = [number for number, each in enumerate(cohort) if not is_there(each, store)]
+        if not missing:
+            return
+        unfinished = store.path(whole, ".unfinished")
+        start = time.process_time()
+        data = spec.data.load(data_dir)
+        with single_thread():
+            made = train_together(spec.architecture, data, spec.recipe, spec.together, BASE_RAD, unfinished)
+        share = (time.process_time() - start) / len(cohort)
+        for number in missing:
+            store.get(cohort[number].key, partial(save_network, made[number]), spent=share)
+
+
 def _make_policy(spec: Calibrated, network: MultiExitNetwork, path: Path, data_dir: Path | None) -> None:
-    policy = calibrated_policy(network, source(spec).load(data_dir).calibration, spec.rad, spec.criterion)
+    with single_thread():
+        policy = calibrated_policy(network, source(spec).load(data_dir).calibration, spec.rad, spec.criterion)
     kept = _Policy(thresholds=policy.thresholds, criterion=policy.criterion)
     write_bytes(path, kept.model_dump_json().encode())

@@ -126,4 +126,3 @@ def train_backbone(
         raise stopped(done, recipe.epochs, kept=checkpoint is not None) from stop
     finally:
         network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-
