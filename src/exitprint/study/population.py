@@ -249,7 +249,7 @@ def _make(spec: Trained | Tampered, store: Store, path: Path, data_dir: Path | N
 
 
 def _make_cohort(spec: Trained, store: Store, data_dir: Path | None) -> None:
-    """Put a cohort into the store; where one is missing all are trained again, for only so does it come out the same."""
+    """Put a cohort into the store; if one is missing all are trained again: only so does it come out the same."""
     cohort = spec.cohort
     whole = {"cohort": cohort[0].key}
     with store.alone(whole):

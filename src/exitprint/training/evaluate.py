@@ -15,7 +15,7 @@ BATCH = 256
 
 @torch.inference_mode()
 def all_logits(network: MultiExitNetwork, images: Images) -> Tensor:
-    """Logits of every exit, shape (images, exits, classes), float32 on the CPU; the GPU computes them if there is one."""
+    """Every exit's logits, (images, exits, classes), float32 on the CPU, computed on a GPU if there is one."""
     network.eval()
     working = on_best_device(network)
     device = working.mean.device
