@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from exitprint.cli import ask, demonstrate, deploy, inspect_file, own, study, tampering
+from exitprint.cli import ask, demonstrate, deploy, inspect_file, own, study, tampering, wrap
 from exitprint.errors import ExitprintError
 from exitprint.progress import show_progress
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(demonstrate.demo)
 app.command()(own.train)
+app.command()(wrap.wrap)
 app.command()(own.fingerprint)
 app.command()(ask.verify)
 app.command()(tampering.tamper)

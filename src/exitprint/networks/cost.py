@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from exitprint.networks.network import MultiExitNetwork
+from exitprint.networks.network import MultiExitNetwork, seen
 
 
 @torch.no_grad()
@@ -20,7 +20,7 @@ def exit_flops(network: MultiExitNetwork) -> tuple[int, ...]:
         for index, stage in enumerate(network.stages):
             x = stage(x)
             if index == network.exit_stages[exit]:
-                network.heads[exit](x)
+                network.heads[exit](seen(x))
                 flops.append(counter.get_total_flops())
                 exit += 1
     network.train(training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
 from exitprint.networks.architectures.architecture import Architecture
+from exitprint.networks.exported import Exported
 from exitprint.networks.network import MultiExitNetwork
 from exitprint.networks.policy import Criterion, ExitPolicy
 
@@ -26,7 +27,7 @@ class _Policy(BaseModel):
 class _Header(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kind: str
-    architecture: Architecture
+    architecture: Annotated[Architecture | Exported, Field(discriminator="family")]
     policy: _Policy
     history: list[dict[str, Any]] = []
 
@@ -72,7 +73,8 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
         raise ExitprintError(
             f"the weights in {str(path)!r} do not fit the architecture in its header: get a whole copy."
         )
-    network.load_state_dict(tensors, assign=True)
+    aligned = {name: tensor.clone() for name, tensor in tensors.items()}  # products of unaligned ones round differently
+    network.load_state_dict(aligned, assign=True)
     network.policy = ExitPolicy(header.policy.thresholds, header.policy.criterion)
     network.history = header.history
-    return network.to(memory_format=torch.channels_last).eval().requires_grad_(True)  # type: ignore[call-overload]
+    return network.to(memory_format=network.layout).eval().requires_grad_(True)  # type: ignore[call-overload]

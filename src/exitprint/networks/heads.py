@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from exitprint.errors import ExitprintError
 
 POOLED_SIDE = 4
 
@@ -12,23 +16,33 @@ POOLED_SIDE = 4
 class ExitHead(nn.Module):
     """Internal classifier of an SDN: a learned mix of max and average pooling, then one linear layer.
 
-    Feature maps (batch, channels, side, side) are pooled to about 4×4; smaller maps and vectors
-    (batch, features) go to the linear layer as they are.
+    Feature maps (batch, channels, side, side) are pooled to about 4×4, token sequences (batch, tokens, features) over
+    all tokens; smaller maps and vectors (batch, features) go to the linear layer as they are.
 
     Parameters
     ----------
     shape
-        Shape of one input's features: (channels, height, width) or (features,).
+        Shape of one input's features: (channels, height, width), (tokens, features) or (features,).
     classes
         Number of classes.
+
+    Raises
+    ------
+    ExitprintError
+        If features have another number of dimensions.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
-        self.kernel = max(1, round(shape[-1] / POOLED_SIDE)) if len(shape) == 3 else 1
+        if not 1 <= len(shape) <= 3:
+            raise ExitprintError(f"an exit sees vectors, token sequences or feature maps, and not features of {shape}.")
+        if len(shape) == 3:
+            self.kernel = max(1, round(min(shape[1:]) / POOLED_SIDE))
+        else:
+            self.kernel = shape[0] if len(shape) == 2 else 1
         self.mix = nn.Parameter(torch.tensor(0.5)) if self.kernel > 1 else None
-        features = shape[0] if len(shape) == 1 else shape[0] * (shape[1] // self.kernel) * (shape[2] // self.kernel)
-        self.linear = nn.Linear(features, classes)
+        sides = [side // self.kernel for side in shape[1:]] if len(shape) == 3 else []
+        self.linear = nn.Linear((shape[1] if len(shape) == 2 else shape[0]) * math.prod(sides), classes)
 
     def pool(self, features: Tensor) -> Tensor:
         """What the head needs of `features` and does not learn, shape (batch, pooled features).
@@ -37,8 +51,13 @@ class ExitHead(nn.Module):
         """
         if self.kernel == 1:
             return features.flatten(1)
-        pooled = torch.max_pool2d(features, self.kernel), F.avg_pool2d(features, self.kernel)
-        return torch.cat([part.flatten(1) for part in pooled], 1)
+        return torch.cat([part.flatten(1) for part in self._pooled(features)], 1)
+
+    def _pooled(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features pooled by their maximum and by their average."""
+        if features.ndim == 3:
+            return features.amax(1), features.mean(1)
+        return torch.max_pool2d(features, self.kernel), F.avg_pool2d(features, self.kernel)
 
     def pooled_weight(self) -> Tensor:
         """The linear layer's weight for what `pool` gives, with the mix multiplied in: (classes, pooled features)."""
@@ -52,8 +71,8 @@ class ExitHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits (batch, classes) of the features before this exit."""
         if self.mix is not None:
-            highest = torch.max_pool2d(features, self.kernel)
-            features = torch.lerp(F.avg_pool2d(features, self.kernel), highest, self.mix)
+            highest, average = self._pooled(features)
+            features = torch.lerp(average, highest, self.mix)
         return self.linear(features.flatten(1))
 
     def of_one(self, features: Tensor) -> Tensor:
@@ -62,8 +81,8 @@ class ExitHead(nn.Module):
         if not isinstance(linear, nn.Linear):
             return self(features)[0]
         if mix is not None:
-            highest = torch.max_pool2d(features, self.kernel)
-            features = torch.lerp(F.avg_pool2d(features, self.kernel), highest, mix)
+            highest, average = self._pooled(features)
+            features = torch.lerp(average, highest, mix)
         return torch.addmv(linear.bias, linear.weight, features.flatten())
 
 

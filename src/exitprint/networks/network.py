@@ -12,9 +12,14 @@ from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import Architecture, build_backbone
+from exitprint.networks.exported import Exported
+from exitprint.networks.exported.capture import logits_of, no_fast_path
+from exitprint.networks.exported.wrap import Exits, wrapped
 from exitprint.networks.heads import ExitHead
 from exitprint.networks.integer import to_integers
 from exitprint.networks.policy import ExitPolicy
+
+Features = Tensor | tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,14 @@ class Prediction:
 class MultiExitNetwork(nn.Module):
     """A network that can answer after several of its stages.
 
-    Convolutions are kept channels_last, in which convolving and pooling are faster on a CPU; numbers stay the same.
+    Convolutions are kept channels_last, in which convolving and pooling are faster on a CPU; those of a wrapped module
+    stay as they are, because another layout rounds differently in the last bit.
 
     Parameters
     ----------
     stages
-        Modules run one after the other.
+        Modules run one after the other. What one gives the next takes: a tensor, or a tuple of tensors with the batch
+        first, of which an exit sees the first.
     heads
         For each exit, in order, the stage (counted from 0) it sits after and the module from that stage's features
         to logits (batch, classes). The last must sit after the last stage.
@@ -71,7 +78,7 @@ class MultiExitNetwork(nn.Module):
         input_shape: tuple[int, int, int],
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
-        architecture: Architecture | None = None,
+        architecture: Architecture | Exported | None = None,
         history: Sequence[dict[str, Any]] = (),
     ) -> None:
         super().__init__()
@@ -88,12 +95,12 @@ class MultiExitNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(mean or [0.0] * channels).view(1, channels, 1, 1))
         self.register_buffer("std", torch.tensor(std or [1.0] * channels).view(1, channels, 1, 1))
         self.policy = policy
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     @classmethod
     def build(
         cls,
-        architecture: Architecture,
+        architecture: Architecture | Exported,
         seed: int | None = None,
         policy: ExitPolicy | None = None,
         mean: Sequence[float] | None = None,
@@ -130,6 +137,62 @@ class MultiExitNetwork(nn.Module):
             to_integers(network)
         return network
 
+    @classmethod
+    def wrap(
+        cls,
+        module: nn.Module,
+        exits: Exits = "auto",
+        *,
+        example: Tensor,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        seed: int = 0,
+    ) -> MultiExitNetwork:
+        """Any module that returns logits, as a multi-exit network.
+
+        The module is captured by `torch.export`, in evaluation mode, and cut into stages; its weights are copied and
+        not changed, and the last exit's answer is the module's own to the last bit. The heads are untrained (see
+        `training.train_heads`), and until the network is calibrated its policy closes every early exit.
+
+        Parameters
+        ----------
+        module
+            Takes images (batch, channels, height, width) and returns logits (batch, classes), or an object with
+            `logits`.
+        exits
+            Names of the submodules to put an exit after, as `named_modules` gives them; a number of exits, placed
+            evenly by cost; or ``auto`` for up to nine.
+        example
+            An image or a batch of them, in [0, 1].
+        mean, std
+            Per-channel normalisation that the module wants of its images, by default none.
+        seed
+            Of the heads' initial weights.
+
+        Raises
+        ------
+        ExitprintError
+            If the module takes several inputs, its control flow depends on the data, it cannot be cut there, or the
+            captured graph does not give the module's answers.
+        """
+        images = (example if example.ndim == 4 else example[None]).float().cpu()
+        if images.ndim != 4 or not len(images):
+            raise ExitprintError(f"the example must be an image or a batch of them, and not {tuple(example.shape)}.")
+        scale = [torch.tensor(v or [d] * images.shape[1]) for v, d in ((mean, 0.0), (std, 1.0))]
+        if any(len(v) != images.shape[1] for v in scale) or not (scale[1] > 0).all():
+            raise ExitprintError(
+                f"mean and std are one number for each of the {images.shape[1]} channels, std above 0, and not {mean} "
+                f"and {std}."
+            )
+        normalised = (images - scale[0].view(1, -1, 1, 1)) / scale[1].view(1, -1, 1, 1)
+        made = wrapped(module, exits, images, normalised)
+        network = cls.build(made.architecture, seed, mean=mean, std=std).eval()
+        for stage, weights in zip(network.stages, made.weights, strict=True):
+            stage.get_submodule("own").load_state_dict(weights)
+        network.history = [{"step": "wrapped", "module": type(module).__qualname__}]
+        _check_equal(network, made.module, images)
+        return network
+
     @property
     def policy(self) -> ExitPolicy:
         """When an input leaves; assigning another checks that it fits the exits."""
@@ -145,18 +208,23 @@ class MultiExitNetwork(nn.Module):
         """Number of exits, the final one included."""
         return len(self.heads)
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """The memory format in which its convolutions are kept."""
+        return torch.contiguous_format if isinstance(self.architecture, Exported) else torch.channels_last
+
     def normalised(self, x: Tensor) -> Tensor:
         """Images (batch, channels, height, width) in [0, 1], as the first stage wants them."""
         return (x - self.mean) / self.std
 
     def features(self, x: Tensor) -> Iterator[Tensor]:
         """Features before each exit's head, in order, each computed when it is asked for."""
-        features = self.normalised(x)
+        features: Features = self.normalised(x)
         exit = 0
         for index, stage in enumerate(self.stages):
             features = stage(features)
             if index == self.exit_stages[exit]:
-                yield features
+                yield seen(features)
                 exit += 1
 
     def forward(self, x: Tensor) -> Tensor:
@@ -188,12 +256,12 @@ class MultiExitNetwork(nn.Module):
     def _predict_one(self, x: Tensor) -> Prediction:
         certainty, limits = self.policy.certainty_of_one, self.policy.limits(self.exits - 1)
         heads, exit = list(self.heads), 0
-        features = self.normalised(x)
+        features: Features = self.normalised(x)
         for index, stage in enumerate(self.stages):
             features = stage(features)
             if index == self.exit_stages[exit]:
-                head = heads[exit]
-                logits = head.of_one(features) if isinstance(head, ExitHead) else head(features)[0]
+                head, before = heads[exit], seen(features)
+                logits = head.of_one(before) if isinstance(head, ExitHead) else head(before)[0]
                 if exit == len(limits) or certainty(logits) >= limits[exit]:
                     break
                 exit += 1
@@ -203,19 +271,22 @@ class MultiExitNetwork(nn.Module):
         limits = self.policy.limits(self.exits - 1)
         waiting = torch.arange(len(x), device=x.device)
         taken: list[tuple[Tensor, Tensor, Tensor]] = []
-        features = self.normalised(x)
+        features: Features = self.normalised(x)
         for index, stage in enumerate(self.stages):
             features = stage(features)
             exit = len(taken)
             if index == self.exit_stages[exit]:
-                logits = self.heads[exit](features)
+                logits = self.heads[exit](seen(features))
                 leaves = self.policy.certainty(logits) >= limits[exit] if exit < len(limits) else waiting >= 0
                 leaving, staying = leaves.nonzero()[:, 0], (~leaves).nonzero()[:, 0]
                 taken.append((waiting[leaving], logits[leaving], torch.full_like(leaving, exit)))
                 if not len(staying):
                     break
                 if len(leaving):
-                    waiting, features = waiting[staying], features[staying]
+                    waiting = waiting[staying]
+                    features = (
+                        features[staying] if isinstance(features, Tensor) else tuple(part[staying] for part in features)
+                    )
         order, logits, exits = (torch.cat(parts) for parts in zip(*taken, strict=True))
         order = order.argsort()
         return Prediction(logits.argmax(1)[order], logits.softmax(1)[order], exits[order])
@@ -245,14 +316,36 @@ class MultiExitNetwork(nn.Module):
         return copy.deepcopy(self)
 
 
+def seen(features: Features) -> Tensor:
+    """What an exit sees of a stage's output."""
+    return features if isinstance(features, Tensor) else features[0]
+
+
+@torch.no_grad()
+def _check_equal(network: MultiExitNetwork, module: nn.Module, images: Tensor) -> None:
+    """Refuse a captured graph that does not answer as the module, for one image and for several.
+
+    The module runs without the fused kernels of `nn.TransformerEncoder`, which round differently from its layers.
+    """
+    for x in (images[:1], images.repeat(3, 1, 1, 1)[:3]):
+        with no_fast_path():
+            answer = logits_of(module(network.normalised(x)))
+        ours = list(network.features(x))[-1]
+        if not torch.equal(answer, ours):
+            raise ExitprintError(
+                f"the stages of this module do not answer as it does (by up to {(answer - ours).abs().max():.1e}): it "
+                "draws at random, or does something else than when it was captured."
+            )
+
+
 @torch.no_grad()
 def stage_shapes(stages: Sequence[nn.Module], input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Shape of one input's features after each stage, from one dry run on a black image."""
-    x = torch.zeros(1, *input_shape, device=next((p.device for s in stages for p in s.parameters()), None))
+    """Shape of what an exit sees of one input after each stage, from one dry run on a black image."""
+    x: Features = torch.zeros(1, *input_shape, device=next((p.device for s in stages for p in s.parameters()), None))
     shapes = []
     modes = [stage.training for stage in stages]
     for stage, mode in zip(stages, modes, strict=True):
         x = stage.eval()(x)
         stage.train(mode)
-        shapes.append(tuple(x.shape[1:]))
+        shapes.append(tuple(seen(x).shape[1:]))
     return shapes

@@ -8,7 +8,7 @@ from exitprint.training.evaluate import all_logits, calibrated_policy, exit_accu
 from exitprint.training.heads import train_heads
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
 from exitprint.training.together import train_together
-from exitprint.training.train import train_network
+from exitprint.training.train import train_exits, train_network
 
 __all__ = [
     "BackboneRecipe",
@@ -21,6 +21,7 @@ __all__ = [
     "policy_accuracy",
     "recipe",
     "train_backbone",
+    "train_exits",
     "train_heads",
     "train_network",
     "train_together",

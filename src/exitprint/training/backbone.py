@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from exitprint.data import ImageData, augment, unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import MultiExitNetwork
+from exitprint.networks.network import seen
 from exitprint.progress import progress
 from exitprint.training.checkpoint import Checkpoint
 from exitprint.training.compute import memory_format, reduced_precision, repeatable
@@ -19,10 +20,10 @@ from exitprint.training.recipe import BackboneRecipe
 
 def final_logits(network: MultiExitNetwork, x: Tensor) -> Tensor:
     """Logits (batch, classes) of the last exit alone; no internal classifier is computed."""
-    features = network.normalised(x)
+    features: Tensor | tuple[Tensor, ...] = network.normalised(x)
     for stage in network.stages:
         features = stage(features)
-    logits: Tensor = network.heads[-1](features)
+    logits: Tensor = network.heads[-1](seen(features))
     return logits
 
 
@@ -125,4 +126,4 @@ def train_backbone(
     except KeyboardInterrupt as stop:
         raise stopped(done, recipe.epochs, kept=checkpoint is not None) from stop
     finally:
-        network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        network.to(memory_format=network.layout).eval()  # type: ignore[call-overload]

@@ -13,7 +13,7 @@ from exitprint.training.checkpoint import Checkpoint, digest
 from exitprint.training.compute import best_device
 from exitprint.training.evaluate import calibrated_policy
 from exitprint.training.heads import train_heads
-from exitprint.training.recipe import Recipe
+from exitprint.training.recipe import HeadRecipe, Recipe
 
 
 def train_network(
@@ -56,8 +56,7 @@ def train_network(
     state = Checkpoint(checkpoint, digest({**record, "architecture": arch.model_dump()})) if checkpoint else None
     with single_thread(too_small_for_threads(network.input_shape)):
         train_backbone(network, data, recipe.backbone, seed, state)
-        train_heads(network, data, recipe.heads, seed)
-        network.policy = calibrated_policy(network, data.calibration, rad)
+        train_exits(network, data, recipe.heads, seed, rad)
     network.history = [record, {"step": "calibrated", "rad": rad}]
     if state:
         state.remove()
@@ -73,3 +72,28 @@ def training_record(data: ImageData, recipe: Recipe, seed: int) -> dict[str, Any
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
     }
+
+
+def train_exits(network: MultiExitNetwork, data: ImageData, heads: HeadRecipe, seed: int = 0, rad: float = 5) -> None:
+    """Train the internal classifiers of a network whose backbone is trained, and calibrate its policy; in place.
+
+    Parameters
+    ----------
+    network
+        Such as `MultiExitNetwork.wrap` gives.
+    data
+        Images to train and calibrate with.
+    heads
+        How to train.
+    seed
+        Of order and augmentation.
+    rad
+        Relative accuracy drop, in per cent, that the policy is calibrated for.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C.
+    """
+    train_heads(network, data, heads, seed)
+    network.policy = calibrated_policy(network, data.calibration, rad)

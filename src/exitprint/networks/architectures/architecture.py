@@ -11,6 +11,8 @@ from torch import nn
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import mobilenet, resnet, vgg
 from exitprint.networks.architectures.backbone import Backbone
+from exitprint.networks.exported import Exported
+from exitprint.networks.exported import build as build_exported
 
 Family = Literal["resnet", "vgg", "mobilenet"]
 BUILDERS: dict[str, Callable[[int, int, tuple[int, int, int], int], Backbone]] = {
@@ -97,14 +99,16 @@ def checked_architecture(fields: object) -> Architecture:
         raise ExitprintError(f"this architecture cannot be built: {where}: {first['msg'].lower()}.") from error
 
 
-def build_backbone(arch: Architecture) -> Backbone:
+def build_backbone(arch: Architecture | Exported) -> Backbone:
     """The modules of an architecture, freshly initialised from torch's global generator.
 
     Raises
     ------
     ExitprintError
-        If depth or input size make no such network.
+        If depth or input size make no such network, or an exported graph cannot be run.
     """
+    if isinstance(arch, Exported):
+        return build_exported(arch)
     channels, height, width = arch.input_shape
     if height != width or not 4 <= height <= 512 or not 1 <= channels <= 64:
         raise ExitprintError(

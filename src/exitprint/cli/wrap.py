@@ -1,0 +1,149 @@
+"""`exitprint wrap`: a module of the user's becomes a multi-exit network."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exitprint.cli.options import DataDir, DataName, Limit, Out, Seed, check_writable, out
+from exitprint.errors import ExitprintError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def wrap(
+    factory: Annotated[
+        str,
+        typer.Argument(metavar="FACTORY", help="package.module:function or file.py:function; it returns the module."),
+    ],
+    out_file: Out,
+    data: DataName,
+    weights: Annotated[
+        Path | None, typer.Option(help="The module's weights: .safetensors, or .pt/.th with weights alone.")
+    ] = None,
+    exits: Annotated[
+        str, typer.Option(help="Submodules to put an exit after (a,b,c), how many exits, or auto.")
+    ] = "auto",
+    mean: Annotated[
+        str | None, typer.Option(help="Normalisation that the module wants, such as 0.49,0.48,0.45.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Its standard deviations, one for each channel.")] = None,
+    data_dir: DataDir = None,
+    rad: Annotated[float, typer.Option(help="Relative accuracy drop, in per cent, to calibrate T_c for.")] = 5,
+    confidence: Annotated[float | None, typer.Option(help="Use this T_c instead of calibrating one.")] = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+) -> None:
+    """Make a multi-exit network of your own module: cut it, train exits on it, calibrate when inputs leave.
+
+    The module's weights stay as they are, and so does its final answer. FACTORY is your own code and is run.
+    """
+    from exitprint.data import load_data
+    from exitprint.networks import ExitPolicy, MultiExitNetwork, save_network
+    from exitprint.networks.weights import load_weights
+    from exitprint.training import all_logits, exit_accuracies, policy_accuracy, recipe, train_exits
+
+    check_writable(out_file)
+    module = _module(factory)
+    if weights is not None:
+        load_weights(module, weights)
+    images = load_data(data, data_dir, limit)
+    network = MultiExitNetwork.wrap(
+        module,
+        _exits(exits),
+        example=images.train[:2].x,
+        mean=_numbers("--mean", mean),
+        std=_numbers("--std", std),
+        seed=seed,
+    )
+    if network.classes != images.classes:
+        raise ExitprintError(
+            f"this module tells {network.classes} classes and {data} has {images.classes}: use the images that it was "
+            "made for."
+        )
+    heads = recipe("fast", "exported", data).heads
+    train_exits(network, images, heads, seed, rad)
+    network.history += [
+        {
+            "step": "exits trained",
+            "data": data,
+            "images": len(images.train),
+            "seed": seed,
+            "heads": heads.model_dump(mode="json"),
+        },
+        {"step": "calibrated", "rad": rad},
+    ]
+    if confidence is not None:
+        network.policy = ExitPolicy(confidence)
+    save_network(network, out_file)
+    places = [str(network.stages[stage].name) for stage in network.exit_stages[:-1]]
+    own = exit_accuracies(network, images.test)[-1]
+    first = float((network.policy.exits(all_logits(network, images.test)) == 0).double().mean())
+    out.print(
+        f"{out_file}: exits after {', '.join(places)}; T_c = {network.policy.thresholds[0]:.3f}, test accuracy "
+        f"{policy_accuracy(network, images.test):.3f} with early exits, {own:.3f} without."
+    )
+    if mean is None and std is None:
+        out.print("no normalisation was given (--mean, --std): right only if the module takes pixels in [0, 1].")
+    if first > 0.95:
+        out.print(f"{first:.0%} of the images leave at the first exit: a higher --confidence tells copies better.")
+
+
+def _module(factory: str) -> nn.Module:
+    """The module that the user's own function makes."""
+    from torch import nn
+
+    where, colon, name = factory.rpartition(":")
+    if not colon or not where or not name:
+        raise ExitprintError(f"a factory is given as package.module:function or file.py:function, not as {factory!r}.")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        source = _file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        make = getattr(source, name, None)
+        if not callable(make):
+            raise ExitprintError(f"there is no function {name!r} in {where!r}.")
+        made = make()
+    except ExitprintError:
+        raise
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ExitprintError(f"{factory} cannot be run ({what}): mend it first.") from error
+    finally:
+        sys.path.remove(str(Path.cwd()))
+    if not isinstance(made, nn.Module):
+        raise ExitprintError(f"{factory} gives a {type(made).__name__} where a torch.nn.Module is needed.")
+    return made
+
+
+def _file(path: Path) -> Any:
+    if not path.is_file():
+        raise ExitprintError(f"there is no file {str(path)!r}: check the path.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    source = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = source
+    spec.loader.exec_module(source)
+    return source
+
+
+def _exits(text: str) -> Any:
+    if text.strip().isdecimal():
+        return int(text)
+    return "auto" if text.strip() == "auto" else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(option: str, text: str | None) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ExitprintError(
+            f"{option} is numbers with commas between, such as 0.49,0.48,0.45, not {text!r}."
+        ) from error

@@ -1,0 +1,122 @@
+"""What a file says of a module that is no architecture of ours: operators in order, numbers and names only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=400)]
+Count = Annotated[int, Field(ge=0, le=2**31)]
+Pair = tuple[Count, Count]
+
+
+class Weight(BaseModel):
+    """A tensor that operators take by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: tuple[Count, ...]
+    dtype: Literal["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
+    trainable: bool = False
+
+
+class Convolution(BaseModel):
+    """A 2D convolution that is a module of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["conv2d"] = "conv2d"
+    inputs: Count
+    outputs: Count
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: Count
+    bias: bool
+
+
+class Linear(BaseModel):
+    """A linear layer that is a module of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["linear"] = "linear"
+    inputs: Count
+    outputs: Count
+    bias: bool
+
+
+class Operation(BaseModel):
+    """One operator and its arguments; its result is the next value of its part.
+
+    Arguments are JSON; ``{"value": i}`` is the i-th value of the part, ``{"weight": name}`` a tensor,
+    ``{"batch": 0}`` the number of inputs, ``{"training": 0}`` whether the network is being trained.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    op: str
+    args: list[Any]
+    kwargs: dict[str, Any] = {}
+
+
+class Part(BaseModel):
+    """One stage.
+
+    Attributes
+    ----------
+    name
+        Where in the module it ends.
+    inputs
+        How many tensors it takes, all with the batch first; they are its first values.
+    operations
+        Run in order.
+    outputs
+        The values it gives on; the exit after it sees the first.
+    weights, layers
+        What it owns. Operators may also take what an earlier part owns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(max_length=400)
+    inputs: int = Field(ge=1, le=1000)
+    operations: list[Operation] = Field(max_length=100_000)
+    outputs: list[Count] = Field(min_length=1, max_length=1000)
+    weights: dict[Name, Weight] = {}
+    layers: dict[Name, Annotated[Convolution | Linear, Field(discriminator="kind")]] = {}
+
+
+class Exported(BaseModel):
+    """The architecture record of a wrapped module.
+
+    Parameters
+    ----------
+    input_shape
+        (channels, height, width) of one image.
+    classes
+        Number of classes.
+    parts
+        Its stages; the last gives the module's own logits.
+    exits
+        The stages, counted from 0, after which an internal classifier sits; ``None`` for after all but the last.
+    integers
+        Whether convolutions and linear layers run in 8-bit integers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: Literal["exported"] = "exported"
+    input_shape: tuple[int, int, int]
+    classes: int = Field(ge=2, le=100_000)
+    parts: tuple[Part, ...] = Field(min_length=1, max_length=10_000)
+    exits: tuple[int, ...] | None = None
+    integers: bool = False
+
+    def summary(self) -> dict[str, Any]:
+        """The record without its operators: where each stage ends, and how much is in it."""
+        fields = self.model_dump(mode="json", exclude={"parts"})
+        stages = [{"ends after": part.name, "operators": len(part.operations)} for part in self.parts]
+        return {**fields, "stages": stages}

@@ -1,0 +1,94 @@
+"""A module of the user's own, from its weights to verdicts, by the command line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import user_modules as user
+from torch.nn import functional as F
+
+MODULE = f"{user.__file__}:residual"
+
+
+def train(digits, seed, path):
+    """What the user did long ago: a loop of his own, weights of DataParallel under state_dict."""
+    torch.manual_seed(seed)
+    module = user.Residual()
+    optimiser = torch.optim.Adam(module.parameters())
+    pixels, labels = digits.train.x, digits.train.labels
+    for epoch in range(10):
+        optimiser.param_groups[0]["lr"] = 1e-2 * (1 - epoch / 10)
+        for batch in torch.randperm(len(labels)).split(64):
+            loss = F.cross_entropy(module((pixels[batch] - 0.3) / 0.4), labels[batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    torch.save({"state_dict": {f"module.{k}": v for k, v in module.state_dict().items()}}, path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, digits):
+    folder = tmp_path_factory.mktemp("own")
+    for seed in (0, 1):
+        train(digits, seed, folder / f"{seed}.th")
+    return folder
+
+
+def test_wrapped_fingerprinted_and_told_from_an_independent(folder, run):
+    given = ("--data", "digits", "--mean", "0.3", "--std", "0.4", "--confidence", "0.9")
+    for seed in (0, 1):
+        out = folder / f"{seed}.safetensors"
+        done = run("wrap", MODULE, "--weights", folder / f"{seed}.th", "--exits", 3, *given, "--out", out)
+        assert done.code == 0, done.err
+        assert "exits after" in done.out and "blocks.1" in done.out
+        without = float(done.out.split("early exits, ")[1].split(" without")[0])
+        assert without > 0.85
+    target, other = folder / "0.safetensors", folder / "1.safetensors"
+    facts = run("info", target, "--json").json
+    assert [record["step"] for record in facts["history"]] == ["wrapped", "exits trained", "calibrated"]
+    assert facts["architecture"]["stages"][-1]["ends after"] == "head" and facts["exits"] == 4
+    for kind in ("retrain-exits", "finetune", "prune"):
+        more = {"finetune": ("--set", "epochs=2"), "prune": ("--set", "rate=0.2")}.get(kind, ())
+        copy = folder / f"{kind}.safetensors"
+        done = run("tamper", target, kind, *more, "--data", "digits", "--keep-policy", "--out", copy)
+        assert done.code == 0, done.err
+    made = folder / "f.safetensors"
+    done = run("fingerprint", target, "--data", "digits", "--kind", "paper", "--samples", 40, "--out", made)
+    assert done.code == 0, done.err
+
+    def decision(suspect):
+        return run("verify", made, suspect, "--clock", "cost-model", "--json").json["decision"]
+
+    copies = ("retrain-exits", "finetune", "prune")
+    assert [decision(folder / f"{kind}.safetensors") for kind in copies] == ["derived"] * 3
+    assert decision(target) == "derived" and decision(other) == "independent"
+
+
+def test_the_same_seed_gives_the_same_file(folder, run):
+    for name in ("a", "b"):
+        given = ("--weights", folder / "0.th", "--exits", "blocks.0,blocks.2", "--data", "digits", "--limit", 200)
+        assert run("wrap", MODULE, *given, "--out", folder / f"{name}.safetensors").code == 0
+    assert (folder / "a.safetensors").read_bytes() == (folder / "b.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("factory", "more", "said"),
+    [
+        ("user_modules", (), "package.module:function"),
+        ("user_modules:nothing", (), "no function 'nothing'"),
+        ("user_modules:TwoInputs", (), "2 inputs"),
+        ("user_modules:EXAMPLES", (), "no function"),
+        ("no_such_module:make", (), "No module named"),
+        ("missing.py:make", (), "no file"),
+        ("torch:rand", (), "cannot be run"),
+        ("builtins:dict", (), "gives a dict"),
+        ("user_modules:residual", ("--mean", "a,b"), "--mean is numbers"),
+        ("user_modules:residual", ("--mean", "1,2"), "1 channels"),
+        ("user_modules:residual", ("--exits", "nowhere"), "no submodule"),
+        ("user_modules:residual", ("--weights", "missing.pt"), "no file"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(run, tmp_path, factory, more, said):
+    done = run("wrap", factory, *more, "--data", "digits", "--limit", 100, "--out", tmp_path / "n.safetensors")
+    assert done.code == 2 and said in done.err and done.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
