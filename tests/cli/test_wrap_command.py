@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-import user_modules as user
 from torch.nn import functional as F
+
+import user_modules as user
 
 MODULE = f"{user.__file__}:residual"
 

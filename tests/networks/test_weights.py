@@ -6,9 +6,9 @@ import os
 
 import pytest
 import torch
-import user_modules as user
 from safetensors.torch import save_file
 
+import user_modules as user
 from exitprint.errors import ExitprintError
 from exitprint.networks.weights import load_weights
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 import torch
-import user_modules as user
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+import user_modules as user
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork, load_network, save_network
 from exitprint.networks.exported.operators import ALLOWED, constant, encoded, operator_named

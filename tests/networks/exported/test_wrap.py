@@ -7,11 +7,11 @@ from functools import cache
 
 import pytest
 import torch
-import user_modules as user
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import user_modules as user
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, exit_costs, load_network, save_network
 from exitprint.networks.exported.capture import logits_of, no_fast_path
