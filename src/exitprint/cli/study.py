@@ -19,6 +19,9 @@ def study(
         bool, typer.Option("--plan", help="Say how many networks, how long and how much disk, and make nothing.")
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes that make networks at once.")] = 1,
+    present: Annotated[
+        bool, typer.Option("--present", help="Make no network: use those of the study's that are there already.")
+    ] = False,
     store_dir: Annotated[
         Path, typer.Option("--store", envvar="EXITPRINT_STORE", help="Folder where networks are kept and found again.")
     ] = Path("runs/store"),
@@ -38,7 +41,7 @@ def study(
             print_json({each.name: each.summary for each in STUDIES.values()})
         else:
             for each in STUDIES.values():
-                out.print(f"{each.name:18} {each.summary} ({', '.join(each.presets)})")
+                out.print(f"{each.name:20} {each.summary} ({', '.join(each.presets)})")
         return
     chosen = study_named(name)
     store = Store(store_dir)
@@ -63,7 +66,7 @@ def study(
             f"cannot make the folder {str(out_dir)!r} ({error.strerror}): choose another one."
         ) from error
     with executor(jobs) as pool:
-        written = chosen.run(Run(preset, out_dir, store, data_dir, pool))
+        written = chosen.run(Run(preset, out_dir, store, data_dir, pool, present))
     if as_json:
         print_json([str(path) for path in written])
     else:

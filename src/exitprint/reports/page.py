@@ -92,7 +92,7 @@ def verification_report(
     scale = _scale(groups, longest)
     seconds = {group.key: group.seconds for group in groups}
     before = _before(fingerprint, groups, timings)
-    return _page(
+    return page(
         "verification.html",
         subject=subject,
         verdict=verdict,
@@ -149,7 +149,7 @@ def demo_report(
     for row in rows:
         groups = _groups(fingerprint, row.timings)
         curves.append(charts.eec_chart(groups, _scale(groups, (longest or {}).get(row.name)), small=True))
-    return _page(
+    return page(
         "demo.html",
         rows=rows,
         curves=curves,
@@ -202,7 +202,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _page(template: str, **context: Any) -> str:
+def page(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(**context)
 
 

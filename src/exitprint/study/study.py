@@ -33,6 +33,8 @@ class Run:
         Folder of data sets, as `load_data` takes it.
     pool
         Where jobs run.
+    present
+        Whether to make no network and use those that are there.
     """
 
     preset: Preset
@@ -40,6 +42,7 @@ class Run:
     store: Store
     data_dir: Path | None = None
     pool: Executor = field(default_factory=InThisProcess)
+    present: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Study:
         Makes them, measures, and writes its results into the run's folder; returns the files, the page first.
     presets
         The sizes that it comes in.
+    partial_runs
+        Whether it can be made from some of its networks.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Study:
     networks: Callable[[Preset], Sequence[Spec]]
     make: Callable[[Run], Sequence[Path]]
     presets: tuple[Preset, ...] = ("laptop",)
+    partial_runs: bool = False
 
     def plan(self, preset: Preset, store: Store) -> Plan:
         """What making its networks would cost; nothing is made.
@@ -83,11 +89,14 @@ class Study:
         Raises
         ------
         ExitprintError
-            If it does not come in this size, or as training, tampering and writing do.
+            If it does not come in this size or cannot be made from some of its networks, or as training, tampering and
+            writing do.
         Interrupted
             On Ctrl-C; what was finished is kept.
         """
         self._check(run.preset)
+        if run.present and not self.partial_runs:
+            raise ExitprintError(f"study {self.name} needs all of its networks: leave --present out.")
         return self.make(run)
 
     def _check(self, preset: Preset) -> None:

@@ -1,0 +1,139 @@
+"""The fingerprints of a cell, each an artefact of the store: the paper's, the contrast and the baseline's."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from exitprint.baselines import conferrable_fingerprint, load_labels, save_labels
+from exitprint.data import ImageData, unit_range
+from exitprint.errors import ExitprintError
+from exitprint.fingerprints import (
+    Fingerprint,
+    contrast_fingerprint,
+    load_fingerprint,
+    paper_fingerprint,
+    save_fingerprint,
+)
+from exitprint.networks import ExitPolicy, MultiExitNetwork
+from exitprint.study.paper.cells import Cell
+from exitprint.study.population import realise
+from exitprint.study.store import Store
+from exitprint.training import calibrated_policy
+from exitprint.training.compute import on_best_device
+
+Method = Literal["paper", "paper, stopped early", "contrast", "baseline"]
+METHODS: tuple[Method, ...] = get_args(Method)
+METHOD_VERSION = 1
+"""Raised whenever one of the methods would craft something else from the same networks."""
+CALIBRATED_FOR = (15.0, 5.0, 0.0)
+ROOM = 0.05
+
+
+@dataclass(frozen=True)
+class Images:
+    """Crafted images and what they were crafted from, uint8, shape (samples, channels, height, width)."""
+
+    samples: Tensor
+    originals: Tensor
+
+    @property
+    def change(self) -> Tensor:
+        """x′ − x of each, pixels in [0, 1], shape (samples, pixels)."""
+        return (unit_range(self.samples) - unit_range(self.originals)).flatten(1)
+
+
+def craft(cell: Cell, method: Method, store: Store, data_dir: Path | None = None) -> Path:
+    """The file of a cell's fingerprint by this method; crafted first if it is not there.
+
+    Raises
+    ------
+    ExitprintError
+        If no fingerprint of this kind can be crafted for the target.
+    """
+    return store.get(_key(cell, method), lambda path: _make(cell, method, store, path, data_dir))
+
+
+def is_crafted(cell: Cell, method: Method, store: Store) -> bool:
+    """Whether the fingerprint is there."""
+    return store.has(_key(cell, method))
+
+
+def crafting_seconds(cell: Cell, method: Method, store: Store) -> float:
+    """CPU seconds that crafting it took, 0 where that is unknown."""
+    return store.seconds(_key(cell, method)) or 0.0
+
+
+def digest_of(path: Path) -> str:
+    """Hash of a file: what was measured with one fingerprint is not taken for another's."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def crafted_images(path: Path, method: Method) -> Images:
+    """The images of a fingerprint's file."""
+    found = load_labels(path) if method == "baseline" else load_fingerprint(path)
+    return Images(found.samples, found.originals)
+
+
+def strictest_policy(network: MultiExitNetwork, data: ImageData) -> ExitPolicy:
+    """The policy of the largest of RAD = 15, 5 and 0 at which T_c lies so high that an image can stay below it."""
+    for rad in CALIBRATED_FOR:
+        policy = calibrated_policy(network, data.calibration, rad)
+        if min(policy.thresholds) > 1 / network.classes + ROOM:
+            return policy
+    raise ExitprintError("every image leaves the target at its first exit, so none can be made slow: train it longer.")
+
+
+def _key(cell: Cell, method: Method) -> dict[str, Any]:
+    key: dict[str, Any] = {
+        "fingerprint": method,
+        "version": METHOD_VERSION,
+        "target": cell.target.key,
+        "samples": cell.effort.samples,
+    }
+    if method.startswith("paper"):
+        key["steps"] = cell.effort.steps
+    if method == "baseline":
+        key |= {
+            "steps": cell.effort.baseline_steps,
+            "epsilon": cell.effort.epsilon,
+            "surrogates": [spec.key for spec in cell.surrogates],
+            "references": [spec.key for spec in cell.references],
+        }
+    return key
+
+
+def _make(cell: Cell, method: Method, store: Store, path: Path, data_dir: Path | None) -> None:
+    network = on_best_device(realise(cell.target, store, data_dir))
+    data = cell.data.load(data_dir)
+    effort = cell.effort
+    if method == "baseline":
+        surrogates, references = (
+            [on_best_device(realise(spec, store, data_dir)) for spec in specs]
+            for specs in (cell.surrogates, cell.references)
+        )
+        conferrable = conferrable_fingerprint(
+            network,
+            surrogates,
+            references,
+            data.test,
+            effort.samples,
+            steps=effort.baseline_steps,
+            epsilon=effort.epsilon,
+        )
+        save_labels(conferrable, path)
+        return
+    save_fingerprint(_by_time(network, data, method, effort.samples, effort.steps), path)
+
+
+def _by_time(network: MultiExitNetwork, data: ImageData, method: Method, samples: int, steps: int) -> Fingerprint:
+    if method == "contrast":
+        policies = [network.policy, *(calibrated_policy(network, data.calibration, rad) for rad in (0.0, 15.0))]
+        return contrast_fingerprint(network, data.test, policies, samples, seed=0)
+    policy = strictest_policy(network, data)
+    early = method == "paper, stopped early"
+    return paper_fingerprint(network, data.test, policy, samples, steps=steps, stop_early=early)

@@ -1,0 +1,135 @@
+"""From declared networks to files, on one tiny cell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exitprint.baselines import load_labels, share_of_labels
+from exitprint.errors import ExitprintError
+from exitprint.fingerprints import load_fingerprint, verify
+from exitprint.study import Store, read_parquet, realise
+from exitprint.study.paper import EXHIBITS, STUDIES, crafted, measure
+from exitprint.study.paper.cells import RADS, Cell, made_by
+from exitprint.study.paper.crafted import METHODS
+from exitprint.study.paper.exhibit import chosen
+from exitprint.study.paper.make import results_of
+from exitprint.study.paper.report import write_exhibits
+from exitprint.study.paper.results import Results, independent, stolen
+from exitprint.study.population import is_there
+from exitprint.study.studies import study_named
+from exitprint.study.study import Run, Study
+from exitprint.suspects import CostModel
+
+FIGURES = [exhibit.name for exhibit in EXHIBITS if exhibit.figure]
+
+
+def test_there_is_a_row_for_each_network_method_and_rad(results: Results, cell: Cell) -> None:
+    policies = len(cell.at(5)) - len(cell.members)
+    networks = len(cell.members) + len(cell.more) + policies
+    assert len(results.rows) == networks * len(METHODS) * len(RADS)
+    assert len({(r["network"], r["method"], r["RAD"]) for r in results.rows}) == len(results.rows)
+    assert {row["clock"] for row in results.rows} == {"cost model"}
+    for row in results.rows:
+        assert (row["contrast AUC"] is None) == (row["method"] != "contrast")
+        assert (row["label share"] is None) == (row["method"] != "baseline")
+        assert row["verified"] in (True, False) and 0 <= row["accuracy"] <= 1
+
+
+def test_rows_say_what_asking_the_suspect_says(results: Results, cell: Cell) -> None:
+    member = cell.members[2].at(5)
+    suspect = CostModel(realise(member.network, results.store))
+    by_method = {r["method"]: r for r in results.rows if (r["network"], r["RAD"]) == (member.name, 5)}
+    verdict = verify(load_fingerprint(results.fingerprints[0, "contrast"]), suspect, repeats=1)
+    assert by_method["contrast"]["contrast AUC"] == verdict.value
+    assert by_method["contrast"]["verified"] == (verdict.decision == "derived")
+    share = share_of_labels(load_labels(results.fingerprints[0, "baseline"]), suspect)
+    assert by_method["baseline"]["label share"] == share
+    times = suspect.ask(load_fingerprint(results.fingerprints[0, "paper"]).x).seconds
+    longest = suspect.ask(measure.ordinary_images(cell.data.load().test).x).seconds.max()
+    assert by_method["paper"]["T_N"] == pytest.approx(1 - (times / longest).clip(0, 1).mean())
+
+
+def test_what_was_measured_is_not_measured_again(
+    results: Results, cell: Cell, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("computed twice")
+
+    for module, name in ((measure, "_ordinary"), (measure, "_by"), (measure, "_backbone"), (crafted, "_make")):
+        monkeypatch.setattr(module, name, refuse)
+    assert results_of(run, EXHIBITS, [cell]).rows == results.rows
+
+
+def test_another_fingerprint_is_measured_anew(results: Results, tmp_path: Path) -> None:
+    first, second = (results.fingerprints[0, method] for method in ("paper", "contrast"))
+    assert crafted.digest_of(first) != crafted.digest_of(second)
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(first.read_bytes())
+    assert crafted.digest_of(copy) == crafted.digest_of(first)
+
+
+def test_all_files_are_written_and_the_same_twice(results: Results, tmp_path: Path) -> None:
+    written = []
+    for folder in (tmp_path / "once", tmp_path / "twice"):
+        folder.mkdir()
+        written.append(write_exhibits(results, EXHIBITS, "paper", "Everything", "laptop", folder))
+    assert written[0][0].name == "paper.html"
+    for once, twice in zip(*written, strict=True):
+        assert once.read_bytes() == twice.read_bytes(), once.name
+    names = {path.name for path in written[0]}
+    assert {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")} <= names
+    assert {f"{exhibit.name}.parquet" for exhibit in EXHIBITS} <= names
+    assert read_parquet(tmp_path / "once" / "paper.parquet") == [dict(row) for row in results.rows]
+    text, page = ((tmp_path / "once" / f"paper.{kind}").read_text() for kind in ("md", "html"))
+    for exhibit in EXHIBITS:
+        assert f"## {exhibit.title}\n" in text and exhibit.title in page
+    assert "http" not in page.replace("http-equiv", "") and "<script" not in page
+
+
+@pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.name)
+def test_every_table_has_equal_columns(results: Results, exhibit: Any) -> None:
+    table = exhibit.table(results)
+    assert table and len({tuple(row) for row in table}) == 1
+
+
+def test_questions_to_the_results(results: Results, cell: Cell) -> None:
+    assert len(results.of(cell, 5, "paper", independent)) == 3
+    copies = results.of(cell, 5, "paper", stolen)
+    assert len(copies) == 6 + len(cell.at(5)) - len(cell.members)
+    retrained = results.of(cell, 5, "paper", chosen(cell, lambda m: made_by(m, "retrain-exits")))
+    assert {row["network"] for row in retrained} == {"copy 2", "more 0"}
+    assert results.mean(cell, 5, "paper", "T_N", lambda row: False) is None
+    assert results.verified(cell, 5, "paper", lambda row: False) is None
+    assert results.seconds[0, "networks, s"] > 0
+
+
+def test_present_uses_what_is_there_and_makes_nothing(cell: Cell, run: Run, results: Results, tmp_path: Path) -> None:
+    store = Store(tmp_path / "part")
+    for spec in [cell.target, cell.members[1].network, cell.members[4].network]:
+        realise(spec, store)
+    part = replace(run, store=store, present=True)
+    found = results_of(part, EXHIBITS, [cell, replace(cell, family="vgg", members=cell.members[3:4])])
+    assert len(found.cells) == 1
+    assert {row["network"] for row in found.rows if row["pool"] == "rates"} >= {"target", "other 1", "copy 0"}
+    assert "baseline" not in {row["method"] for row in found.rows}
+    assert not is_there(cell.members[2].network, store) and not is_there(cell.references[0], store)
+    out = tmp_path / "out"
+    out.mkdir()
+    assert write_exhibits(found, EXHIBITS, "paper", "Part", "gpu", out)[0].is_file()
+
+
+def test_studies_are_registered() -> None:
+    assert study_named("paper") in STUDIES and study_named("paper-table-7") in STUDIES
+    assert {f"paper-table-{n}" for n in range(1, 12)} | {f"paper-figure-{n}" for n in range(1, 7)} <= {
+        study.name for study in STUDIES
+    }
+
+
+def test_a_study_that_needs_all_networks_says_so(run: Run) -> None:
+    whole = Study("whole", "", lambda preset: [], lambda run: [])
+    with pytest.raises(ExitprintError, match="needs all of its networks"):
+        whole.run(replace(run, present=True))
