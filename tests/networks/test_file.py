@@ -22,13 +22,14 @@ from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, load_
 @given(
     name=st.sampled_from(["resnet8", "vgg8", "mobilenet"]),
     seed=st.integers(0, 100),
-    criterion=st.sampled_from(["confidence", "entropy", "margin"]),
+    criterion=st.sampled_from(["confidence", "entropy", "margin", "patience"]),
+    answer=st.sampled_from(["exit", "most confident"]),
     threshold=st.floats(0, 2),
     history=st.lists(st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), max_size=3), max_size=2),
 )
-def test_round_trip(tmp_path, name, seed, criterion, threshold, history):
+def test_round_trip(tmp_path, name, seed, criterion, answer, threshold, history):
     arch = architecture(name, (1, 8, 8), 10, width=4, depth=4 if name == "mobilenet" else None)
-    network = MultiExitNetwork.build(arch, seed, ExitPolicy(threshold, criterion), mean=[0.3], std=[0.2]).eval()
+    network = MultiExitNetwork.build(arch, seed, ExitPolicy(threshold, criterion, answer), mean=[0.3], std=[0.2]).eval()
     network.history = history
     save_network(network, tmp_path / "n.safetensors")
     back = load_network(tmp_path / "n.safetensors")

@@ -41,12 +41,13 @@ def test_forward_gives_every_exit(name, width, depth, shape):
 @settings(max_examples=40, deadline=None)
 @given(
     kind=st.sampled_from(sorted(BUILT, key=str)),
-    criterion=st.sampled_from(["confidence", "entropy", "margin"]),
+    criterion=st.sampled_from(["confidence", "entropy", "margin", "patience"]),
+    answer=st.sampled_from(["exit", "most confident"]),
     batch=st.integers(1, 9),
     seed=st.integers(0, 10_000),
     data=st.data(),
 )
-def test_predict_is_forward_and_the_policy(kind, criterion, batch, seed, data):
+def test_predict_is_forward_and_the_policy(kind, criterion, answer, batch, seed, data):
     name, width, depth = kind
     network = build(name, width, depth, seed=seed % 3)
     g = torch.Generator().manual_seed(seed)
@@ -60,11 +61,11 @@ def test_predict_is_forward_and_the_policy(kind, criterion, batch, seed, data):
     for exit in range(network.exits - 1):
         quantile = data.draw(st.sampled_from([0.0, 0.3, 0.7, 1.0]))
         limits.append(float(certainty[:, exit].quantile(quantile)) + data.draw(st.sampled_from([-1e-3, 1e-3])))
-    network.policy = ExitPolicy(limits, criterion)
+    network.policy = ExitPolicy(limits, criterion, answer)
     expected = network.policy.exits(logits)
     said = network.predict(x)
     assert torch.equal(said.exits, expected)
-    taken = logits[torch.arange(batch), expected]
+    taken = network.policy.answers(logits)[torch.arange(batch), expected]
     assert torch.equal(said.labels, taken.argmax(1))
     assert torch.allclose(said.probabilities, taken.softmax(1), atol=1e-5)
 

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
+import user_modules as user
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, onnx_export
@@ -54,6 +55,32 @@ def test_answers_and_exits_are_the_networks(
     assert labels.tolist() == expected.labels.tolist()
     assert exits.tolist() == expected.exits.tolist()
     assert set(exits.tolist()) == set(range(network.exits))
+
+
+def test_a_wrapped_module_leaves_early_in_onnx_too(digits: ImageData, tmp_path: Path) -> None:
+    x = digits.test.x[:50]
+    network = MultiExitNetwork.wrap(user.Residual(), 3, example=x)
+    certainty = ExitPolicy(2.0).certainty(network(x).detach())[:, 0]
+    network.policy = ExitPolicy([float(certainty.median()) + 1e-4, 0.0, 0.0])
+    export_onnx(network, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    answers = [session.run(None, {"images": x[i : i + 1].numpy()}) for i in range(len(x))]
+    assert np.concatenate([a[2] for a in answers]).tolist() == network.predict(x).exits.tolist()
+
+
+@pytest.mark.parametrize(
+    ("module", "exits", "policy", "said"),
+    [
+        (user.Skips, ["down"], ExitPolicy(0.5), "hand over several tensors"),
+        (user.Residual, 2, ExitPolicy(0.5, "patience"), "patience"),
+        (user.Residual, 2, ExitPolicy(0.5, answer="most confident"), "most confident"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(module, exits, policy, said, digits: ImageData) -> None:
+    network = MultiExitNetwork.wrap(module(), exits, example=digits.test[:2].x)
+    network.policy = policy
+    with pytest.raises(ExitprintError, match=said):
+        onnx_graph(network)
 
 
 def test_the_network_itself_stays_as_it_was(digits: ImageData) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, calibrate
-from exitprint.networks.policy import CERTAINTY, lowest
+from exitprint.networks.policy import CERTAINTY, lowest, patience_threshold
 
 
 def certainties(n=200, exits=5, seed=0):
@@ -32,7 +32,47 @@ def test_an_input_leaves_at_the_first_exit_that_is_certain(thresholds, seed):
         assert exit == (certain.index(True) if any(certain) else 4)
 
 
-@pytest.mark.parametrize("criterion", sorted(CERTAINTY))
+@given(
+    st.lists(st.lists(st.integers(0, 2), min_size=6, max_size=6), min_size=1, max_size=8),
+    st.integers(1, 4),
+)
+def test_patience_leaves_when_so_many_exits_in_a_row_agreed_with_the_one_before(labels, t):
+    logits = torch.nn.functional.one_hot(torch.tensor(labels), 3).float()
+    exits = ExitPolicy(patience_threshold(t), "patience").exits(logits)
+    for row, exit in zip(labels, exits.tolist(), strict=True):
+        agreed = 0
+        for index in range(5):
+            agreed = agreed + 1 if index and row[index] == row[index - 1] else 0
+            if agreed == t:
+                break
+        assert exit == (index if agreed == t else 5)
+
+
+@given(st.integers(0, 50), st.integers(2, 5))
+def test_patience_counts_and_its_gradient_is_that_of_a_soft_count(seed, exits):
+    logits = torch.randn(4, exits, 3, generator=torch.Generator().manual_seed(seed))
+    hard = CERTAINTY["patience"](logits)
+    soft = CERTAINTY["patience"](logits.requires_grad_())
+    assert torch.allclose(hard, soft.detach(), atol=1e-6)
+    (gradient,) = torch.autograd.grad(soft.sum(), logits)
+    assert (gradient.abs().sum((1, 2)) > 0).all()
+    assert torch.equal(CERTAINTY["patience"](logits[:, :1]), torch.zeros(4, 1))
+
+
+@given(st.integers(0, 50))
+def test_the_most_confident_exit_answers(seed):
+    logits = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(seed))
+    answers = ExitPolicy(0.5, answer="most confident").answers(logits)
+    top = logits.softmax(2).amax(2)
+    for row in range(5):
+        for exit in range(4):
+            assert torch.equal(answers[row, exit], logits[row, top[row, : exit + 1].argmax()])
+    assert torch.equal(ExitPolicy(0.5).answers(logits), logits)
+    with pytest.raises(ExitprintError, match="most confident one"):
+        ExitPolicy(0.5, answer="loudest")
+
+
+@pytest.mark.parametrize("criterion", sorted(set(CERTAINTY) - {"patience"}))
 def test_every_criterion_grows_from_uniform_to_certain(criterion):
     policy = ExitPolicy(0.5, criterion)
     logits = torch.stack([torch.zeros(10), torch.eye(10)[3], 3 * torch.eye(10)[3], 60 * torch.eye(10)[3]])

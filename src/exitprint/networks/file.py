@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import torch
@@ -13,7 +14,7 @@ from exitprint.files import load_tensors, save_tensors
 from exitprint.networks.architectures.architecture import Architecture
 from exitprint.networks.exported import Exported
 from exitprint.networks.network import MultiExitNetwork
-from exitprint.networks.policy import Criterion, ExitPolicy
+from exitprint.networks.policy import Answer, Criterion, ExitPolicy
 
 KIND = "network"
 
@@ -22,6 +23,7 @@ class _Policy(BaseModel):
     model_config = ConfigDict(extra="forbid")
     criterion: Criterion
     thresholds: list[float] = Field(min_length=1, max_length=10_000)
+    answer: Answer = "exit"
 
 
 class _Header(BaseModel):
@@ -44,7 +46,7 @@ def save_network(network: MultiExitNetwork, path: str | os.PathLike[str]) -> Non
         raise ExitprintError("this network was not built from an architecture of ours, so it cannot be saved as one.")
     header = {
         "architecture": network.architecture.model_dump(mode="json"),
-        "policy": {"criterion": network.policy.criterion, "thresholds": list(network.policy.thresholds)},
+        "policy": _Policy(**asdict(network.policy)).model_dump(exclude_defaults=True),
         "history": network.history,
     }
     save_tensors(path, KIND, header, network.state_dict())
@@ -75,6 +77,6 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
         )
     aligned = {name: tensor.clone() for name, tensor in tensors.items()}  # products of unaligned ones round differently
     network.load_state_dict(aligned, assign=True)
-    network.policy = ExitPolicy(header.policy.thresholds, header.policy.criterion)
+    network.policy = ExitPolicy(**header.policy.model_dump())
     network.history = header.history
     return network.to(memory_format=network.layout).eval().requires_grad_(True)  # type: ignore[call-overload]

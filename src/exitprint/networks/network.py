@@ -227,6 +227,16 @@ class MultiExitNetwork(nn.Module):
                 yield seen(features)
                 exit += 1
 
+    @torch.no_grad()
+    def handed_over(self) -> list[Features]:
+        """What each stage gives for one black image, the last included."""
+        features: Features = self.normalised(torch.zeros(1, *self.input_shape, device=self.mean.device))
+        given = []
+        for stage in self.stages:
+            features = stage(features)
+            given.append(features)
+        return given
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of every exit, shape (batch, exits, classes), of images (batch, channels, height, width)."""
         return torch.stack([head(f) for head, f in zip(self.heads, self.features(x), strict=True)], 1)
@@ -251,7 +261,7 @@ class MultiExitNetwork(nn.Module):
         self.check_images(x)
         if self.training:
             raise ExitprintError("predict needs a network in evaluation mode: call eval() first.")
-        return self._predict_one(x) if len(x) == 1 else self._predict_batch(x)
+        return self._predict_one(x) if len(x) == 1 and not self.policy.remembers else self._predict_batch(x)
 
     def _predict_one(self, x: Tensor) -> Prediction:
         certainty, limits = self.policy.certainty_of_one, self.policy.limits(self.exits - 1)
@@ -268,25 +278,28 @@ class MultiExitNetwork(nn.Module):
         return Prediction(logits.argmax(0)[None], logits.softmax(0)[None], torch.full((1,), exit, device=x.device))
 
     def _predict_batch(self, x: Tensor) -> Prediction:
-        limits = self.policy.limits(self.exits - 1)
+        policy, limits = self.policy, self.policy.limits(self.exits - 1)
         waiting = torch.arange(len(x), device=x.device)
         taken: list[tuple[Tensor, Tensor, Tensor]] = []
+        before: Tensor | None = None
         features: Features = self.normalised(x)
         for index, stage in enumerate(self.stages):
             features = stage(features)
             exit = len(taken)
             if index == self.exit_stages[exit]:
-                logits = self.heads[exit](seen(features))
-                leaves = self.policy.certainty(logits) >= limits[exit] if exit < len(limits) else waiting >= 0
+                logits = self.heads[exit](seen(features))[:, None]
+                if policy.remembers and before is not None:
+                    logits = torch.cat([before, logits], 1)
+                last = exit == len(limits)
+                leaves = waiting >= 0 if last else policy.certainty(logits)[:, -1] >= limits[exit]
                 leaving, staying = leaves.nonzero()[:, 0], (~leaves).nonzero()[:, 0]
-                taken.append((waiting[leaving], logits[leaving], torch.full_like(leaving, exit)))
+                answers = policy.answers(logits)[leaving, -1]
+                taken.append((waiting[leaving], answers, torch.full_like(leaving, exit)))
                 if not len(staying):
                     break
+                before = logits
                 if len(leaving):
-                    waiting = waiting[staying]
-                    features = (
-                        features[staying] if isinstance(features, Tensor) else tuple(part[staying] for part in features)
-                    )
+                    waiting, features, before = waiting[staying], _rows(features, staying), logits[staying]
         order, logits, exits = (torch.cat(parts) for parts in zip(*taken, strict=True))
         order = order.argsort()
         return Prediction(logits.argmax(1)[order], logits.softmax(1)[order], exits[order])
@@ -314,6 +327,11 @@ class MultiExitNetwork(nn.Module):
     def copy(self) -> MultiExitNetwork:
         """An independent copy, weights and history included."""
         return copy.deepcopy(self)
+
+
+def _rows(features: Features, index: Tensor) -> Features:
+    """The features of some of the inputs."""
+    return features[index] if isinstance(features, Tensor) else tuple(part[index] for part in features)
 
 
 def seen(features: Features) -> Tensor:

@@ -63,7 +63,8 @@ def export_onnx(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None
     Raises
     ------
     ExitprintError
-        If the package `onnx` is missing, the network was quantised, the graph is larger than a file of this kind can
+        If the package `onnx` is missing, the network was quantised, its policy remembers earlier exits, its stages hand
+        over more than one tensor, the graph is larger than a file of this kind can
         be, or it cannot be written.
     """
     require_extra("onnx", "onnx")
@@ -81,12 +82,22 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
     """
     from onnx import checker, compose, helper
 
+    if network.policy.remembers:
+        raise ExitprintError(
+            "an ONNX model decides at each exit by that exit alone: patience and the most confident exit's answer "
+            "cannot be exported; change the criterion first."
+        )
     if any(isinstance(module, IntegerLayer) for module in network.modules()):
         raise ExitprintError("a quantised network has integer layers that ONNX does not have: export the one before.")
     size = sum(p.numel() * p.element_size() for p in network.state_dict().values())
     if size > LARGEST - 2**24:
         raise ExitprintError(f"an ONNX file holds 2 GiB, and these weights are {size >> 20} MiB: they do not fit.")
     network = network.copy().cpu().float().eval()
+    if any(not isinstance(features, Tensor) for features in network.handed_over()):
+        raise ExitprintError(
+            "the stages of this network hand over several tensors, which an ONNX model of ours cannot: put its exits "
+            "where one tensor alone goes on."
+        )
     segments = []
     x = torch.zeros(1, *network.input_shape)
     for exit in range(network.exits):

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 
-Criterion = Literal["confidence", "entropy", "margin"]
+Criterion = Literal["confidence", "entropy", "margin", "patience"]
+Answer = Literal["exit", "most confident"]
 CLOSED = 2.0
 """A threshold that no certainty reaches, not even one that is 1 after rounding."""
 
@@ -33,10 +34,41 @@ def margin(logits: Tensor) -> Tensor:
     return top[..., 0] - top[..., 1]
 
 
+def patience(logits: Tensor) -> Tensor:
+    """1 − 1 / r, where the last r exits in a row say the same class: 0 for r = 1, 1/2 for 2, 2/3 for 3, …
+
+    From logits (..., exits, classes), exits from the first on; shape (..., exits). Zhou et al. 2020 count r − 1 and
+    leave when it reaches their patience t: that is a threshold between 1 − 1 / t and 1 − 1 / (t + 1), see
+    `patience_threshold`. Counting has no gradient, so crafting gets that of a soft count, in which exits agree by the
+    probability that two draws of them are the same class.
+    """
+    labels = logits.argmax(-1)
+    agree = (labels[..., 1:] == labels[..., :-1]).to(logits.dtype)
+    if not logits.requires_grad:
+        return _runs(agree)
+    p = logits.softmax(-1)
+    soft = _runs((p[..., 1:, :] * p[..., :-1, :]).sum(-1))
+    return soft + (_runs(agree) - soft).detach()
+
+
+def _runs(agree: Tensor) -> Tensor:
+    """1 − 1 / r from how much each exit but the first agrees with the one before, shape (..., exits - 1)."""
+    r = [torch.ones_like(agree[..., 0]) if agree.shape[-1] else agree.new_ones(agree.shape[:-1])]
+    for exit in range(agree.shape[-1]):
+        r.append(1 + agree[..., exit] * r[-1])
+    return 1 - 1 / torch.stack(r, -1)
+
+
+def patience_threshold(t: int) -> float:
+    """The threshold at which inputs leave once t exits in a row have agreed with the one before each (t ≥ 1)."""
+    return 1 - 1 / (t + 0.5)
+
+
 CERTAINTY: dict[str, Callable[[Tensor], Tensor]] = {
     "confidence": confidence,
     "entropy": negentropy,
     "margin": margin,
+    "patience": patience,
 }
 
 
@@ -51,20 +83,30 @@ class ExitPolicy:
         A threshold above 1 closes its exit.
     criterion
         ``confidence`` (maximum softmax probability; Dong et al., section 3.3), ``entropy`` (1 − normalised
-        entropy) or ``margin`` (difference of the two largest probabilities). Each grows with certainty.
+        entropy), ``margin`` (difference of the two largest probabilities) or ``patience`` (1 − 1 / r for r exits in a
+        row that agree). Each grows with certainty.
+    answer
+        Whose answer an input gets: that of the ``exit`` it takes, or that of the ``most confident`` exit up to there
+        (the largest softmax probability; Kaya et al. 2019 answer so where no exit is certain enough).
     """
 
     thresholds: tuple[float, ...]
     criterion: Criterion = "confidence"
+    answer: Answer = "exit"
 
-    def __init__(self, thresholds: float | Sequence[float], criterion: Criterion = "confidence") -> None:
+    def __init__(
+        self, thresholds: float | Sequence[float], criterion: Criterion = "confidence", answer: Answer = "exit"
+    ) -> None:
         if criterion not in get_args(Criterion):
             raise ExitprintError(f"unknown exit criterion {criterion!r}: use one of {', '.join(get_args(Criterion))}.")
+        if answer not in get_args(Answer):
+            raise ExitprintError(f"an input gets the answer of its exit or the most confident one, and not {answer!r}.")
         values = (thresholds,) if isinstance(thresholds, int | float) else tuple(thresholds)
         if not values or not all(isinstance(t, int | float) and t == t for t in values):
             raise ExitprintError("an exit policy needs one number as its threshold, or one for each exit.")
         object.__setattr__(self, "thresholds", tuple(float(t) for t in values))
         object.__setattr__(self, "criterion", criterion)
+        object.__setattr__(self, "answer", answer)
 
     def threshold(self, exit: int) -> float:
         """T_c of the internal classifier with this index."""
@@ -89,8 +131,16 @@ class ExitPolicy:
         """`for_exits`, rounded to float32: what a certainty is compared with, for one input as for a batch."""
         return torch.tensor(self.for_exits(internal)).tolist()
 
+    @property
+    def remembers(self) -> bool:
+        """Whether an exit's certainty or answer depends on the exits before it."""
+        return self.criterion == "patience" or self.answer != "exit"
+
     def certainty(self, logits: Tensor) -> Tensor:
-        """Certainty by this policy's criterion, shape (...,) from logits (..., classes)."""
+        """Certainty by this policy's criterion, shape (..., exits), from logits of exits 0, 1, … (..., exits, classes).
+
+        But for ``patience`` each exit's is its own, and logits (..., classes) of one exit are taken as well.
+        """
         return CERTAINTY[self.criterion](logits)
 
     def certainty_of_one(self, logits: Tensor) -> float:
@@ -106,6 +156,13 @@ class ExitPolicy:
     def exits(self, logits: Tensor) -> Tensor:
         """Exit of each input, shape (batch,), from every exit's logits, shape (batch, exits, classes)."""
         return self.exits_of_certainty(self.certainty(logits))
+
+    def answers(self, logits: Tensor) -> Tensor:
+        """The logits that answer if an input leaves at each exit, shape (batch, exits, classes), from those of all."""
+        if self.answer == "exit":
+            return logits
+        best = confidence(logits).cummax(1).indices
+        return logits.gather(1, best[:, :, None].expand_as(logits))
 
     def exits_of_certainty(self, certainty: Tensor) -> Tensor:
         """Exit of each input, shape (batch,), from its certainty at every exit, shape (batch, exits)."""
@@ -125,10 +182,12 @@ def lowest(policies: Sequence[ExitPolicy], internal: int) -> ExitPolicy:
     if len({policy.criterion for policy in policies}) != 1:
         raise ExitprintError("policies of different criteria have no common lowest thresholds.")
     limits = zip(*(policy.for_exits(internal) for policy in policies), strict=True)
-    return ExitPolicy([min(values) for values in limits], policies[0].criterion)
+    return ExitPolicy([min(values) for values in limits], policies[0].criterion, policies[0].answer)
 
 
-def calibrate(certainty: Tensor, correct: Tensor, rad: float, criterion: Criterion = "confidence") -> ExitPolicy:
+def calibrate(
+    certainty: Tensor, correct: Tensor, rad: float, criterion: Criterion = "confidence", answer: Answer = "exit"
+) -> ExitPolicy:
     """Lowest common threshold T_c at which the accuracy dropped by at most `rad` (relative accuracy drop).
 
     Parameters
@@ -136,11 +195,11 @@ def calibrate(certainty: Tensor, correct: Tensor, rad: float, criterion: Criteri
     certainty
         Certainty of held-out inputs at every exit, shape (inputs, exits).
     correct
-        Whether each exit's label is right, bool, shape (inputs, exits).
+        Whether the label is right that an input gets when it leaves at each exit, bool, shape (inputs, exits).
     rad
         Allowed drop relative to the accuracy of the last exit, in per cent: 5 and 15 in the paper (section 4.1).
-    criterion
-        The criterion that `certainty` was computed with.
+    criterion, answer
+        Those that `certainty` and `correct` were computed with.
 
     Raises
     ------
@@ -153,8 +212,8 @@ def calibrate(certainty: Tensor, correct: Tensor, rad: float, criterion: Criteri
     candidates = torch.linspace(0, 1, 1001, dtype=torch.float64)
     lowest = CLOSED
     for T_c in reversed(candidates.tolist()):
-        exits = ExitPolicy(T_c, criterion).exits_of_certainty(certainty)
+        exits = ExitPolicy(T_c, criterion, answer).exits_of_certainty(certainty)
         if correct.gather(1, exits[:, None]).double().mean() < wanted:
             break
         lowest = T_c
-    return ExitPolicy(lowest, criterion)
+    return ExitPolicy(lowest, criterion, answer)

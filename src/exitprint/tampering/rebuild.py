@@ -78,7 +78,7 @@ def with_exits(network: MultiExitNetwork, heads: Sequence[tuple[int, nn.Module]]
     changed = MultiExitNetwork(
         list(network.stages),
         heads,
-        ExitPolicy(thresholds, criterion),
+        ExitPolicy(thresholds, criterion, network.policy.answer),
         network.input_shape,
         network.mean.flatten().tolist(),
         network.std.flatten().tolist(),
@@ -117,7 +117,7 @@ def calibrated(
     """`network`, on the CPU, its policy calibrated for this RAD (left as it is where that is None), and recorded."""
     if rad is not None:
         used = criterion or network.policy.criterion
-        network.policy = calibrated_policy(network, data.calibration, rad, used)
+        network.policy = calibrated_policy(network, data.calibration, rad, used, network.policy.answer)
         record(network, "calibrated", rad=rad, criterion=used)
     return network.cpu()
 

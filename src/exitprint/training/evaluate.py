@@ -7,7 +7,7 @@ from torch import Tensor
 
 from exitprint.data import Images
 from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate
-from exitprint.networks.policy import Criterion
+from exitprint.networks.policy import Answer, Criterion
 from exitprint.training.compute import on_best_device
 
 BATCH = 256
@@ -33,12 +33,16 @@ def policy_accuracy(network: MultiExitNetwork, images: Images) -> float:
     """Accuracy of the answers given under the network's policy."""
     logits = all_logits(network, images)
     exits = network.policy.exits(logits)
-    labels = logits.argmax(2).gather(1, exits[:, None])[:, 0]
+    labels = network.policy.answers(logits).argmax(2).gather(1, exits[:, None])[:, 0]
     return float((labels == images.labels).double().mean())
 
 
 def calibrated_policy(
-    network: MultiExitNetwork, images: Images, rad: float, criterion: Criterion = "confidence"
+    network: MultiExitNetwork,
+    images: Images,
+    rad: float,
+    criterion: Criterion = "confidence",
+    answer: Answer = "exit",
 ) -> ExitPolicy:
     """The policy with the lowest common threshold that keeps the relative accuracy drop at or below `rad` per cent.
 
@@ -50,9 +54,10 @@ def calibrated_policy(
         Held-out images, that neither backbone nor heads were trained on.
     rad
         Relative accuracy drop in per cent, 5 or 15 in the paper.
-    criterion
-        The criterion of the policy.
+    criterion, answer
+        The criterion of the policy, and whose answer inputs get.
     """
     logits = all_logits(network, images)
-    certainty = ExitPolicy(2.0, criterion).certainty(logits)
-    return calibrate(certainty, logits.argmax(2) == images.labels[:, None], rad, criterion)
+    policy = ExitPolicy(2.0, criterion, answer)
+    correct = policy.answers(logits).argmax(2) == images.labels[:, None]
+    return calibrate(policy.certainty(logits), correct, rad, criterion, answer)
