@@ -8,6 +8,8 @@ jitter being made by a server in another process. Tables say which is which.
 
 from __future__ import annotations
 
+import json
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,34 +23,36 @@ import torch
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
-from exitprint.files import write_bytes
-from exitprint.fingerprints import Fingerprint, Verdict, contrast_fingerprint, load_fingerprint, save_fingerprint
-from exitprint.fingerprints.sequential import BUDGET, verify_sequentially
+from exitprint.files import load_tensors, save_tensors, write_bytes
+from exitprint.fingerprints import Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
+from exitprint.fingerprints.sequential import BUDGET, run_digest, verify_sequentially
 from exitprint.fingerprints.verdict import Decision
-from exitprint.networks import Architecture, architecture, save_network
+from exitprint.networks import save_network
 from exitprint.progress import progress
 from exitprint.serving import running
 from exitprint.serving.hostile import PARETO_DEVIATION, PARETO_SHAPE, TROUBLES, misbehaving
+from exitprint.study.contrast import LAPTOP_DATA, population
 from exitprint.study.jobs import realise_all
-from exitprint.study.population import Member, Role, Source, Spec, Tampered, Trained, realise, source
+from exitprint.study.population import Member, Role, Source, realise, source
 from exitprint.study.store import Store
 from exitprint.study.study import Run, Study
 from exitprint.study.tables import markdown, write_parquet
-from exitprint.suspects import Answer, KServeSuspect
+from exitprint.suspects import Answer, KServeSuspect, Suspect
 from exitprint.timing.sequential import SignTest
 from exitprint.timing.simulation import Noise, Outcomes, simulate, simulate_times
-from exitprint.training import BackboneRecipe, HeadRecipe, Recipe, calibrated_policy
+from exitprint.training import calibrated_policy
 
 Row = dict[str, Any]
-DATA = Source(name="cifar10", limit=6000)
-ARCHITECTURE = architecture("resnet", (3, 32, 32), classes=10, depth=56, width=16)
-"""A ResNet-56 with all its exits, whose full run takes about 10 ms where it is served, on one thread."""
-HEADS = HeadRecipe(epochs=6, learning_rate=1e-3, batch=128)
-RECIPE = Recipe(backbone=BackboneRecipe(epochs=9, learning_rate=0.1, batch=64, weight_decay=5e-4), heads=HEADS)
+CHOSEN = (
+    "target", "retrained 1", "fine-tuned 2", "pruned 0.2", "independent 0", "independent 1", "independent 2",
+)  # fmt: skip
+COPIES = 64
+"""An image is so many times in a request, and so often times the amplification: a full run then takes about 10 ms."""
 SAMPLES = 100
 ASKED = {1: 20, 8: 4}
 """How often each fingerprint input is timed, by amplification."""
 BENIGN_ASKED = 5
+HEARD = "timings of a served network"
 VERDICTS = 70
 RUNS = 10_000
 LEVELS = (0.05, 0.01, 1e-3)
@@ -104,6 +108,19 @@ class Heard:
         """Seconds of the longest run: what 98 % of the benign inputs keep within."""
         return float(np.quantile(np.median(self.benign, axis=1), 0.98))
 
+    def save(self, path: Path) -> None:
+        """Write to a file, whole or not at all."""
+        halves = {f"{name} {k}": t for name in ("late", "early") for k, t in getattr(self, name).items()}
+        parts = {"benign": self.benign, **halves}
+        save_tensors(path, HEARD, {}, {name: torch.from_numpy(seconds) for name, seconds in parts.items()})
+
+    @classmethod
+    def load(cls, path: Path) -> Heard:
+        """Read what `save` wrote."""
+        parts = {name: tensor.numpy() for name, tensor in load_tensors(path, HEARD)[1].items()}
+        late, early = ({k: parts[f"{name} {k}"] for k in ASKED} for name in ("late", "early"))
+        return cls(late, early, parts["benign"])
+
 
 class Resampled:
     """A suspect whose times are drawn from measured ones, with jitter added."""
@@ -128,26 +145,9 @@ def _key(image: Tensor) -> bytes:
     return image.numpy().tobytes()
 
 
-def remote_members(data: Source = DATA, arch: Architecture = ARCHITECTURE, recipe: Recipe = RECIPE) -> list[Member]:
-    """The target, three stolen copies and three independents, calibrated for RAD=5."""
-    heads = recipe.heads.model_dump(mode="json")
-
-    def trained(seed: int) -> Trained:
-        return Trained(architecture=arch, data=data, recipe=recipe, seed=seed)
-
-    target = trained(0)
-    networks: list[tuple[str, Role, str, Spec]] = [
-        ("target", "target", "target", target),
-        ("ICs retrained", "stolen", "ICs retrained", _tampered(target, "retrain-exits", heads=heads)),
-        ("fine-tuned", "stolen", "fine-tuned", _tampered(target, "finetune", epochs=2, heads=heads)),
-        ("pruned 0.2", "stolen", "pruned", _tampered(target, "prune", rate=0.2, heads=heads)),
-        *((f"independent {i}", "independent", "independent", trained(100 + i)) for i in (1, 2, 3)),
-    ]
-    return [Member(name=name, role=role, group=group, network=spec) for name, role, group, spec in networks]
-
-
-def _tampered(parent: Spec, kind: str, **parameters: Any) -> Tampered:
-    return Tampered(parent=parent, kind=kind, parameters=parameters, seed=1)
+def remote_members(data: Source = LAPTOP_DATA) -> list[Member]:
+    """The target, three stolen copies and three independents, ResNet-14s calibrated for RAD=5."""
+    return [member for member in population("resnet", data) if member.name in CHOSEN]
 
 
 def remote_fingerprint(members: Sequence[Member], store: Store, data_dir: Path | None = None) -> Fingerprint:
@@ -173,7 +173,8 @@ def study_remote(
 ) -> dict[str, list[Row]]:
     """All tables of the study; networks and fingerprint are made first where the store lacks them.
 
-    Measuring needs a quiet machine, and about a quarter of an hour on one.
+    Measuring needs a quiet machine, and about a quarter of an hour on one. What was measured on this machine is kept in
+    the store too, and not measured again.
 
     Parameters
     ----------
@@ -194,6 +195,7 @@ def study_remote(
         Rows by table: ``networks``, ``jitter``, ``null`` and ``operators``.
     """
     fingerprint = remote_fingerprint(members, store, data_dir)
+    measured = Measured(store, run_digest(fingerprint, subject="study", alpha=0, beta=0, seed=seed))
     with TemporaryDirectory() as folder:
         files: dict[str, Path] = {}
         for member in members:
@@ -202,13 +204,44 @@ def study_remote(
         heard = {}
         with progress("measuring served networks", len(members)) as advance:
             for member in members:
-                heard[member.name] = measure_served(files[member.name], fingerprint, seed)
+                heard[member.name] = measured.heard(member, partial(measure_served, files[member.name], fingerprint))
                 advance(1)
         return {
             "networks": [network_row(member, heard[member.name]) for member in members],
-            "jitter": jitter_rows(members, files, heard, fingerprint, verdicts, seed),
+            "jitter": jitter_rows(members, files, heard, fingerprint, measured, verdicts, seed),
             "null": null_rows(members, heard, runs, seed),
-            "operators": operator_rows(members, files, fingerprint, seed),
+            "operators": operator_rows(members, files, fingerprint, measured, seed),
+        }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on this machine with one fingerprint, found again in a store."""
+
+    store: Store
+    fingerprint: str
+
+    def heard(self, member: Member, measure: Callable[[], Heard]) -> Heard:
+        """A served network's times."""
+        asked = {"asked": list(ASKED.items()), "benign": BENIGN_ASKED}
+        return Heard.load(self.store.get(self._key(member, **asked), lambda path: measure().save(path)))
+
+    def row(self, member: Member, measure: Callable[[], Row], **what: Any) -> Row:
+        """One row about a network, in plain JSON."""
+
+        def make(path: Path) -> None:
+            write_bytes(path, json.dumps(measure()).encode())
+
+        row: Row = json.loads(self.store.get(self._key(member, **what), make, ".row").read_bytes())
+        return row
+
+    def _key(self, member: Member, **what: Any) -> dict[str, Any]:
+        return {
+            "measured on": platform.node(),
+            "copies": COPIES,
+            "fingerprint": self.fingerprint,
+            "network": member.network.key,
+            **what,
         }
 
 
@@ -220,9 +253,11 @@ def measure_served(file: Path, fingerprint: Fingerprint, seed: int = 0) -> Heard
     late = fingerprint.late.numpy()
     halves: dict[int, np.ndarray] = {}
     with running(file) as url:
-        benign = _asked(KServeSuspect(url), x[samples:], BENIGN_ASKED, rng)
+        benign = _asked(KServeSuspect(url, amplification=COPIES), x[samples:], BENIGN_ASKED, rng)
         for amplification, times in ASKED.items():
-            halves[amplification] = _asked(KServeSuspect(url, amplification=amplification), x[:samples], times, rng)
+            halves[amplification] = _asked(
+                KServeSuspect(url, amplification=COPIES * amplification), x[:samples], times, rng
+            )
     return Heard({k: t[late] for k, t in halves.items()}, {k: t[~late] for k, t in halves.items()}, benign)
 
 
@@ -253,6 +288,7 @@ def jitter_rows(
     files: Mapping[str, Path],
     heard: Mapping[str, Heard],
     fingerprint: Fingerprint,
+    measured: Measured,
     verdicts: int = VERDICTS,
     seed: int = 0,
 ) -> list[Row]:
@@ -260,16 +296,15 @@ def jitter_rows(
     rows = []
     with progress("verdicts with jitter", len(JITTERS) * len(members)) as advance:
         for jitter in JITTERS:
-            drawn: list[tuple[Role, Verdict]] = []
-            real: list[tuple[Role, Verdict]] = []
+            drawn: list[tuple[Role, Row]] = []
+            real: list[tuple[Role, Row]] = []
             for member in members:
                 for number in range(verdicts):
                     suspect = Resampled(fingerprint, heard[member.name], jitter, seed + number)
-                    drawn.append((member.role, verify_sequentially(fingerprint, suspect, seed=seed + number)))
+                    drawn.append((member.role, _judged(fingerprint, suspect, seed + number)))
                 if jitter.measured:
-                    with misbehaving(files[member.name], jitter.kind, jitter.milliseconds, seed=seed) as url:
-                        asked = KServeSuspect(url, amplification=jitter.amplification)
-                        real.append((member.role, verify_sequentially(fingerprint, asked, seed=seed)))
+                    measure = partial(_served, files[member.name], jitter, fingerprint, seed)
+                    real.append((member.role, measured.row(member, measure, **asdict(jitter), seed=seed)))
                 advance(1)
             rows += [_outcome(jitter, "resampled from measured", drawn, copies) for copies in (True, False)]
             if real:
@@ -277,10 +312,20 @@ def jitter_rows(
     return rows
 
 
-def _outcome(jitter: Jitter, how: str, verdicts: Sequence[tuple[Role, Verdict]], copies: bool) -> Row:
+def _judged(fingerprint: Fingerprint, suspect: Suspect, seed: int) -> Row:
+    verdict = verify_sequentially(fingerprint, suspect, seed=seed)
+    return {"decision": verdict.decision, "requests": verdict.requests}
+
+
+def _served(file: Path, jitter: Jitter, fingerprint: Fingerprint, seed: int) -> Row:
+    with misbehaving(file, jitter.kind, jitter.milliseconds, seed=seed) as url:
+        return _judged(fingerprint, KServeSuspect(url, amplification=COPIES * jitter.amplification), seed)
+
+
+def _outcome(jitter: Jitter, how: str, verdicts: Sequence[tuple[Role, Row]], copies: bool) -> Row:
     chosen = [verdict for role, verdict in verdicts if (role != "independent") == copies]
-    decisions = [verdict.decision for verdict in chosen]
-    requests = [verdict.requests for verdict in chosen]
+    decisions = [verdict["decision"] for verdict in chosen]
+    requests = [verdict["requests"] for verdict in chosen]
     right: Decision = "derived" if copies else "independent"
     wrong: Decision = "independent" if copies else "derived"
     return {
@@ -344,7 +389,11 @@ def _noise(jitter: Jitter, rng: np.random.Generator, shape: tuple[int, ...]) -> 
 
 
 def operator_rows(
-    members: Sequence[Member], files: Mapping[str, Path], fingerprint: Fingerprint, seed: int = 0
+    members: Sequence[Member],
+    files: Mapping[str, Path],
+    fingerprint: Fingerprint,
+    measured: Measured,
+    seed: int = 0,
 ) -> list[Row]:
     """Each hostile operator against a stolen copy and an independent, each verdict measured from beginning to end."""
     rows = []
@@ -352,28 +401,38 @@ def operator_rows(
     with progress("hostile operators", len(TROUBLES) * len(chosen)) as advance:
         for name, trouble in TROUBLES.items():
             for member in chosen:
-                start = perf_counter()
-                row = {"operator": trouble.does.format(amount=trouble.amount), "network": member.name}
-                with misbehaving(files[member.name], name, seed=seed) as url:
-                    rows.append({**row, **_under(url, fingerprint, member.role, seed)})
-                rows[-1]["seconds"] = perf_counter() - start
+                does = trouble.does.format(amount=trouble.amount)
+                measure = partial(_under, files[member.name], name, fingerprint, member.role, seed)
+                rows.append(
+                    {
+                        "operator": does,
+                        "network": member.name,
+                        **measured.row(member, measure, operator=does, seed=seed),
+                    }
+                )
                 advance(1)
     return rows
 
 
-def _under(url: str, fingerprint: Fingerprint, truth: Role, seed: int) -> Row:
+def _under(file: Path, trouble: str, fingerprint: Fingerprint, truth: Role, seed: int) -> Row:
     right = "independent" if truth == "independent" else "derived"
-    try:
-        suspect = KServeSuspect(url, timeout=PATIENCE, patience=PATIENCE)
-        verdict = verify_sequentially(fingerprint, suspect, budget=OPERATOR_BUDGET, seed=seed)
-    except ExitprintError as error:
-        return {"verdict": "error", "wrong": False, "pairs right": None, "requests": None, "why": str(error)}
+    start = perf_counter()
+    with misbehaving(file, trouble, seed=seed) as url:
+        suspect = KServeSuspect(url, amplification=COPIES, timeout=PATIENCE, patience=PATIENCE)
+        try:
+            verdict = verify_sequentially(fingerprint, suspect, budget=OPERATOR_BUDGET, seed=seed)
+            decision: str = verdict.decision
+            pairs_right: float | None = verdict.value if right == "derived" else 1 - verdict.value
+            requests, why = verdict.requests, verdict.reason
+        except ExitprintError as error:
+            decision, pairs_right, requests, why = "error", None, suspect.requests, str(error)
     return {
-        "verdict": verdict.decision,
-        "wrong": verdict.decision not in (right, "inconclusive"),
-        "pairs right": verdict.value if right == "derived" else 1 - verdict.value,
-        "requests": verdict.requests,
-        "why": verdict.reason,
+        "verdict": decision,
+        "wrong": decision not in (right, "inconclusive", "error"),
+        "pairs right": pairs_right,
+        "requests": requests,
+        "seconds": perf_counter() - start,
+        "why": why,
     }
 
 
@@ -397,7 +456,8 @@ def remote_page(tables: Mapping[str, Sequence[Row]]) -> str:
         "Alpha and beta are 0.001 and the budget is "
         f"{BUDGET:,} requests, unless said otherwise. *Measured*: real requests to a server in another process, from "
         "beginning to end. *Resampled from measured*: the same test, each request drawing one of the times measured "
-        "for its input on the served network and adding jitter. Requests include those of the warm-up.\n",
+        "for its input on the served network and adding jitter. Requests include those of the "
+        "warm-up; resampled ones lack the seven for metadata and for the cheapest request.\n",
         "## Networks, served on loopback\n",
         markdown(tables["networks"]),
         "AUC: share of pairs whose late input took longer, by the median of repeated requests.\n",
