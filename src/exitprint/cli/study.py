@@ -22,6 +22,10 @@ def study(
     present: Annotated[
         bool, typer.Option("--present", help="Make no network: use those of the study's that are there already.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Spread the work over this Ray cluster: HOST:PORT, auto or local."),
+    ] = None,
     store_dir: Annotated[
         Path, typer.Option("--store", envvar="EXITPRINT_STORE", help="Folder where networks are kept and found again.")
     ] = Path("runs/store"),
@@ -44,7 +48,8 @@ def study(
                 out.print(f"{each.name:20} {each.summary} ({', '.join(each.presets)})")
         return
     chosen = study_named(name)
-    store = Store(store_dir)
+    store = Store(store_dir.absolute())
+    data_dir = data_dir.absolute() if data_dir else None
     if only_plan:
         planned = chosen.plan(preset, store)
         if as_json:
@@ -65,7 +70,7 @@ def study(
         raise ExitprintError(
             f"cannot make the folder {str(out_dir)!r} ({error.strerror}): choose another one."
         ) from error
-    with executor(jobs) as pool:
+    with executor(jobs, ray) as pool:
         written = chosen.run(Run(preset, out_dir, store, data_dir, pool, present))
     if as_json:
         print_json([str(path) for path in written])

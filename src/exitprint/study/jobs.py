@@ -18,6 +18,7 @@ import torch
 
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.progress import progress
+from exitprint.study.cluster import cluster
 from exitprint.study.estimate import estimated_bytes, estimated_seconds
 from exitprint.study.population import Spec, Trained, is_there, realise, with_ancestors
 from exitprint.study.store import Store
@@ -42,18 +43,29 @@ class InThisProcess(Executor):
 
 
 @contextmanager
-def executor(jobs: int = 1) -> Iterator[Executor]:
-    """Where jobs run: this process, or `jobs` new ones of one PyTorch thread each, gone when the block ends.
+def executor(jobs: int = 1, ray: str | None = None) -> Iterator[Executor]:
+    """Where jobs run: in this process, in `jobs` new ones of one PyTorch thread each, or on a cluster.
 
-    Anything with the interface of `concurrent.futures.Executor` may take its place, a cluster too.
+    Parameters
+    ----------
+    jobs
+        Number of processes; they are gone when the block ends.
+    ray
+        Address of a Ray cluster, see `study.cluster`; it takes the place of processes.
 
     Raises
     ------
     ExitprintError
-        If `jobs` is not positive, or one of the processes was killed.
+        If `jobs` is not positive, one of the processes was killed, or there is no such cluster.
     """
     if jobs < 1:
         raise ExitprintError(f"the number of processes must be positive, and not {jobs}.")
+    if ray is not None:
+        if jobs > 1:
+            raise ExitprintError("jobs run either in processes of this machine or on a Ray cluster, not both.")
+        with cluster(ray) as pool_of_cluster:
+            yield pool_of_cluster
+        return
     if jobs == 1:
         yield InThisProcess()
         return
