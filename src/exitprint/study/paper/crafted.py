@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -28,8 +30,14 @@ from exitprint.training.compute import on_best_device
 
 Method = Literal["paper", "paper, stopped early", "contrast", "baseline"]
 METHODS: tuple[Method, ...] = get_args(Method)
-METHOD_VERSION = 1
-"""Raised whenever one of the methods would craft something else from the same networks."""
+VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 1, "contrast": 1, "baseline": 1}
+"""Each is raised whenever the method would craft something else from the same networks by the same parameters."""
+CRAFTING: dict[Method, Callable[..., Any]] = {
+    "paper": paper_fingerprint,
+    "paper, stopped early": paper_fingerprint,
+    "contrast": contrast_fingerprint,
+    "baseline": conferrable_fingerprint,
+}
 CALIBRATED_FOR = (15.0, 5.0, 0.0)
 ROOM = 0.05
 
@@ -89,9 +97,11 @@ def strictest_policy(network: MultiExitNetwork, data: ImageData) -> ExitPolicy:
 
 
 def _key(cell: Cell, method: Method) -> dict[str, Any]:
+    defaults = {name: each.default for name, each in inspect.signature(CRAFTING[method]).parameters.items()}
     key: dict[str, Any] = {
         "fingerprint": method,
-        "version": METHOD_VERSION,
+        "version": VERSIONS[method],
+        "defaults": {name: value for name, value in defaults.items() if isinstance(value, int | float)},
         "target": cell.target.key,
         "samples": cell.effort.samples,
     }
