@@ -54,6 +54,19 @@ def test_a_verdict_without_numbers_makes_a_page(made: Any, verdict: Any, parsed:
     assert "do not tell" in page.text
 
 
+@pytest.mark.parametrize("kind", ["paper", "contrast"])
+@pytest.mark.parametrize("asked", [(), ("benign",)])
+def test_a_suspect_given_up_on_before_the_fingerprint_was_asked_makes_a_page(
+    made: Any, verdict: Any, parsed: Any, kind: str, asked: tuple[str, ...]
+) -> None:
+    fingerprint, timings = made(kind)
+    nan = float("nan")
+    said = verdict("inconclusive", value=nan, threshold=nan, interval=(0.0, 1.0), p_value=1.0, t_n=nan, benign_t_n=nan)
+    page = parsed(verification_report(said, fingerprint, {group: timings[group] for group in asked}, "s"))
+    assert "do not tell" in page.text and "nan" not in page.text.lower()
+    assert "change per image" in page.text and "When the suspect answers" not in page.text
+
+
 def test_computed_times_are_called_computed(made: Any, verdict: Any, parsed: Any) -> None:
     warning = "computed, not measured"
     assert warning in parsed(verification_report(verdict(clock="cost model"), *made(), "s")).text

@@ -86,24 +86,28 @@ def verification_report(
     Raises
     ------
     ExitprintError
-        If there are no runtimes of the fingerprint, or not one for each of its samples.
+        If there are no runtimes of the fingerprint although there is a verdict, or not one for each of its samples.
     """
-    groups = _groups(fingerprint, timings)
+    unasked = verdict.decision == "inconclusive" and not set(timings) - {"benign"}
+    groups = _groups(fingerprint, timings, needed=not unasked)
     scale = _scale(groups, longest)
     seconds = {group.key: group.seconds for group in groups}
     before = _before(fingerprint, groups, timings)
+    picture = None
+    if not unasked and fingerprint.kind == "contrast":
+        picture = charts.swap_picture(seconds["late"], seconds["early"], before)
+    elif not unasked:
+        picture = charts.exit_histogram(groups, scale)
     return page(
         "verification.html",
         subject=subject,
         verdict=verdict,
         gauge=_strip([("", verdict)]),
-        first=groups[0].label,
+        first="" if unasked else groups[0].label,
         kinds=_kinds(groups),
-        picture=charts.swap_picture(seconds["late"], seconds["early"], before)
-        if fingerprint.kind == "contrast"
-        else charts.exit_histogram(groups, scale),
+        picture=picture,
         crossing=before is not None,
-        curves=charts.eec_chart(groups, scale) if longest is not None or "benign" in seconds else None,
+        curves=charts.eec_chart(groups, scale) if picture and (longest is not None or "benign" in seconds) else None,
         evidence=None if course is None else _evidence(course),
         drift=None if course is None else charts.drift_chart(course.asked, course.seconds),
         drift_groups=[] if course is None else [(key, LABELS[key]) for key in LABELS if key in course.asked],
@@ -206,7 +210,7 @@ def page(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(**context)
 
 
-def _groups(fingerprint: Fingerprint, timings: Mapping[str, Timings]) -> list[Group]:
+def _groups(fingerprint: Fingerprint, timings: Mapping[str, Timings], needed: bool = True) -> list[Group]:
     """Groups to draw: what the fingerprint was made for first, original images last."""
     seconds: dict[charts.GroupKey, FloatArray] = {key: timings[key].per_input for key in LABELS if key in timings}
     if fingerprint.kind == "contrast" and "fingerprint" in seconds:
@@ -218,7 +222,7 @@ def _groups(fingerprint: Fingerprint, timings: Mapping[str, Timings]) -> list[Gr
         late = fingerprint.late.numpy()
         seconds |= {"late": both[late], "early": both[~late]}
     asked: set[charts.GroupKey] = {"late", "early"} if fingerprint.kind == "contrast" else {"fingerprint"}
-    if not asked <= set(seconds) or not all(len(seconds[key]) for key in asked):
+    if needed and (not asked <= set(seconds) or not all(len(seconds[key]) for key in asked)):
         raise ExitprintError("the report needs runtimes of the fingerprint's images: measure the suspect first.")
     return [Group(key, label, seconds[key]) for key, label in LABELS.items() if key in seconds]
 
@@ -231,7 +235,7 @@ def _scale(groups: Sequence[Group], longest: float | None) -> float:
     if longest is not None:
         return longest
     benign = [longest_time(group.seconds) for group in groups if group.key == "benign"]
-    return float(max(benign or [group.seconds.max() for group in groups]))
+    return float(max(benign or [group.seconds.max() for group in groups], default=0.0))
 
 
 def _before(
