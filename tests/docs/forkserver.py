@@ -1,0 +1,115 @@
+"""Commands of the pages without the seconds that each would take to import torch: a process that has it, and forks.
+
+`python forkserver.py SOCKET` listens; `client` writes the programs that stand for `exitprint` and `python` on the path
+of a page's script. A command runs in a fork of its own, with the folder, environment and open files of its caller, and
+is ended when its caller is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+
+EVERYTHING = (
+    "exitprint.cli",
+    "exitprint.demo",
+    "exitprint.reports",
+    "exitprint.serving.server",
+    "exitprint.study.studies",
+    "exitprint.suspects.http",
+    "torch._dynamo",
+)
+"""What the commands import, sooner or later."""
+
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, sys
+if {name!r} == "python" and sys.argv[1:2] and sys.argv[1].startswith("-"):
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+asked.connect({address!r})
+signal.signal(signal.SIGTERM, lambda *_: asked.shutdown(socket.SHUT_WR))
+job = dict(name={name!r}, arguments=sys.argv[1:], folder=os.getcwd(), environment=dict(os.environ))
+socket.send_fds(asked, [json.dumps(job).encode()], [0, 1, 2])
+sys.exit(int(asked.recv(16) or 70))
+"""
+
+
+def possible() -> bool:
+    """Whether this system has what it takes."""
+    return hasattr(os, "pidfd_open") and hasattr(socket, "SOCK_SEQPACKET")
+
+
+def write_clients(folder: Path, address: Path) -> None:
+    """Put `exitprint` and `python` into a folder for the path."""
+    for name in ("exitprint", "python"):
+        program = folder / name
+        program.write_text(CLIENT.format(python=sys.executable, name=name, address=str(address)))
+        program.chmod(0o755)
+
+
+def listen(address: str) -> None:
+    """Import everything once, then run what is asked for, each in a fork."""
+    for module in EVERYTHING:
+        importlib.import_module(module)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(address)
+        door.listen()
+        while True:
+            caller, _ = door.accept()
+            if os.fork() == 0:
+                door.close()
+                _attend(caller)
+            caller.close()
+
+
+def _attend(caller: socket.socket) -> None:
+    """Run the job in a fork, tell its exit code, and end it if the caller goes away. Returns in the job only."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    message, files, _, _ = socket.recv_fds(caller, 1 << 20, 3)
+    process = os.fork()
+    if process == 0:
+        caller.close()
+        _run(json.loads(message), files)
+    for file in files:
+        os.close(file)
+    handle = os.pidfd_open(process)
+    if caller in select.select([handle, caller], [], [])[0]:
+        os.kill(process, signal.SIGTERM)
+        if not select.select([handle], [], [], 5)[0]:
+            os.kill(process, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    try:
+        caller.send(str(code if code >= 0 else 128 - code).encode())
+    finally:
+        os._exit(0)
+
+
+def _run(job: dict, files: list[int]) -> None:
+    from exitprint.cli import main
+
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    os.chdir(job["folder"])
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    sys.argv = [job["name"], *job["arguments"]]
+    if job["name"] == "exitprint":
+        main()
+    else:
+        sys.argv = job["arguments"]
+        sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    listen(sys.argv[1])

@@ -1,0 +1,52 @@
+"""The notebooks run from a clean kernel, quickly, and say what their stored outputs say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from pages import ROOT
+
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+SAID = re.compile(r"\b(derived|independent|inconclusive)\s+T_N|(\d+) exit(?:s|\(s\))")
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[str]:
+    """What is printed, cell by cell."""
+    return [
+        "".join(output.get("text", "") for output in cell.outputs)
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+
+
+def verdicts(printed: list[str]) -> list[tuple[str, ...]]:
+    """Decisions and numbers of exits, which no other processor's rounding changes."""
+    return [found.groups(default="") for text in printed for found in SAID.finditer(text)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_and_says_what_is_stored(path: Path, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    stored = nbformat.read(path, 4)
+    nbformat.validate(stored)
+    fresh = nbformat.read(path, 4)
+    for cell in fresh.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    NotebookClient(fresh, timeout=250, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert verdicts(outputs(stored))
+    assert verdicts(outputs(fresh)) == verdicts(outputs(stored))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_with_pictures_and_without_errors_or_warnings(path: Path):
+    notebook = nbformat.read(path, 4)
+    shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in shown) >= 2
+    assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in shown)
+    assert path.stat().st_size < 300_000
