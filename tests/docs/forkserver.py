@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from pathlib import Path
 
 EVERYTHING = (
@@ -71,7 +72,7 @@ def listen(address: str) -> None:
 
 
 def _attend(caller: socket.socket) -> None:
-    """Run the job in a fork, tell its exit code, and end it if the caller goes away. Returns in the job only."""
+    """Run the job in a fork, tell its exit code, and end it if the caller goes away."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     message, files, _, _ = socket.recv_fds(caller, 1 << 20, 3)
     process = os.fork()
@@ -93,22 +94,36 @@ def _attend(caller: socket.socket) -> None:
 
 
 def _run(job: dict, files: list[int]) -> None:
-    from exitprint.cli import main
-
+    """Become the command. Taking down an interpreter that shares its pages would cost a second, so that is left out."""
     for number, file in enumerate(files):
         os.dup2(file, number)
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["environment"])
-    sys.argv = [job["name"], *job["arguments"]]
-    if job["name"] == "exitprint":
+    code: object = 0
+    try:
+        _command(job["name"], job["arguments"])
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def _command(name: str, arguments: list[str]) -> None:
+    from exitprint.cli import main
+
+    if name == "exitprint":
+        sys.argv = [name, *arguments]
         main()
     else:
-        sys.argv = job["arguments"]
-        sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
-        runpy.run_path(sys.argv[0], run_name="__main__")
-    sys.exit(0)
+        sys.argv = arguments
+        sys.path[0] = str(Path(arguments[0]).resolve().parent)
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 if __name__ == "__main__":
