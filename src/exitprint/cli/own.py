@@ -14,11 +14,13 @@ from exitprint.errors import ExitprintError
 
 def train(
     out_file: Out,
-    arch: Annotated[str, typer.Option(help="resnet56, vgg16, mobilenet, …, or a family with --depth.")] = "resnet20",
+    arch: Annotated[
+        str, typer.Option(help="resnet56, vgg16, mobilenet, msdnet, branchynet, …, or a family with --depth.")
+    ] = "resnet20",
     data: DataName = "digits",
     data_dir: DataDir = None,
     preset: Annotated[Literal["fast", "paper"], typer.Option(help="Training recipe.")] = "fast",
-    depth: Annotated[int | None, typer.Option(help="Layers (ResNet, VGG) or blocks (MobileNet).")] = None,
+    depth: Annotated[int | None, typer.Option(help="Layers (ResNet, VGG) or blocks (MobileNet, MSDNet).")] = None,
     width: Annotated[int | None, typer.Option(help="Channels of the first stage.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the backbone.")] = None,
     rad: Annotated[float, typer.Option(help="Relative accuracy drop, in per cent, to calibrate T_c for.")] = 5,

@@ -125,7 +125,7 @@ class IntegerConv2d(IntegerLayer):
 
 
 class IntegerLinear(IntegerLayer):
-    """A linear layer in integers, for inputs (batch, features)."""
+    """A linear layer in integers, for inputs (batch, features) or (batch, tokens, features)."""
 
     def __init__(self, like: nn.Linear) -> None:
         super().__init__(tuple(like.weight.shape))
@@ -134,9 +134,11 @@ class IntegerLinear(IntegerLayer):
         return torch.ops.onednn.qlinear_prepack(self.weight, None)
 
     def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, zeros: Tensor) -> Tensor:
-        return torch.ops.onednn.qlinear_pointwise(
-            x, scale_x, zero_x, packed, self.scale, zeros, self.bias, 1.0, 0, torch.float32, "none", [], ""
+        rows = x.flatten(0, -2)
+        given = torch.ops.onednn.qlinear_pointwise(
+            rows, scale_x, zero_x, packed, self.scale, zeros, self.bias, 1.0, 0, torch.float32, "none", [], ""
         )  # fmt: skip
+        return given.unflatten(0, x.shape[:-1])
 
     def _float(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.linear(x, weight, self.bias)

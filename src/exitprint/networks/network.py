@@ -106,7 +106,7 @@ class MultiExitNetwork(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
     ) -> MultiExitNetwork:
-        """A freshly initialised network of this architecture, with SDN heads at its exits.
+        """A freshly initialised network of this architecture, with its own classifiers or SDN heads at its exits.
 
         The same `seed` gives the same weights; without one torch's global generator is used. Until it is calibrated
         the policy closes every early exit.
@@ -116,14 +116,19 @@ class MultiExitNetwork(nn.Module):
                 torch.manual_seed(seed)
             backbone = build_backbone(architecture)
             last = len(backbone.stages) - 1
-            early = architecture.exits if architecture.exits is not None else tuple(range(last))
+            own = {} if isinstance(architecture, Exported) else dict(backbone.classifiers)
+            early = architecture.exits if architecture.exits is not None else tuple(own or range(last))
             if any(stage not in range(last) for stage in early) or list(early) != sorted(set(early)):
                 raise ExitprintError(
                     f"this architecture has stages 0 to {last - 1} for internal classifiers, in order and once each, "
                     f"and not {early}."
                 )
             shapes = stage_shapes(backbone.stages, architecture.input_shape)
-            heads: list[tuple[int, nn.Module]] = [(s, ExitHead(shapes[s], architecture.classes)) for s in early]
+            for stage in () if isinstance(architecture, Exported) else architecture.sdn:
+                own.pop(stage, None)
+            heads: list[tuple[int, nn.Module]] = [
+                (s, own[s] if s in own else ExitHead(shapes[s], architecture.classes)) for s in early
+            ]
         network = cls(
             backbone.stages,
             [*heads, (last, backbone.classifier)],

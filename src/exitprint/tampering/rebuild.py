@@ -12,7 +12,9 @@ from torch import nn
 
 from exitprint.data import ImageData, split
 from exitprint.errors import ExitprintError, Interrupted
-from exitprint.networks import ExitHead, ExitPolicy, MultiExitNetwork
+from exitprint.networks import Architecture, ExitHead, ExitPolicy, MultiExitNetwork
+from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
+from exitprint.networks.exported import Exported
 from exitprint.networks.integer import quantise_layers
 from exitprint.networks.network import stage_shapes
 from exitprint.networks.policy import Criterion
@@ -82,10 +84,18 @@ def with_exits(network: MultiExitNetwork, heads: Sequence[tuple[int, nn.Module]]
         network.input_shape,
         network.mean.flatten().tolist(),
         network.std.flatten().tolist(),
-        arch.model_copy(update={"exits": stages}) if arch else None,
+        arch.model_copy(update=_exits(arch, heads[:-1])) if arch else None,
         network.history,
     )
     return changed.eval().to(network.mean.device)
+
+
+def _exits(arch: Architecture | Exported, heads: Sequence[tuple[int, nn.Module]]) -> dict[str, tuple[int, ...]]:
+    """What the architecture's record says of these internal classifiers."""
+    exits: dict[str, tuple[int, ...]] = {"exits": tuple(stage for stage, _ in heads)}
+    if arch.family in BORN_MULTI_EXIT:
+        exits["sdn"] = tuple(stage for stage, head in heads if isinstance(head, ExitHead))
+    return exits
 
 
 def with_fresh_heads(network: MultiExitNetwork, stages: Sequence[int], seed: int) -> MultiExitNetwork:

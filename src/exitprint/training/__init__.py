@@ -6,6 +6,7 @@ from exitprint.training.backbone import train_backbone
 from exitprint.training.compute import best_device
 from exitprint.training.evaluate import all_logits, calibrated_policy, exit_accuracies, policy_accuracy
 from exitprint.training.heads import train_heads
+from exitprint.training.jointly import train_jointly
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
 from exitprint.training.together import train_together
 from exitprint.training.train import train_exits, train_network
@@ -23,6 +24,7 @@ __all__ = [
     "train_backbone",
     "train_exits",
     "train_heads",
+    "train_jointly",
     "train_network",
     "train_together",
 ]

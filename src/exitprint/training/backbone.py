@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -85,7 +85,26 @@ def train_backbone(
     ExitprintError
         If the loss is not finite any more.
     """
-    optimiser = sgd(network.backbone_parameters(), recipe)
+
+    def final_loss(x: Tensor, labels: Tensor) -> Tensor:
+        with reduced_precision(network, training=True):
+            logits = final_logits(network, x)
+        return F.cross_entropy(logits.float(), labels)
+
+    descend(network, network.backbone_parameters(), final_loss, data, recipe, seed, checkpoint)
+
+
+def descend(
+    network: MultiExitNetwork,
+    parameters: Iterable[torch.nn.Parameter],
+    loss_of: Callable[[Tensor, Tensor], Tensor],
+    data: ImageData,
+    recipe: BackboneRecipe,
+    seed: int,
+    checkpoint: Checkpoint | None,
+) -> None:
+    """Stochastic gradient descent on a loss of (images in [0, 1], labels), over these parameters of a network."""
+    optimiser = sgd(parameters, recipe)
     first = checkpoint.resume(network, optimiser) if checkpoint else 0
     network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
     device = network.mean.device
@@ -109,9 +128,7 @@ def train_backbone(
                     x = unit_range(augment(pixels[batch], data.flips, generator))
                     for group in optimiser.param_groups:
                         group["lr"] = recipe.rate(epoch + step / steps)
-                    with reduced_precision(network, training=True):
-                        logits = final_logits(network, x.contiguous(memory_format=memory_format(network)))
-                    loss = F.cross_entropy(logits.float(), labels[batch])
+                    loss = loss_of(x.contiguous(memory_format=memory_format(network)), labels[batch])
                     optimiser.zero_grad()
                     loss.backward()
                     optimiser.step()

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from exitprint.data import ImageData, augment, unit_range
-from exitprint.errors import Interrupted
+from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import ExitHead, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.training.backbone import epoch_generator
@@ -85,12 +85,16 @@ def train_heads(
 
     Raises
     ------
+    ExitprintError
+        If an exit's classifier is the architecture's own.
     Interrupted
         On Ctrl-C; nothing was written, a rerun starts clean.
     """
     wanted = list(range(network.exits - 1) if exits is None else exits)
     if not wanted:
         return
+    if any(not isinstance(network.heads[exit], ExitHead) for exit in wanted):
+        raise ExitprintError("these exits are the architecture's own: they are trained with the rest (train_jointly).")
     try:
         for group in groups_of_exits(network, wanted, recipe.views * len(data.train)):
             pooled = pooled_features(network, data, group, recipe.views, seed)

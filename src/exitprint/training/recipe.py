@@ -70,14 +70,15 @@ def recipe(preset: Preset, family: str, data: str, epochs: int | None = None) ->
     ``paper`` is Dong et al., section 4.1 and appendix A: SGD 0.01, momentum 0.9, 50 epochs (100 on
     Tiny-ImageNet), a tenth of the learning rate at epochs 20 and 40 (40 and 70 on other data than CIFAR-10), weight
     decay 5·10⁻⁴ for VGG and 10⁻⁴ otherwise (the paper prints 10⁻¹, with which nothing trains); ICs with Adam 0.001
-    for 25 epochs, a tenth at 15. Its batch size is not given; 128 is ours.
+    for 25 epochs, a tenth at 15. Its batch size is not given; 128 is ours. For an MSDNet it is Huang et al. 2018: SGD
+    0.1, 300 epochs, batches of 64, a tenth at epochs 150 and 225, weight decay 10⁻⁴.
 
     Parameters
     ----------
     preset
         ``fast`` or ``paper``.
     family
-        ``resnet``, ``vgg`` or ``mobilenet``.
+        ``resnet``, ``vgg``, ``mobilenet``, ``msdnet``, ``branchynet``, or ``exported`` for a wrapped module.
     data
         Name of the data set.
     epochs
@@ -90,6 +91,20 @@ def recipe(preset: Preset, family: str, data: str, epochs: int | None = None) ->
     """
     if epochs is not None and epochs < 1:
         raise ExitprintError(f"the number of epochs must be positive, and not {epochs}.")
+    if preset == "paper" and family == "msdnet":
+        length = epochs or 300
+        return Recipe(
+            backbone=BackboneRecipe(
+                epochs=length,
+                learning_rate=0.1,
+                batch=64,
+                weight_decay=1e-4,
+                milestones=(round(0.5 * length), round(0.75 * length)),
+            ),
+            heads=HeadRecipe(epochs=25, learning_rate=1e-3, batch=128, milestones=(15,), views=2),
+        )
+    if preset == "paper" and family == "branchynet":
+        raise ExitprintError("BranchyNet's paper trains with Adam, which is not done here: use preset fast.")
     if preset == "paper":
         usual = 100 if data == "tiny-imagenet" else 50
         steps = (20, 40) if data == "cifar10" else (40, 70)
@@ -110,7 +125,7 @@ def recipe(preset: Preset, family: str, data: str, epochs: int | None = None) ->
     return Recipe(
         backbone=BackboneRecipe(
             epochs=epochs or (15 if small else 12),
-            learning_rate=0.1 if family != "vgg" else 0.05,
+            learning_rate=0.05 if family in ("vgg", "branchynet") else 0.1,
             batch=64 if small else 128,
             weight_decay=5e-4,
         ),

@@ -7,12 +7,15 @@ from typing import Any
 
 from exitprint.data import ImageData
 from exitprint.networks import Architecture, MultiExitNetwork
+from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
+from exitprint.networks.policy import Criterion
 from exitprint.threads import single_thread, too_small_for_threads
 from exitprint.training.backbone import train_backbone
 from exitprint.training.checkpoint import Checkpoint, digest
 from exitprint.training.compute import best_device
 from exitprint.training.evaluate import calibrated_policy
 from exitprint.training.heads import train_heads
+from exitprint.training.jointly import train_jointly
 from exitprint.training.recipe import HeadRecipe, Recipe
 
 
@@ -23,8 +26,11 @@ def train_network(
     seed: int = 0,
     rad: float = 5,
     checkpoint: Path | None = None,
+    criterion: Criterion | None = None,
 ) -> MultiExitNetwork:
     """Train backbone, then internal classifiers, then calibrate the exit policy.
+
+    An architecture that was born with several exits is trained as a whole instead, see `train_jointly`.
 
     Parameters
     ----------
@@ -40,6 +46,8 @@ def train_network(
         Relative accuracy drop, in per cent, that the policy is calibrated for.
     checkpoint
         File that keeps the state while training, so that a killed training goes on; removed at the end.
+    criterion
+        The criterion of the policy; by default that of the architecture: entropy for a BranchyNet, else confidence.
 
     Returns
     -------
@@ -55,8 +63,13 @@ def train_network(
     record = training_record(data, recipe, seed)
     state = Checkpoint(checkpoint, digest({**record, "architecture": arch.model_dump()})) if checkpoint else None
     with single_thread(too_small_for_threads(network.input_shape)):
-        train_backbone(network, data, recipe.backbone, seed, state)
-        train_exits(network, data, recipe.heads, seed, rad)
+        if arch.family in BORN_MULTI_EXIT:
+            train_jointly(network, data, recipe.backbone, seed, state)
+        else:
+            train_backbone(network, data, recipe.backbone, seed, state)
+            train_heads(network, data, recipe.heads, seed)
+        used = criterion or ("entropy" if arch.family == "branchynet" else "confidence")
+        network.policy = calibrated_policy(network, data.calibration, rad, used)
     network.history = [record, {"step": "calibrated", "rad": rad}]
     if state:
         state.remove()
@@ -74,7 +87,14 @@ def training_record(data: ImageData, recipe: Recipe, seed: int) -> dict[str, Any
     }
 
 
-def train_exits(network: MultiExitNetwork, data: ImageData, heads: HeadRecipe, seed: int = 0, rad: float = 5) -> None:
+def train_exits(
+    network: MultiExitNetwork,
+    data: ImageData,
+    heads: HeadRecipe,
+    seed: int = 0,
+    rad: float = 5,
+    criterion: Criterion = "confidence",
+) -> None:
     """Train the internal classifiers of a network whose backbone is trained, and calibrate its policy; in place.
 
     Parameters
@@ -87,8 +107,8 @@ def train_exits(network: MultiExitNetwork, data: ImageData, heads: HeadRecipe, s
         How to train.
     seed
         Of order and augmentation.
-    rad
-        Relative accuracy drop, in per cent, that the policy is calibrated for.
+    rad, criterion
+        Relative accuracy drop, in per cent, and criterion that the policy is calibrated for.
 
     Raises
     ------
@@ -96,4 +116,4 @@ def train_exits(network: MultiExitNetwork, data: ImageData, heads: HeadRecipe, s
         On Ctrl-C.
     """
     train_heads(network, data, heads, seed)
-    network.policy = calibrated_policy(network, data.calibration, rad)
+    network.policy = calibrated_policy(network, data.calibration, rad, criterion)

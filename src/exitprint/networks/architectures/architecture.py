@@ -9,21 +9,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from exitprint.errors import ExitprintError
-from exitprint.networks.architectures import mobilenet, resnet, vgg
+from exitprint.networks.architectures import branchynet, mobilenet, msdnet, resnet, vgg
 from exitprint.networks.architectures.backbone import Backbone
 from exitprint.networks.exported import Exported
 from exitprint.networks.exported import build as build_exported
 
-Family = Literal["resnet", "vgg", "mobilenet"]
+Family = Literal["resnet", "vgg", "mobilenet", "msdnet", "branchynet"]
+BORN_MULTI_EXIT = ("msdnet", "branchynet")
+"""Families with internal classifiers of their own, which are trained together with the rest."""
 BUILDERS: dict[str, Callable[[int, int, tuple[int, int, int], int], Backbone]] = {
     "resnet": resnet.build,
     "vgg": vgg.build,
     "mobilenet": mobilenet.build,
+    "msdnet": msdnet.build,
+    "branchynet": branchynet.build,
 }
 NAMED: dict[str, tuple[Family, int, int]] = {
     **{f"resnet{depth}": ("resnet", depth, 16) for depth in (8, 14, 20, 32, 44, 56, 110)},
     **{f"vgg{depth}": ("vgg", depth, 64) for depth in vgg.CONVOLUTIONS},
     "mobilenet": ("mobilenet", 13, 32),
+    "msdnet": ("msdnet", 5, 16),
+    "branchynet": ("branchynet", branchynet.CONVOLUTIONS, 32),
 }
 
 
@@ -33,9 +39,10 @@ class Architecture(BaseModel):
     Parameters
     ----------
     family
-        ``resnet``, ``vgg`` or ``mobilenet``.
+        ``resnet``, ``vgg``, ``mobilenet``, ``msdnet`` or ``branchynet``.
     depth
-        Layers of a ResNet (6k + 2), weight layers of a VGG (8, 11, 13, 16, 19), blocks of a MobileNet (1 to 13).
+        Layers of a ResNet (6k + 2), weight layers of a VGG (8, 11, 13, 16, 19), blocks of a MobileNet (1 to 13), blocks
+        of an MSDNet (2 or more), convolutions of a BranchyNet (5).
     width
         Channels of the first stage.
     input_shape
@@ -44,7 +51,10 @@ class Architecture(BaseModel):
         Number of classes.
     exits
         The stages, counted from 0, after which an internal classifier sits; ``None`` for after every stage but the
-        last.
+        last, or where the architecture has internal classifiers of its own.
+    sdn
+        The stages whose internal classifier is an SDN head although the architecture has one of its own there: somebody
+        put it in the place of that.
     integers
         Whether convolutions and linear layers run in 8-bit integers.
     """
@@ -57,6 +67,7 @@ class Architecture(BaseModel):
     input_shape: tuple[int, int, int]
     classes: int = Field(ge=2, le=100_000)
     exits: tuple[int, ...] | None = None
+    sdn: tuple[int, ...] = ()
     integers: bool = False
 
 
@@ -67,7 +78,7 @@ def architecture(
     depth: int | None = None,
     width: int | None = None,
 ) -> Architecture:
-    """Architecture by its common name (``resnet56``, ``vgg16``, ``mobilenet``), with depth and width if others.
+    """Architecture by its common name (``resnet56``, ``vgg16``, ``msdnet``, …), with depth and width if others.
 
     Raises
     ------
@@ -118,7 +129,7 @@ def build_backbone(arch: Architecture | Exported) -> Backbone:
 
 
 def initialise(module: nn.Module) -> None:
-    """He initialisation of convolutions, as all three backbones use it."""
+    """He initialisation of convolutions, as all backbones use it."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

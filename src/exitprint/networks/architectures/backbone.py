@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -18,10 +18,13 @@ class Backbone:
         feeds only the final classifier.
     classifier
         From the last stage's features to logits (batch, classes).
+    classifiers
+        An architecture born with several exits brings internal classifiers of its own, by the stage they sit after.
     """
 
     stages: list[nn.Module]
     classifier: nn.Module
+    classifiers: dict[int, nn.Module] = field(default_factory=dict)
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1, kernel: int = 3, groups: int = 1) -> nn.Sequential:
