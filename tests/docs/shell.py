@@ -90,7 +90,8 @@ def _part(block: Block, logs: Path, number: int, blocks: list[Block]) -> str:
     if block.codes == (0,):
         return f"exec >{log} 2>&1\n{code}"
     allowed = "|".join(map(str, block.codes))
-    return f"exec >{log} 2>&1\nset +e\n{code}code=$?\nset -e\ncase $code in {allowed}) ;; *) exit $code;; esac\n"
+    judged = f"case $code in {allowed}) ;; *) echo exit code $code; exit 70;; esac"
+    return f"exec >{log} 2>&1\nset +e\n{code}code=$?\nset -e\n{judged}\n"
 
 
 def _goes_on(blocks: list[Block], number: int) -> bool:

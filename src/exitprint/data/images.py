@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
@@ -85,6 +84,8 @@ class ImageData:
 
 def split(images: Images, share: float | int, seed: int) -> tuple[Images, Images]:
     """A stratified, seeded split: (the rest, `share` of the images as a fraction or a count)."""
+    from sklearn.model_selection import train_test_split
+
     try:
         rest, part = train_test_split(
             np.arange(len(images)), test_size=share, random_state=seed, stratify=images.labels.numpy()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from exitprint.data.images import ImageData, Images, image_data, split
 from exitprint.errors import ExitprintError
@@ -80,6 +79,8 @@ def load_data(
 
 
 def _digits() -> Images:
+    from sklearn.datasets import load_digits
+
     bunch = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     return Images(torch.from_numpy(pixels)[:, None], torch.from_numpy(bunch.target).long())
