@@ -75,6 +75,12 @@ def test_a_real_server_in_another_process(run, folder, name, decision, code):
     assert not list(folder.glob(".*.journal"))
 
 
+def test_in_onnx_runtime(run, folder):
+    assert run("export", folder / "stolen.safetensors", "--out", folder / "stolen.onnx").code == 0
+    done = run("verify", folder / "f.safetensors", folder / "stolen.onnx", "--json")
+    assert (done.json["decision"], done.json["clock"]) == ("derived", "measured"), done.json["reason"]
+
+
 def test_error_rates_budget_and_rate_are_kept(run, folder):
     with misbehaving_here(Sleeper({})) as url:
         words = (folder / "made-up.safetensors", url, "--alpha", 0.01, "--beta", 1e-6)

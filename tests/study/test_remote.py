@@ -90,7 +90,8 @@ def test_tables_count_what_came_out(measured, monkeypatch):
     monkeypatch.setattr(remote, "TROUBLES", {name: TROUBLES[name] for name in ("none", "nan")})
     heard = {m.name: heard_of(m.role) for m in MEMBERS}
     files = {m.name: m.role for m in MEMBERS}
-    jitter = remote.jitter_rows(MEMBERS, files, heard, FINGERPRINT, measured, verdicts=3)
+    served = remote.served_verdicts(MEMBERS, files, FINGERPRINT, measured)
+    jitter = remote.jitter_rows(MEMBERS, heard, served, FINGERPRINT, verdicts=3)
     assert [(r["how"], r["truth"], r["milliseconds"], r["verdicts"], r["wrong"]) for r in jitter] == [
         ("resampled from measured", "target and stolen", 0, 6, 0),
         ("resampled from measured", "independent", 0, 3, 0),

@@ -49,9 +49,9 @@ CHOSEN = (
 COPIES = 64
 """An image is so many times in a request, and so often times the amplification: a full run then takes about 10 ms."""
 SAMPLES = 100
-ASKED = {1: 20, 8: 4}
+ASKED = {1: 10, 8: 3}
 """How often each fingerprint input is timed, by amplification."""
-BENIGN_ASKED = 5
+BENIGN_ASKED = 4
 HEARD = "timings of a served network"
 VERDICTS = 70
 RUNS = 10_000
@@ -206,12 +206,14 @@ def study_remote(
             for member in members:
                 heard[member.name] = measured.heard(member, partial(measure_served, files[member.name], fingerprint))
                 advance(1)
-        return {
-            "networks": [network_row(member, heard[member.name]) for member in members],
-            "jitter": jitter_rows(members, files, heard, fingerprint, measured, verdicts, seed),
-            "null": null_rows(members, heard, runs, seed),
-            "operators": operator_rows(members, files, fingerprint, measured, seed),
-        }
+        served = served_verdicts(members, files, fingerprint, measured, seed)
+        operators = operator_rows(members, files, fingerprint, measured, seed)
+    return {
+        "networks": [network_row(member, heard[member.name]) for member in members],
+        "jitter": jitter_rows(members, heard, served, fingerprint, verdicts, seed),
+        "null": null_rows(members, heard, runs, seed),
+        "operators": operators,
+    }
 
 
 @dataclass(frozen=True)
@@ -283,31 +285,47 @@ def network_row(member: Member, heard: Heard) -> Row:
     }
 
 
-def jitter_rows(
+def served_verdicts(
     members: Sequence[Member],
     files: Mapping[str, Path],
-    heard: Mapping[str, Heard],
     fingerprint: Fingerprint,
     measured: Measured,
+    seed: int = 0,
+) -> dict[Jitter, list[Row]]:
+    """For each jitter one verdict on each network, measured from beginning to end."""
+    jitters = [jitter for jitter in JITTERS if jitter.measured]
+    rows: dict[Jitter, list[Row]] = {jitter: [] for jitter in jitters}
+    with progress("measured verdicts with jitter", len(jitters) * len(members)) as advance:
+        for jitter in jitters:
+            for member in members:
+                measure = partial(_served, files[member.name], jitter, fingerprint, seed)
+                rows[jitter].append(measured.row(member, measure, **asdict(jitter), seed=seed))
+                advance(1)
+    return rows
+
+
+def jitter_rows(
+    members: Sequence[Member],
+    heard: Mapping[str, Heard],
+    served: Mapping[Jitter, Sequence[Row]],
+    fingerprint: Fingerprint,
     verdicts: int = VERDICTS,
     seed: int = 0,
 ) -> list[Row]:
     """For each jitter and each truth: how verdicts came out and what they cost, resampled and measured."""
     rows = []
-    with progress("verdicts with jitter", len(JITTERS) * len(members)) as advance:
+    roles = [member.role for member in members]
+    with progress("resampled verdicts with jitter", len(JITTERS) * len(members)) as advance:
         for jitter in JITTERS:
             drawn: list[tuple[Role, Row]] = []
-            real: list[tuple[Role, Row]] = []
             for member in members:
-                for number in range(verdicts):
-                    suspect = Resampled(fingerprint, heard[member.name], jitter, seed + number)
-                    drawn.append((member.role, _judged(fingerprint, suspect, seed + number)))
-                if jitter.measured:
-                    measure = partial(_served, files[member.name], jitter, fingerprint, seed)
-                    real.append((member.role, measured.row(member, measure, **asdict(jitter), seed=seed)))
+                for number in range(seed, seed + verdicts):
+                    suspect = Resampled(fingerprint, heard[member.name], jitter, number)
+                    drawn.append((member.role, _judged(fingerprint, suspect, number)))
                 advance(1)
             rows += [_outcome(jitter, "resampled from measured", drawn, copies) for copies in (True, False)]
-            if real:
+            if jitter in served:
+                real = list(zip(roles, served[jitter], strict=True))
                 rows += [_outcome(jitter, "measured", real, copies) for copies in (True, False)]
     return rows
 
