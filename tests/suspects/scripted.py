@@ -27,6 +27,7 @@ class Model:
     extensions: list[str] = field(default_factory=list)
     infer: Callable[[int, dict[str, Any]], Reply] = lambda number, request: answering([[0.25, 0.75]], request)
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    connections: set[Any] = field(default_factory=set)
     url: str = ""
 
     def reply(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
@@ -63,6 +64,7 @@ def hosted(model: Model, context: ssl.SSLContext | None = None) -> Iterator[Mode
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
+            model.connections.add(self.client_address)
             status, extra, content = model.reply(self.command, self.path, headers, body)
             self.send_response(status)
             for name, value in {**extra, "content-length": str(len(content))}.items():

@@ -81,6 +81,14 @@ def test_the_rate_is_never_exceeded(model: Model) -> None:
     assert time.monotonic() - begin >= 0.09
 
 
+def test_one_connection_is_kept_alive(model: Model) -> None:
+    suspect = KServeSuspect(model.url)
+    for _ in range(10):
+        suspect.ask(X[:1])
+        suspect.floor()
+    assert len(model.connections) == 1
+
+
 def test_the_floor_is_a_request_without_inference(model: Model) -> None:
     assert KServeSuspect(model.url).floor() > 0 and all(method == "GET" for method, *_ in model.asked)
 
