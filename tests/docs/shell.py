@@ -17,7 +17,7 @@ from time import monotonic, sleep
 import forkserver
 from pages import ROOT, Block
 
-LONGEST = 200
+LONGEST = 500
 PORT = re.compile(r"\b80[89]\d\b")
 VERIFY_A_FILE = re.compile(r"^(exitprint verify \S+ (?!https?:)\S+\.safetensors)(?!.*--clock)", re.M)
 

@@ -42,6 +42,7 @@ def after(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     return folder_after
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", RUN, ids=name)
 def test_page_runs(page, after):
     after(page)
