@@ -25,7 +25,7 @@ from exitprint.training.backbone import final_logits
 
 FILE_KIND = "label fingerprint"
 LEAST = 1e-30
-CANDIDATES = 2
+CANDIDATES = 1.25
 """So many images are crafted for each that is wanted; the most conferrable are kept."""
 
 
@@ -175,7 +175,7 @@ def conferrable_fingerprint(
     network, surrogates, references
         As in `craft_conferrable`; none of them is among the suspects later.
     images
-        Benign images to choose from; twice as many as are kept are crafted, where there are so many.
+        Benign images to choose from; a quarter more than are kept are crafted, where there are so many.
     samples
         How many to keep.
     seed
@@ -195,7 +195,7 @@ def conferrable_fingerprint(
         raise ExitprintError("conferrable examples need at least one surrogate and one reference network.")
     if not 1 <= samples <= len(images):
         raise ExitprintError(f"{samples} samples cannot be crafted from {len(images)} images: ask for fewer.")
-    candidates = min(CANDIDATES * samples, len(images))
+    candidates = min(round(CANDIDATES * samples), len(images))
     chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:candidates]
     device = network.mean.device
     method = {"learning_rate": learning_rate, "steps": steps, "epsilon": epsilon}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from exitprint.study.paper.crafted import Method, crafted_images, digest_of
 from exitprint.study.population import Calibrated, Member, Spec, realise, source
 from exitprint.study.store import Store
 from exitprint.study.tables import Row
-from exitprint.suspects import CostModel
+from exitprint.suspects import CostModel, Suspect
 from exitprint.training.backbone import final_logits
 from exitprint.training.compute import on_best_device
 
@@ -74,12 +74,16 @@ def scores(measurement: Measurement, store: Store, data_dir: Path | None = None)
         path = store.get(key, lambda path: write_bytes(path, json.dumps(measure(), sort_keys=True).encode()), SUFFIX)
         return dict(json.loads(path.read_bytes()))
 
+    @cache
+    def suspect() -> CostModel:
+        return CostModel(on_best_device(realise(network, store, data_dir)))
+
     backbone = kept(_backbone_key(network), lambda: _backbone(network, store, data_dir))
-    ordinary = kept(_ordinary_key(network), lambda: _ordinary(network, store, data_dir))
+    ordinary = kept(_ordinary_key(network), lambda: _ordinary(suspect(), source(network).load(data_dir).test))
     methods = {
         method: kept(
             _method_key(network, method, file),
-            partial(_by, method, file, network, ordinary["longest"], store, data_dir),
+            partial(_by, suspect, method, file, ordinary["longest"]),
         )
         for method, file in measurement.fingerprints.items()
     }
@@ -166,9 +170,9 @@ def _backbone(network: Spec, store: Store, data_dir: Path | None) -> dict[str, f
     return {"backbone accuracy": float((labels == images.labels).double().mean())}
 
 
-def _ordinary(network: Spec, store: Store, data_dir: Path | None) -> dict[str, float]:
-    images = ordinary_images(source(network).load(data_dir).test)
-    answer = CostModel(on_best_device(realise(network, store, data_dir))).ask(images.x)
+def _ordinary(suspect: Suspect, test: Images) -> dict[str, float]:
+    images = ordinary_images(test)
+    answer = suspect.ask(images.x)
     assert answer.labels is not None
     longest = float(answer.seconds.max())
     return {
@@ -178,10 +182,8 @@ def _ordinary(network: Spec, store: Store, data_dir: Path | None) -> dict[str, f
     }
 
 
-def _by(
-    method: Method, file: Path, network: Spec, longest: float, store: Store, data_dir: Path | None
-) -> dict[str, float]:
-    suspect = CostModel(on_best_device(realise(network, store, data_dir)))
+def _by(open_suspect: Callable[[], Suspect], method: Method, file: Path, longest: float) -> dict[str, float]:
+    suspect = open_suspect()
     if method == "baseline":
         return {"share": share_of_labels(load_labels(file), suspect)}
     fingerprint = load_fingerprint(file)
