@@ -90,6 +90,7 @@ def craft_conferrable(
     beta: float = 1.0,
     gamma: float = 1.0,
     dropout: float = 0.3,
+    enough: float = 0.95,
     seed: int = 0,
 ) -> Tensor:
     """Minimise α H(1, Confer(x′; t)) + β H(t, M(x′)) + γ H(M(x′), S(x′)) by Adam, for each image x.
@@ -109,13 +110,15 @@ def craft_conferrable(
     x
         Benign images in [0, 1], float32, shape (samples, channels, height, width).
     learning_rate, steps
-        Of Adam; 0.01 and 500 in Dong et al.
+        Of Adam, the most steps for an image; 0.01 and 500 in Dong et al.
     epsilon
         Largest change of a pixel.
     alpha, beta, gamma
         Weights of the three terms.
     dropout
         Of the ensemble.
+    enough
+        An image whose conferrability is this high is done; Lukas et al. keep those above 0.95.
     seed
         Of what is dropped.
 
@@ -125,7 +128,9 @@ def craft_conferrable(
         8-bit images, uint8, the shape of `x`.
     """
     generator = torch.Generator().manual_seed(seed)
-    delta = torch.zeros_like(x).requires_grad_()
+    delta = torch.zeros_like(x)
+    crafted = eight_bit(x)
+    active = torch.arange(len(x), device=x.device)
     optimiser = torch.optim.Adam([delta], lr=learning_rate)
 
     def mean(probabilities: Tensor) -> Tensor:
@@ -142,19 +147,27 @@ def craft_conferrable(
             score = conferrability(answers(surrogates, x).mean(0), answers(references, x).mean(0))
             t = score.scatter(1, certain, -1.0).argmax(1, keepdim=True)
         for _ in range(steps):
-            changed = x + delta
+            moved = delta[active].requires_grad_()
+            changed = x[active] + moved
             M = final_logits(network, changed).log_softmax(1)
             S, R = answers(surrogates, changed), answers(references, changed)
             confer = conferrability(mean(S), mean(R)).clamp_min(LEAST).log()
             agreement = (M.exp() * S.mean(0).log()).sum(1)
-            loss = -(alpha * confer + beta * M).gather(1, t)[:, 0] - gamma * agreement
-            (delta.grad,) = torch.autograd.grad(loss.sum(), delta)
+            loss = -(alpha * confer + beta * M).gather(1, t[active])[:, 0] - gamma * agreement
+            reached = conferrability(S.mean(0), R.mean(0)).gather(1, t[active])[:, 0].detach() >= enough
+            reached &= M.argmax(1) == t[active, 0]
+            (gradient,) = torch.autograd.grad(loss.sum(), moved)
+            delta.grad = torch.zeros_like(delta).index_copy(0, active, gradient)
+            crafted[active[reached]] = eight_bit(changed.detach()[reached])
+            active = active[~reached]
+            if not len(active):
+                break
             optimiser.step()
-            with torch.no_grad():
-                delta.clamp_(-epsilon, epsilon)
-                delta.copy_((x + delta).clamp(0, 1) - x)
+            delta.clamp_(-epsilon, epsilon)
+            delta.copy_((x + delta).clamp(0, 1) - x)
             advance(1)
-    return eight_bit((x + delta).detach())
+    crafted[active] = eight_bit((x + delta)[active])
+    return crafted
 
 
 def conferrable_fingerprint(
