@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from exitprint.data import Images, unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.optimise import Crafted, optimise
+from exitprint.fingerprints.optimise import Crafted, StepsOfLength, frozen, optimise
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, Criterion
 
@@ -20,11 +21,48 @@ EARLY_QUANTILE = 0.25
 """An image counts as early under a policy if no more than this share of benign images leaves before it."""
 NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
 MOST_SAME = 0.25
+LEAST = 1e-4
+"""Certainties are compared in log-odds, cut off this far from 0 and 1."""
+MOST_LOG_ODDS = math.log((1 - 2 * LEAST) / (2 * LEAST))
+"""No goal asks for more certainty than this."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a contrast is crafted; `docs/contrast.md` says what each part is worth.
+
+    Attributes
+    ----------
+    margin
+        How far certainties have to be beyond the threshold, in log-odds.
+    early_exits
+        At how many exits in a row an early image has to be certain, beginning where a quarter of benign images has
+        left.
+    choice
+        Each half is chosen among this share of the images, the most extreme ones; among as many as there are
+        candidates where that is more.
+    candidates
+        So many images are crafted for each sample that is wanted; those with the smallest change are kept.
+    length
+        L2 of one step, pixels in [0, 1].
+    steps
+        The most steps for an image.
+    reluctance
+        Weight of the penalty on what the change does to networks known to be independent, where there are some.
+    """
+
+    margin: float = 0.5
+    early_exits: int = 3
+    choice: float = 0.1
+    candidates: int = 2
+    length: float = 0.06
+    steps: int = 200
+    reluctance: float = 0.5
 
 
 @dataclass(frozen=True)
 class Goals:
-    """What the certainty of every internal classifier has to become.
+    """What the certainty of every internal classifier has to become, in log-odds.
 
     Attributes
     ----------
@@ -42,13 +80,18 @@ class Goals:
 
     def met(self, logits: Tensor, late: Tensor) -> Tensor:
         """Which images meet their goal, bool, shape (images,), from every exit's logits (images, exits, classes)."""
-        c = CERTAINTY[self.criterion](logits[:, :-1])
+        c = log_odds(logits, self.criterion)
         return torch.where(late, (c < self.below).all(1), (c > self.above).all(1))
 
     def distance(self, logits: Tensor, late: Tensor) -> Tensor:
         """How much certainty is too much or missing, summed over exits, shape (images,); 0 where the goal is met."""
-        c = CERTAINTY[self.criterion](logits[:, :-1])
+        c = log_odds(logits, self.criterion)
         return torch.where(late, (c - self.below).relu().sum(1), (self.above - c).relu().sum(1))
+
+
+def log_odds(logits: Tensor, criterion: Criterion) -> Tensor:
+    """Log-odds of the certainty at every internal classifier, (images, exits - 1), from logits of every exit."""
+    return CERTAINTY[criterion](logits[:, :-1]).clamp(LEAST, 1 - LEAST).logit()
 
 
 def craft_contrast(
@@ -56,8 +99,8 @@ def craft_contrast(
     x: Tensor,
     late: Tensor,
     goals: Goals,
-    learning_rate: float = 0.005,
-    steps: int = 300,
+    method: Method | None = None,
+    references: Sequence[MultiExitNetwork] = (),
 ) -> Crafted:
     """Make some images late and the others early, each with the smallest change that meets its goal.
 
@@ -71,17 +114,33 @@ def craft_contrast(
         Which of them are to be late, bool, shape (samples,); the others are made early.
     goals
         When an image is late or early enough; see `contrast_goals`.
-    learning_rate, steps
-        Of Adam; the most steps for an image.
+    method
+        Length and number of steps.
+    references
+        Networks known to be independent, for the same images: their certainty is to stay as it is.
     """
-    return optimise(
-        network,
-        x,
-        lambda x_crafted, logits, indices: goals.distance(logits, late[indices]),
-        lambda logits, indices: goals.met(logits, late[indices]),
-        learning_rate,
-        steps,
-    )
+    method = method or Method()
+    device = network.mean.device
+    x, late = x.to(device), late.to(device)
+    goals = Goals(goals.below.to(device), goals.above.to(device), goals.criterion)
+    natural = [_log_odds_of(reference, x, goals.criterion) for reference in references]
+
+    def loss(x_crafted: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
+        missing = goals.distance(logits, late[indices])
+        for reference, before in zip(references, natural, strict=True):
+            change = log_odds(reference(x_crafted), goals.criterion) - before[indices]
+            followed = torch.where(late[indices, None], -change, change).relu().mean(1)
+            missing = missing + method.reluctance * followed
+        return missing
+
+    with frozen(*references):
+        return optimise(
+            network,
+            StepsOfLength(x, method.length),
+            loss,
+            lambda logits, indices: goals.met(logits, late[indices]),
+            method.steps,
+        )
 
 
 def contrast_fingerprint(
@@ -90,11 +149,8 @@ def contrast_fingerprint(
     policies: Sequence[ExitPolicy],
     samples: int = 100,
     seed: int = 0,
-    margin: float = 0.5,
-    early_exits: int = 2,
-    choice: float = 0.1,
-    learning_rate: float = 0.005,
-    steps: int = 300,
+    method: Method | None = None,
+    references: Sequence[MultiExitNetwork] = (),
 ) -> Fingerprint:
     """Craft a contrast fingerprint: half of the samples late, half early.
 
@@ -110,13 +166,10 @@ def contrast_fingerprint(
         Number of samples, both halves together.
     seed
         Of the choice.
-    margin, early_exits
-        As in `contrast_goals`.
-    choice
-        Each half is chosen among this share of the images, the most extreme ones; among twice as many as it needs
-        where that is more.
-    learning_rate, steps
-        As in `craft_contrast`.
+    method
+        How to craft.
+    references
+        Networks known to be independent, if the owner has some, on which the change is to show as little as possible.
 
     Raises
     ------
@@ -125,37 +178,38 @@ def contrast_fingerprint(
     Interrupted
         On Ctrl-C; nothing was written.
     """
+    method = method or Method()
     network.check_images(images.pixels[:1])
     if not 2 <= samples <= len(images):
         raise ExitprintError(
             f"{samples} samples cannot be crafted from {len(images)} images: ask for at least two, and at most as many "
             "as there are images."
         )
+    for reference in references:
+        reference.check_images(images.pixels[:1])
     policies, warnings = usable_policies(network, policies)
     try:
         certainty = benign_certainty(network, images, policies[0].criterion)
         exits = torch.stack([policy.exits_of_certainty(certainty) for policy in policies])
-        goals = contrast_goals(policies, exits, network.classes, margin, early_exits)
-        chosen, late = choose(natural_order(certainty, exits), samples, choice, seed)
-        crafted = craft_contrast(network, images[chosen].x, late, goals, learning_rate, steps)
+        goals = contrast_goals(policies, exits, network.classes, method.margin, method.early_exits)
+        tried = min(samples * method.candidates, len(images))
+        chosen, late = choose(natural_order(certainty, exits), tried, method.choice, seed)
+        crafted = craft_contrast(network, images[chosen].x, late, goals, method, references)
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
+    kept = least_changed(crafted, images.pixels[chosen], late, samples)
+    chosen, late = chosen[kept], late[kept]
     return Fingerprint(
         kind="contrast",
-        samples=crafted.samples,
+        samples=crafted.samples[kept],
         originals=images.pixels[chosen],
         late=late,
-        reached=crafted.reached,
-        steps=crafted.steps,
+        reached=crafted.reached[kept],
+        steps=crafted.steps[kept],
         chosen=chosen,
         record={
-            "method": {
-                "margin": margin,
-                "early_exits": early_exits,
-                "choice": choice,
-                "learning_rate": learning_rate,
-                "steps": steps,
-            },
+            "method": asdict(method),
+            "references": len(references),
             "passes": crafted.passes,
             "policies": [{"criterion": p.criterion, "thresholds": list(p.thresholds)} for p in policies],
             "seed": seed,
@@ -207,7 +261,7 @@ def least_certainty(criterion: Criterion, classes: int) -> float:
 
 
 def contrast_goals(
-    policies: Sequence[ExitPolicy], exits: Tensor, classes: int, margin: float = 0.5, early_exits: int = 2
+    policies: Sequence[ExitPolicy], exits: Tensor, classes: int, margin: float = 0.5, early_exits: int = 3
 ) -> Goals:
     """The certainties that make an image late, and early, under all of these policies.
 
@@ -222,30 +276,36 @@ def contrast_goals(
         The exit of each benign image under each policy, shape (policies, images).
     classes
         Number of classes.
-    margin
-        How far certainties have to be beyond the threshold, as a share of the way to the least and the largest
-        certainty that there is.
-    early_exits
-        At how many exits in a row an early image has to be certain, beginning where a quarter of benign images has
-        left.
+    margin, early_exits
+        As in `Method`. Where a threshold is close to chance, a late image has to come half-way to chance only.
     """
     internal = max(len(policy.thresholds) for policy in policies)
     T_c = torch.tensor([policy.for_exits(internal) for policy in policies])
-    least = least_certainty(policies[0].criterion, classes)
+    limits = T_c.clamp(LEAST, 1 - LEAST).logit()
+    chance = torch.tensor(least_certainty(policies[0].criterion, classes)).clamp(min=LEAST).logit()
+    strictest = limits.amin(0)
     above = torch.full_like(T_c, -torch.inf)
-    for row, thresholds, left in zip(above, T_c, exits, strict=True):
+    for row, thresholds, limit, left in zip(above, T_c, limits, exits, strict=True):
         open_exits = (thresholds < 1).nonzero()[:, 0]
         begin = int((open_exits < left.double().quantile(EARLY_QUANTILE).long()).sum())
         aimed = open_exits[min(begin, len(open_exits) - 1) :][:early_exits]
-        row[aimed] = thresholds[aimed] + margin * (1 - thresholds[aimed])
-    return Goals(least + (1 - margin) * (T_c.amin(0) - least), above.amax(0), policies[0].criterion)
+        row[aimed] = (limit[aimed] + margin).clamp(max=MOST_LOG_ODDS)
+    return Goals(torch.maximum(strictest - margin, (strictest + chance) / 2), above.amax(0), policies[0].criterion)
 
 
 @torch.inference_mode()
 def benign_certainty(network: MultiExitNetwork, images: Images, criterion: Criterion) -> Tensor:
-    """Certainty of each image at every exit, shape (images, exits)."""
+    """Certainty of each image at every exit, shape (images, exits), on the CPU."""
     network.eval()
-    return torch.cat([CERTAINTY[criterion](network(unit_range(part))) for part in images.pixels.split(BATCH)])
+    device = network.mean.device
+    parts = [CERTAINTY[criterion](network(unit_range(part.to(device)))) for part in images.pixels.split(BATCH)]
+    return torch.cat(parts).cpu()
+
+
+@torch.no_grad()
+def _log_odds_of(network: MultiExitNetwork, x: Tensor, criterion: Criterion) -> Tensor:
+    network.eval()
+    return torch.cat([log_odds(network(part), criterion) for part in x.split(BATCH)])
 
 
 def natural_order(certainty: Tensor, exits: Tensor) -> Tensor:
@@ -286,11 +346,20 @@ def choose(order: Tensor, samples: int, choice: float, seed: int) -> tuple[Tenso
     """
     generator = torch.Generator().manual_seed(seed)
     later, earlier = samples - samples // 2, samples // 2
-    pool = min(max(2 * later, int(choice * len(order))), len(order) // 2)
+    pool = min(max(later, int(choice * len(order))), len(order) // 2)
     pool = max(pool, later)
     made_late = order[:pool][torch.randperm(pool, generator=generator)[:later]]
     made_early = order[-pool:][torch.randperm(pool, generator=generator)[:earlier]]
     return torch.cat([made_late, made_early]), torch.arange(samples) < later
+
+
+def least_changed(crafted: Crafted, originals: Tensor, late: Tensor, samples: int) -> Tensor:
+    """Indices of `samples` of the crafted images, late ones first: those that reached their goal by the smallest L2."""
+    L2 = (unit_range(crafted.samples) - unit_range(originals)).flatten(1).norm(dim=1)
+    order = (L2 + torch.where(crafted.reached, 0.0, torch.inf)).argsort(stable=True)
+    halves = [order[late[order] == half] for half in (True, False)]
+    wanted = (samples - samples // 2, samples // 2)
+    return torch.cat([half[:n].sort().values for half, n in zip(halves, wanted, strict=True)])
 
 
 def weak_contrast(exits: Tensor, chosen: Tensor, late: Tensor) -> list[str]:

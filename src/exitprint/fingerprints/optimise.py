@@ -1,10 +1,11 @@
-"""What every crafting shares: pixels as an unbounded variable, and Adam over the samples that are not done yet."""
+"""What every crafting shares: images that are changed step by step, each until it meets its goal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,14 +17,76 @@ from exitprint.threads import single_thread, too_small_for_threads
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 INSIDE = 1 - 1e-6
+MOMENTUM = 0.75
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]
 
 
+class Variable(Protocol):
+    """What is optimised in place of the pixels, one entry per image still being crafted."""
+
+    w: Tensor
+
+    def images(self) -> Tensor:
+        """The images x′ in [0, 1] that `w` stands for."""
+
+    def step(self, gradient: Tensor, kept: Tensor) -> None:
+        """Move by the gradient of the loss at `w`, (crafted, …); only the images that are `kept` stay."""
+
+
+class AdamOnTanh:
+    """x′ = (tanh w + 1) / 2, Carlini and Wagner's change of variable, and Adam on w, as the paper crafts."""
+
+    def __init__(self, x: Tensor, learning_rate: float) -> None:
+        self.w = torch.atanh((2 * x - 1) * INSIDE)
+        self.learning_rate = learning_rate
+        self.m, self.v = torch.zeros_like(self.w), torch.zeros_like(self.w)
+        self.t = 0
+
+    def images(self) -> Tensor:
+        """Images in [0, 1]."""
+        return (torch.tanh(self.w) + 1) / 2
+
+    def step(self, gradient: Tensor, kept: Tensor) -> None:
+        """One step of Adam."""
+        self.t += 1
+        gradient = gradient[kept]
+        self.m = BETA_1 * self.m[kept] + (1 - BETA_1) * gradient
+        self.v = BETA_2 * self.v[kept] + (1 - BETA_2) * gradient**2
+        m_hat, v_hat = self.m / (1 - BETA_1**self.t), self.v / (1 - BETA_2**self.t)
+        self.w = self.w.detach()[kept] - self.learning_rate * m_hat / (v_hat.sqrt() + EPSILON)
+
+
+class StepsOfLength:
+    """Steps of one length in L2 along the gradient's direction, with momentum, clipped to [0, 1].
+
+    Adam makes all pixels move alike, which suits a bound on the largest change of a pixel; a step along the gradient
+    goes where it pays, and reaches a goal with a smaller L2.
+    """
+
+    def __init__(self, x: Tensor, length: float) -> None:
+        self.w = x.clone()
+        self.length = length
+        self.direction = torch.zeros_like(x)
+
+    def images(self) -> Tensor:
+        """Images in [0, 1]."""
+        return self.w
+
+    def step(self, gradient: Tensor, kept: Tensor) -> None:
+        """One step of the given length."""
+        self.direction = MOMENTUM * self.direction[kept] + (1 - MOMENTUM) * _unit(gradient[kept])
+        self.w = (self.w.detach()[kept] - self.length * _unit(self.direction)).clamp(0, 1)
+
+
+def _unit(direction: Tensor) -> Tensor:
+    return direction / direction.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
+
+
 @dataclass(frozen=True)
 class Crafted:
-    """What an optimisation over images gave.
+    """What an optimisation over images gave, on the CPU.
 
     Attributes
     ----------
@@ -44,64 +107,66 @@ class Crafted:
 
 
 @contextmanager
-def frozen(network: MultiExitNetwork) -> Iterator[None]:
+def frozen(*networks: MultiExitNetwork) -> Iterator[None]:
     """Evaluation mode and no gradients for weights while the block runs."""
-    training = network.training
-    wanted = [p.requires_grad for p in network.parameters()]
-    network.eval().requires_grad_(False)
+    modes = [(network, network.training) for network in networks]
+    wanted = [(p, p.requires_grad) for network in networks for p in network.parameters()]
+    for network in networks:
+        network.eval().requires_grad_(False)
     try:
         yield
     finally:
-        network.train(training)
-        for parameter, flag in zip(network.parameters(), wanted, strict=True):
+        for network, training in modes:
+            network.train(training)
+        for parameter, flag in wanted:
             parameter.requires_grad_(flag)
 
 
 def optimise(
     network: MultiExitNetwork,
-    x: Tensor,
+    variable: Variable,
     loss: Loss,
     goal: Goal,
-    learning_rate: float,
     steps: int,
     stop_early: bool = True,
 ) -> Crafted:
-    """Change images by Adam until each meets its goal as an 8-bit image.
+    """Change images until each meets its goal as an 8-bit image.
 
-    Carlini and Wagner's change of variable x′ = (tanh w + 1) / 2 keeps pixels in [0, 1]. A sample that is done
-    leaves the batch and costs nothing more; since samples do not interact, the others go on as if nothing happened.
+    A sample that is done leaves the batch and costs nothing more; since samples do not interact, the others go on as
+    if nothing happened.
 
     Parameters
     ----------
     network
         The owner's network.
-    x
-        Images in [0, 1], float32, shape (samples, channels, height, width).
+    variable
+        Stands for the images to change, on the network's device.
     loss
-        From (x′, logits of every exit, indices into `x`) to one loss per sample, shape (still crafted,).
+        From (x′, logits of every exit, indices of the images) to one loss per sample, shape (still crafted,).
     goal
-        From (logits of every exit, indices into `x`) to whether each sample meets its goal, bool.
-    learning_rate, steps
-        Of Adam; the most steps for a sample.
+        From (logits of every exit, indices of the images) to whether each sample meets its goal, bool.
+    steps
+        The most steps for a sample.
     stop_early
         False takes all the steps for every sample, as the paper does.
     """
-    w = torch.atanh((2 * x - 1) * INSIDE)
-    m, v = torch.zeros_like(w), torch.zeros_like(w)
+    x = variable.images().detach()
+    device = x.device
     samples = eight_bit(x)
-    reached = torch.zeros(len(x), dtype=torch.bool)
-    taken = torch.full((len(x),), steps)
-    active = torch.arange(len(x))
+    reached = torch.zeros(len(x), dtype=torch.bool, device=device)
+    taken = torch.full((len(x),), steps, device=device)
+    active = torch.arange(len(x), device=device)
     passes = 0
 
     alone = single_thread(too_small_for_threads(network.input_shape))
     with alone, frozen(network), progress("crafting (steps)", steps) as advance:
         for step in range(steps):
-            w = w.detach().requires_grad_()
-            x_crafted = (torch.tanh(w) + 1) / 2
+            w = variable.w.detach().requires_grad_()
+            variable.w = w
+            x_crafted = variable.images()
             logits = network(x_crafted)
             passes += len(active)
-            done = torch.zeros(len(active), dtype=torch.bool)
+            done = torch.zeros(len(active), dtype=torch.bool, device=device)
             if stop_early and (near := goal(logits.detach(), active)).any():
                 rounded = eight_bit(x_crafted.detach()[near])
                 done[near] = _meets(network, rounded, goal, active[near])
@@ -113,17 +178,14 @@ def optimise(
                     active = active[~done]
                     break
             (gradient,) = torch.autograd.grad(loss(x_crafted, logits, active)[~done].sum(), w)
-            active, w, gradient = active[~done], w.detach()[~done], gradient[~done]
-            m = BETA_1 * m[~done] + (1 - BETA_1) * gradient
-            v = BETA_2 * v[~done] + (1 - BETA_2) * gradient**2
-            m_hat, v_hat = m / (1 - BETA_1 ** (step + 1)), v / (1 - BETA_2 ** (step + 1))
-            w = w - learning_rate * m_hat / (v_hat.sqrt() + EPSILON)
+            variable.step(gradient, ~done)
+            active = active[~done]
             advance(1)
         if len(active):
-            samples[active] = eight_bit((torch.tanh(w) + 1) / 2)
+            samples[active] = eight_bit(variable.images().detach())
             reached[active] = _meets(network, samples[active], goal, active)
             passes += len(active)
-    return Crafted(samples, reached, taken, passes)
+    return Crafted(samples.cpu(), reached.cpu(), taken.cpu(), passes)
 
 
 @torch.no_grad()

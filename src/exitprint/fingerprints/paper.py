@@ -10,7 +10,7 @@ from torch import Tensor
 from exitprint.data import Images
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.optimise import Crafted, optimise
+from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, optimise
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 
 
@@ -89,7 +89,7 @@ def craft_paper(
     def passes_every_exit(logits: Tensor, indices: Tensor) -> Tensor:
         return (policy.certainty(logits[:, :-1]) < limit).all(1)
 
-    return optimise(network, x, loss, passes_every_exit, learning_rate, steps, stop_early)
+    return optimise(network, AdamOnTanh(x, learning_rate), loss, passes_every_exit, steps, stop_early)
 
 
 def paper_fingerprint(
