@@ -13,6 +13,7 @@ from exitprint.timing.exits import ExitEstimate
 
 BINS_PER_EXIT = 12
 MOST_BINS = 400
+SHADES = ("#2b6cb0", "#90bdea")
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -40,11 +41,8 @@ def exit_histogram(times: NDArray[np.float64], estimate: ExitEstimate, title: st
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
     for exit in range(estimate.count):
-        axes.hist(
-            times[estimate.exits == exit] / unit,
-            (bins / unit).tolist(),
-            color="#2b6cb0" if exit % 2 == 0 else "#90bdea",
-        )
+        counts, edges = np.histogram(times[estimate.exits == exit], bins)
+        axes.stairs(counts, edges / unit, fill=True, color=SHADES[exit % 2])
     for boundary in estimate.boundaries:
         axes.axvline(boundary / unit, color="#c05621", linewidth=1, linestyle="--")
     heights = axes.get_ylim()[1]

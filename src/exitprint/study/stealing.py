@@ -6,7 +6,6 @@ FLOPs, as a share of a network's own whole run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,7 +20,6 @@ from matplotlib.figure import Figure
 from sklearn.metrics import adjusted_rand_score
 
 from exitprint.data import ImageData, Images
-from exitprint.data.named import DATA_DIR_VARIABLE
 from exitprint.files import write_bytes
 from exitprint.fingerprints import contrast_fingerprint, paper_fingerprint, verify
 from exitprint.networks import (
@@ -38,13 +36,13 @@ from exitprint.stealing.agreement import agreement, behaviour
 from exitprint.stealing.steal import split_lessons
 from exitprint.stealing.substitute import logits_of, victim_thresholds, with_searched_policy
 from exitprint.study.jobs import realise_all, run_jobs
-from exitprint.study.population import Source, Spec, Trained
+from exitprint.study.population import Source, Spec
 from exitprint.study.store import Store
 from exitprint.study.study import Preset, Run, Study
 from exitprint.study.tables import markdown, write_parquet
-from exitprint.study.victims import Robbed, Victim, as_words, exit_names
+from exitprint.study.victims import Robbed, Victim, as_words, declared, exit_names, is_at_hand
 from exitprint.suspects import CostModel
-from exitprint.training import BackboneRecipe, HeadRecipe, recipe, train_heads
+from exitprint.training import BackboneRecipe, HeadRecipe, train_heads
 
 Row = dict[str, Any]
 RAD = 5.0
@@ -67,10 +65,6 @@ def _recipe(epochs: int, rate: float, crops: bool, batch: int = 64) -> Substitut
     return SubstituteRecipe(optimiser=optimiser, crops=crops)
 
 
-def _trained(arch: Architecture, data: Source) -> Trained:
-    return Trained(architecture=arch, data=data, recipe=recipe("fast", arch.family, data.name), seed=0)
-
-
 def victims(preset: Preset) -> list[Victim]:
     """Whom this study steals from at this size."""
     digits = Source(name="digits", limit=500)
@@ -79,7 +73,7 @@ def victims(preset: Preset) -> list[Victim]:
     few = (0, 2, 4, 6)
     on_digits = Victim(
         "digits, ResNet-14",
-        _trained(architecture("resnet14", (1, 8, 8), 10, width=8), digits),
+        declared(architecture("resnet14", (1, 8, 8), 10, width=8), digits),
         Source(name="digits"),
         queries=790,
         tested=500,
@@ -95,7 +89,7 @@ def victims(preset: Preset) -> list[Victim]:
             *(
                 Victim(
                     f"CIFAR-10, {name}",
-                    _trained(architecture(name, (3, 32, 32), 10), whole),
+                    declared(architecture(name, (3, 32, 32), 10), whole),
                     pool,
                     queries=15_000,
                     tested=10_000,
@@ -108,7 +102,7 @@ def victims(preset: Preset) -> list[Victim]:
             ),
             Victim(
                 "Fashion-MNIST, ResNet-20",
-                _trained(architecture("resnet20", (1, 28, 28), 10), fashion[0]),
+                declared(architecture("resnet20", (1, 28, 28), 10), fashion[0]),
                 fashion[1],
                 queries=15_000,
                 tested=10_000,
@@ -121,41 +115,35 @@ def victims(preset: Preset) -> list[Victim]:
         on_digits,
         Victim(
             "CIFAR-10, VGG-11",
-            _trained(architecture("vgg11", (3, 32, 32), 10, width=16).model_copy(update={"exits": few}), small),
+            declared(architecture("vgg11", (3, 32, 32), 10, width=16).model_copy(update={"exits": few}), small),
             large,
-            queries=6000,
-            tested=4000,
+            queries=4000,
+            tested=3000,
             arch="vgg13",
             width=12,
-            recipe=_recipe(12, 0.05, crops=False),
+            recipe=_recipe(10, 0.05, crops=False),
         ),
         Victim(
             "CIFAR-10, ResNet-20",
-            _trained(architecture("resnet20", (3, 32, 32), 10, width=8), small),
+            declared(architecture("resnet20", (3, 32, 32), 10, width=8), small),
             large,
-            queries=6000,
-            tested=4000,
+            queries=4000,
+            tested=3000,
             arch="vgg16",
             width=12,
-            recipe=_recipe(12, 0.05, crops=False),
+            recipe=_recipe(10, 0.05, crops=False),
         ),
         Victim(
             "Fashion-MNIST, ResNet-14",
-            _trained(architecture("resnet14", (1, 28, 28), 10, width=8), fashion[0]),
+            declared(architecture("resnet14", (1, 28, 28), 10, width=8), fashion[0]),
             fashion[1],
-            queries=6000,
-            tested=4000,
+            queries=4000,
+            tested=3000,
             arch="vgg13",
             width=12,
             recipe=_recipe(8, 0.05, crops=False),
         ),
     ]
-
-
-def is_at_hand(victim: Victim, data_dir: Path | None) -> bool:
-    """Whether the victim's data can be read: in the folder of data sets where there is one."""
-    name, folder = victim.network.data.name, data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    return name == "digits" or folder is None or (Path(folder) / name).is_dir()
 
 
 @dataclass(frozen=True)
@@ -269,7 +257,7 @@ class Thief:
     def row(self, method: str, network: MultiExitNetwork, queries: int) -> Row:
         """How much this substitute is like the victim."""
         victim = self.robbed.truth
-        names = self.names if network.exits > 1 else np.array([self.robbed.network.exits - 1])
+        names = self.names if network.exits > 1 else np.array([self.robbed.exits - 1])
         here = behaviour(network, self.robbed.tested.pixels, names)
         found = asdict(agreement(here, victim, self.robbed.tested.labels.numpy()))
         return {"victim": self.robbed.victim.name, "method": method, "queries": queries, **found}
@@ -306,8 +294,7 @@ class Thief:
         return {
             "victim": self.robbed.victim.name,
             "network": as_words(self.robbed.victim),
-            "exits": self.robbed.network.exits,
-            "used": int((np.bincount(truth) > 0).sum()),
+            "exits": self.robbed.exits,
             "found": inquiry.estimate.count,
             "ARI": float(adjusted_rand_score(truth, inquiry.estimate.exits)),
             "queries": len(truth),
@@ -368,9 +355,9 @@ def rob(victim: Victim, store: Store, data_dir: Path | None) -> Booty:
 
 
 def _make(run: Run) -> list[Path]:
-    declared = victims(run.preset)
-    at_hand = [victim for victim in declared if is_at_hand(victim, run.data_dir)]
-    absent = [victim.name for victim in declared if victim not in at_hand]
+    planned = victims(run.preset)
+    at_hand = [victim for victim in planned if is_at_hand(victim.network.data.name, run.data_dir)]
+    absent = [victim.name for victim in planned if victim not in at_hand]
     realise_all([victim.network for victim in at_hand], run.store, run.data_dir, run.pool)
     booty = run_jobs(partial(rob, store=run.store, data_dir=run.data_dir), at_hand, run.pool, "stealing (victims)")
     return written(booty, absent, run.out)

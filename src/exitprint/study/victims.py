@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exitprint.data import ImageData, Images, unit_range
+from exitprint.data.named import DATA_DIR_VARIABLE
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
-from exitprint.networks import ExitPolicy, MultiExitNetwork, exit_costs
+from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_costs
 from exitprint.networks.policy import CLOSED
 from exitprint.stealing.agreement import Behaviour, behaviour
 from exitprint.stealing.substitute import SubstituteRecipe, logits_of
@@ -25,9 +27,13 @@ from exitprint.study.store import Store
 from exitprint.suspects import InProcess
 from exitprint.timing.exits import exits
 from exitprint.timing.inquiry import Inquiry, inquire
+from exitprint.training import recipe
 
 AS_DEEP = 0.99
 """Cost, as a share of the last exit's, from which an exit saves nothing and is closed."""
+
+KEEP = 0.85
+"""Share of an exit's inputs that the next exit takes."""
 
 KIND = "inquiry"
 
@@ -51,7 +57,7 @@ class Victim:
     recipe
         Of the substitute.
     keep
-        Share of the inputs that reach an exit and go on to the next one, before the geometric tail is cut off.
+        How many inputs an exit takes for each that the one before takes.
     shares
         Shares of the queries for the curve.
     """
@@ -65,7 +71,7 @@ class Victim:
     width: int
     recipe: SubstituteRecipe
     depth: int | None = None
-    keep: float = 0.85
+    keep: float = KEEP
     shares: tuple[float, ...] = ()
 
 
@@ -81,15 +87,26 @@ class Robbed:
         self.tested = self.data.test[: victim.tested]
         self.queries = _others(victim.pool.load(data_dir), self.data, victim.queries)
 
+    @property
+    def exits(self) -> int:
+        """Number of exits that inputs may leave at."""
+        return int(self._ranks[-1]) + 1
+
+    @property
+    def _ranks(self) -> NDArray[np.int64]:
+        """Each exit's number among those that are not closed."""
+        open_ = [threshold < CLOSED for threshold in self.network.policy.for_exits(self.network.exits - 1)]
+        return np.cumsum([0, *open_])
+
     @cached_property
     def truth(self) -> Behaviour:
-        """What the victim does with the test images."""
-        return behaviour(self.network, self.tested.pixels)
+        """What the victim does with the test images; exits that are closed are not counted."""
+        return behaviour(self.network, self.tested.pixels, self._ranks)
 
     @cached_property
     def true_exits(self) -> NDArray[np.int64]:
-        """Where the queries really left."""
-        return behaviour(self.network, self.queries).exits
+        """Where the queries really left, counted likewise."""
+        return behaviour(self.network, self.queries, self._ranks).exits
 
     @cached_property
     def inquiry(self) -> Inquiry:
@@ -124,6 +141,17 @@ class Robbed:
             "probabilities": torch.from_numpy(asked.probabilities),
         }
         save_tensors(path, KIND, header, tensors)
+
+
+def declared(arch: Architecture, data: Source) -> Trained:
+    """A network trained with the fast recipe, seed 0."""
+    return Trained(architecture=arch, data=data, recipe=recipe("fast", arch.family, data.name), seed=0)
+
+
+def is_at_hand(name: str, data_dir: Path | None) -> bool:
+    """Whether a data set can be read: in the folder of data sets where there is one, else from the hub."""
+    folder = data_dir or os.environ.get(DATA_DIR_VARIABLE)
+    return name == "digits" or folder is None or (Path(folder) / name).is_dir()
 
 
 def spread_policy(network: MultiExitNetwork, images: Images, keep: float) -> ExitPolicy:

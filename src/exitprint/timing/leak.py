@@ -140,7 +140,7 @@ def countermeasures(
     rows = [Countermeasure("as it is", seconds.shape[1], now, 0.0, as_it_is)]
     rows.append(row("constant time", 1, np.full_like(quiet, longest)[:, None]))
     for parts in GRIDS:
-        tick = (longest - start) / parts
+        tick = (longest - start) / parts or start
         rounded = start + tick * np.ceil(np.clip((quiet - start) / tick, 1e-9, parts) - 1e-9)
         rows.append(row(f"{parts} times only", 1, rounded[:, None]))
     gap = _median_gap(quiet, np.asarray(true_exits))
