@@ -36,7 +36,7 @@ SURE_OF_COUNT = 0.9
 CHANCE = 0.1
 """p-value of the rank correlation of two halves of the repeats above which it counts as chance."""
 
-FEWEST_FOR_CHANCE = 4
+FEWEST_FOR_CHANCE = 8
 """Repeats before which a suspect is not said to take the same time for every image."""
 
 CHUNK = 256
