@@ -40,6 +40,15 @@ def test_no_other_stages_fit_better(seed):
     assert misfit(exits) == pytest.approx(min(map(misfit, combinations(range(len(every)), 4))))
 
 
+@pytest.mark.parametrize(("name", "depth"), [("msdnet", 4), ("branchynet", 5)])
+def test_what_is_born_with_exits_keeps_some_of_them(name, depth):
+    arch = architecture(name, (3, 32, 32), 10, depth, 8)
+    every = costs(arch)
+    placed = place_exits(arch, every[[0, -1]])
+    network = MultiExitNetwork.build(placed)
+    assert network.exits == 2 and exit_costs(network)[0] == pytest.approx(every[0], abs=0.1)
+
+
 def test_one_depth_makes_a_network_with_one_exit():
     arch = place_exits(architecture("resnet8", (1, 8, 8), 10, width=4), [1.0])
     assert arch.exits == () and MultiExitNetwork.build(arch).exits == 1

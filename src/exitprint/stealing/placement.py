@@ -19,7 +19,7 @@ def place_exits(arch: Architecture, relative_depths: ArrayLike) -> Architecture:
     Parameters
     ----------
     arch
-        Any of ours; internal classifiers may sit after each of its stages but the last.
+        Any of ours; internal classifiers may sit after each of its stages but the last, or where it has its own.
     relative_depths
         Of the victim's K exits, ascending, the last 1, shape (K,).
 
@@ -43,7 +43,7 @@ def place_exits(arch: Architecture, relative_depths: ArrayLike) -> Architecture:
             f"{len(depths) + 1} exits do not fit into this architecture, which has room for {len(costs) + 1}: "
             "use a deeper one (--arch, --depth)."
         )
-    return arch.model_copy(update={"exits": tuple(_nearest(costs, depths))})
+    return arch.model_copy(update={"exits": tuple(full.exit_stages[index] for index in _nearest(costs, depths))})
 
 
 def _nearest(costs: NDArray[np.float64], depths: NDArray[np.float64]) -> Sequence[int]:

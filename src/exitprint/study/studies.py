@@ -9,11 +9,7 @@ from exitprint.study.remote import STUDY as REMOTE
 from exitprint.study.stealing import STUDY as STEALING
 from exitprint.study.study import Study
 
-<<<<<<< HEAD
-STUDIES: dict[str, Study] = {study.name: study for study in (EXITS_FROM_TIME, REMOTE, *PAPER)}
-=======
-STUDIES: dict[str, Study] = {study.name: study for study in (EXITS_FROM_TIME, REMOTE, STEALING)}
->>>>>>> fea7c31 (Stealing: inquiry with a journal, substitute training, probe and steal as verbs, study (in progress))
+STUDIES: dict[str, Study] = {study.name: study for study in (EXITS_FROM_TIME, REMOTE, STEALING, *PAPER)}
 
 
 def study_named(name: str) -> Study:
