@@ -17,7 +17,7 @@ from exitprint.fingerprints import (
 )
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
 from exitprint.suspects import Answer, CallableSuspect, CostModel, InProcess, Suspect, open_suspect
-from exitprint.training import calibrated_policy, recipe, train_network
+from exitprint.training import MultiExitClassifier, calibrated_policy, recipe, train_network
 
 __all__ = [
     "Answer",
@@ -29,6 +29,7 @@ __all__ = [
     "ImageData",
     "Images",
     "InProcess",
+    "MultiExitClassifier",
     "MultiExitNetwork",
     "Suspect",
     "Verdict",

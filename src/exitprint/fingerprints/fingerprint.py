@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from exitprint.data import unit_range
+from exitprint.display import html_table
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
 
@@ -68,6 +69,22 @@ class Fingerprint:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def __repr__(self) -> str:
+        images = "×".join(map(str, self.input_shape))
+        return (
+            f"Fingerprint ({self.kind}): {len(self)} samples of {images}, {int(self.late.sum())} late, "
+            f"{int(self.reached.sum())} reached their goal, L2 {float(self.l2.mean()):.2f}"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("samples", f"{len(self)} ({int(self.late.sum())} late), {'×'.join(map(str, self.input_shape))}"),
+            ("reached their goal", int(self.reached.sum())),
+            ("L2", f"{float(self.l2.mean()):.2f}"),
+            ("steps", f"{float(self.steps.double().mean()):.0f}"),
+        ]
+        return html_table(f"Fingerprint ({self.kind})", rows)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

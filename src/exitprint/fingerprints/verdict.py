@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from exitprint.display import html_table
 from exitprint.timing import Timings
 from exitprint.timing.course import Course
 
+COLORS = {"derived": "#b3261e", "independent": "#1b6e3c", "inconclusive": "#7a5d00"}
 Decision = Literal["derived", "independent", "inconclusive"]
 
 
@@ -68,6 +70,18 @@ class Verdict:
     bytes: int | None = None
     floor: float | None = None
     course: Course | None = field(default=None, repr=False, compare=False)
+
+    def _repr_html_(self) -> str:
+        names = {"t_n": ("T_N", "T_f"), "auc": ("AUC", "threshold")}[self.statistic]
+        rows = [
+            (names[0], f"{self.value:.3f} ({self.interval[0]:.3f} to {self.interval[1]:.3f})"),
+            (names[1], f"{self.threshold:.3f}"),
+            ("p", f"{self.p_value:.2g}"),
+            ("cost", f"{self.requests} requests, {self.seconds:.1f} s"),
+            ("clock", self.clock),
+            ("why", self.reason),
+        ]
+        return html_table(self.decision, rows, color=COLORS[self.decision])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON without the runtimes and the course; numbers that are not there are null."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -328,6 +329,35 @@ class MultiExitNetwork(nn.Module):
         """Parameters of the stages and the final classifier: all but the internal classifiers'."""
         yield from self.stages.parameters()
         yield from self.heads[-1].parameters()
+
+    def __repr__(self) -> str:
+        from exitprint.networks.describe import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        from exitprint.networks.describe import html
+
+        return html(self)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the network, a configuration and a model card to a folder; see `networks.hub`."""
+        from exitprint.networks import hub
+
+        hub.save_pretrained(self, folder)
+
+    @staticmethod
+    def from_pretrained(name: str | os.PathLike[str], revision: str | None = None, **options: Any) -> MultiExitNetwork:
+        """A network from such a folder, or from a repository of the Hugging Face hub; see `networks.hub`."""
+        from exitprint.networks import hub
+
+        return hub.from_pretrained(name, revision, **options)
+
+    def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
+        """Put the network into a repository of the Hugging Face hub; see `networks.hub`."""
+        from exitprint.networks import hub
+
+        return hub.push_to_hub(self, repository, private=private, token=token)
 
     def copy(self) -> MultiExitNetwork:
         """An independent copy, weights and history included."""

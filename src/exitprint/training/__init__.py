@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exitprint.training.backbone import train_backbone
 from exitprint.training.compute import best_device
+from exitprint.training.estimator import MultiExitClassifier
 from exitprint.training.evaluate import all_logits, calibrated_policy, exit_accuracies, policy_accuracy
 from exitprint.training.heads import train_heads
 from exitprint.training.jointly import train_jointly
@@ -14,6 +15,7 @@ from exitprint.training.train import train_exits, train_network
 __all__ = [
     "BackboneRecipe",
     "HeadRecipe",
+    "MultiExitClassifier",
     "Recipe",
     "all_logits",
     "best_device",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from exitprint.timing.exits.estimate import METHODS, ExitEstimate, Method, exits
-from exitprint.timing.exits.repeats import condense
+from exitprint.timing.exits.estimate import METHODS, ExitEstimate, exits
 
-__all__ = ["METHODS", "ExitEstimate", "Method", "condense", "exits"]
+__all__ = ["METHODS", "ExitEstimate", "exits"]

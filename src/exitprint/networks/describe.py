@@ -1,0 +1,46 @@
+"""What a network says of itself: its exits, where they sit, what they cost."""
+
+from __future__ import annotations
+
+from exitprint.display import html_table
+from exitprint.networks.cost import exit_costs
+from exitprint.networks.exported import ExportedStage
+from exitprint.networks.network import MultiExitNetwork
+
+HEAD = ("exit", "after", "cost", "T_c")
+
+
+def title(network: MultiExitNetwork) -> str:
+    """One line: architecture, images, classes, and when inputs leave."""
+    arch = network.architecture
+    kind = "of its own making" if arch is None else "wrapped" if arch.family == "exported" else arch.family
+    size = f" {arch.depth}, width {arch.width}" if arch is not None and arch.family != "exported" else ""
+    classes = "" if arch is None else f", {arch.classes} classes"
+    images = "×".join(map(str, network.input_shape))
+    return f"MultiExitNetwork ({kind}{size}): images {images}{classes}, leaves by {network.policy.criterion}"
+
+
+def rows(network: MultiExitNetwork) -> list[tuple[str, str, str, str]]:
+    """For each exit its number, the stage it sits after, the share of the cost, and its threshold."""
+    limits = [f"{T_c:.3f}" if T_c <= 1 else "closed" for T_c in network.policy.for_exits(network.exits - 1)]
+    found = []
+    for exit, (place, cost, T_c) in enumerate(
+        zip(network.exit_stages, exit_costs(network), [*limits, "takes all"], strict=True)
+    ):
+        stage = network.stages[place]
+        name = stage.name if isinstance(stage, ExportedStage) else f"stage {place}"
+        found.append((str(exit), name, f"{cost:.1%}", T_c))
+    return found
+
+
+def text(network: MultiExitNetwork) -> str:
+    """For `repr`."""
+    table = [HEAD, *rows(network)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(HEAD))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n  ".join([title(network), *lines])
+
+
+def html(network: MultiExitNetwork) -> str:
+    """For a notebook."""
+    return html_table(title(network), rows(network), HEAD)

@@ -1,0 +1,48 @@
+"""What objects say of themselves, in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+import user_modules as user
+from exitprint.display import html_table
+from exitprint.fingerprints import Verdict, paper_fingerprint
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs
+
+
+def test_a_network_shows_its_exits_and_costs():
+    network = MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=4), 0, ExitPolicy([0.5, 2.0, 0.7]))
+    lines = repr(network).splitlines()
+    assert lines[0] == "MultiExitNetwork (resnet 8, width 4): images 1×8×8, 10 classes, leaves by confidence"
+    assert len(lines) == 2 + network.exits
+    for line, cost in zip(lines[2:], exit_costs(network), strict=True):
+        assert f"{cost:.1%}" in line
+    assert "0.500" in lines[2] and "closed" in lines[3] and "takes all" in lines[-1]
+    assert network.training
+    page = network._repr_html_()
+    assert page.count("<tr>") == 1 + network.exits and "100.0%" in page
+
+
+def test_a_wrapped_network_names_the_users_submodules_and_one_of_his_own_making_its_stages():
+    wrapped = MultiExitNetwork.wrap(user.Residual(), ["blocks.1"], example=torch.rand(2, 1, 8, 8))
+    assert "wrapped" in repr(wrapped) and "blocks.1" in repr(wrapped)
+    heads = [(0, torch.nn.Linear(64, 3)), (1, torch.nn.Linear(64, 3))]
+    own = MultiExitNetwork([torch.nn.Flatten(), torch.nn.Identity()], heads, ExitPolicy(0.4), (1, 8, 8))
+    assert "of its own making" in repr(own) and "stage 1" in repr(own)
+
+
+def test_fingerprint_and_verdict_show_themselves_in_a_notebook(digits):
+    network = MultiExitNetwork.build(architecture("resnet8", digits.input_shape, 10, width=4), 0, ExitPolicy(0.9))
+    made = paper_fingerprint(network, digits.test, samples=3, steps=2)
+    assert repr(made).startswith("Fingerprint (paper): 3 samples of 1×8×8, 3 late")
+    assert "reached their goal" in made._repr_html_()
+    verdict = Verdict("derived", "t_n", 0.1, (0.0, 0.2), 0.3, 1e-5, 0.1, 0.5, 10, 1.0, "measured", "a <copy> of it")
+    assert "T_N" in verdict._repr_html_() and "a &lt;copy&gt; of it" in verdict._repr_html_()
+    assert "AUC" in replace(verdict, statistic="auc", decision="inconclusive")._repr_html_()
+
+
+def test_what_is_shown_is_escaped():
+    page = html_table("<b>", [("<script>", 1)], ("<i>",))
+    assert "<script>" not in page and "<i>" not in page and "&lt;b&gt;" in page
