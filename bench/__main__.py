@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-COMPARISONS = ("crafting", "heads", "prediction", "clocks")
+COMPARISONS = ("crafting", "heads", "population", "prediction", "clocks", "exits")
 
 
 def main(names: list[str]) -> None:
@@ -27,7 +27,7 @@ def main(names: list[str]) -> None:
         "spread",
         "goal",
         "on",
-        title="One thread, one run; seconds of processor time; spread: least and largest ratio of the rounds",
+        title="One thread, one run; processor seconds unless a row says otherwise; spread: least and largest ratio",
     )
     for name in names or COMPARISONS:
         for row in importlib.import_module(f"bench.{name}").rows():

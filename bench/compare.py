@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import median
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
+
+import torch
 
 Work = Callable[[], object]
 
 
-def seconds(work: Work) -> float:
-    """Processor time of `work`: with one thread that is the time it takes, less what other processes take."""
-    start = process_time()
+Clock = Callable[[], float]
+
+
+def wall() -> float:
+    """Wall-clock time when a GPU, if there is one, has done what it was asked to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return perf_counter()
+
+
+def seconds(work: Work, clock: Clock = process_time) -> float:
+    """Time of `work`, by default the processor's: with one thread what it takes, less what other processes take."""
+    start = clock()
     work()
-    return process_time() - start
+    return clock() - start
 
 
-def in_turn(ours: Work, peer: Work, rounds: int, calls: int = 1) -> tuple[list[float], list[float]]:
+def in_turn(
+    ours: Work, peer: Work, rounds: int, calls: int = 1, clock: Clock = process_time
+) -> tuple[list[float], list[float]]:
     """Seconds of both sides in every round: of so many calls, one side after the other, the quickest of each."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
-        pairs = [(seconds(ours), seconds(peer)) for _ in range(calls)]
+        pairs = [(seconds(ours, clock), seconds(peer, clock)) for _ in range(calls)]
         for side, taken in zip(times, zip(*pairs, strict=True), strict=True):
             side.append(min(taken))
     return times

@@ -14,6 +14,7 @@ from bayesian_changepoint_detection import StudentT, const_prior, offline_change
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
+from bench.compare import row
 from exitprint.study.exits_from_time import Clock
 from exitprint.timing.exits import exits
 
@@ -65,20 +66,15 @@ def _row(name: str, peer: Callable[[Times], Starts], inputs: int, seed: int) -> 
     starts, peer_s = _timed(lambda: peer(times[order]))
     theirs = np.empty(inputs, dtype=int)
     theirs[order] = np.searchsorted(starts, np.arange(inputs), side="right")
-    return {
-        "name": f"exits from {inputs:,} runtimes against {name}",
-        "ours_s": ours_s,
-        "peer_s": peer_s,
-        "ratio": peer_s / ours_s,
-        "note": (
-            f"{CLOCK.exits} exits at gap-to-noise {CLOCK.ratio:g}; ours found {estimate.count}, "
-            f"ARI {adjusted_rand_score(left_at, estimate.exits):.3f}; peer found {len(starts) + 1}, "
-            f"ARI {adjusted_rand_score(left_at, theirs):.3f}"
-        ),
-    }
+    note = (
+        f"{CLOCK.exits} exits at gap-to-noise {CLOCK.ratio:g}; ours found {estimate.count}, "
+        f"ARI {adjusted_rand_score(left_at, estimate.exits):.3f}; peer found {len(starts) + 1}, "
+        f"ARI {adjusted_rand_score(left_at, theirs):.3f}"
+    )
+    return row(f"exits from {inputs:,} runtimes against {name}", "", [ours_s], [peer_s], note)
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    started = time.perf_counter()
+    started = time.process_time()
     result = work()
-    return result, time.perf_counter() - started
+    return result, time.process_time() - started

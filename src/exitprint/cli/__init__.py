@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from exitprint.cli import ask, demonstrate, deploy, inspect_file, own, study, tampering, wrap
+from exitprint.cli import ask, demonstrate, deploy, inspect_file, own, probe, steal, study, tampering, wrap
 from exitprint.errors import ExitprintError
 from exitprint.progress import show_progress
 
@@ -25,6 +25,8 @@ app.command()(wrap.wrap)
 app.command()(own.fingerprint)
 app.command()(ask.verify)
 app.command()(tampering.tamper)
+app.command()(probe.probe)
+app.command()(steal.steal)
 app.command()(inspect_file.info)
 app.command()(deploy.export)
 app.command()(deploy.serve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -158,8 +159,9 @@ def _say(verdict: Verdict, as_json: bool) -> None:
     out.print(f"[bold]{verdict.decision}[/bold]: {verdict.reason}")
     statistic, threshold = ("T_N", "T_f") if verdict.statistic == "t_n" else ("AUC", "threshold")
     size = "" if verdict.bytes is None else f" ({verdict.bytes:,} bytes)"
-    out.print(
+    numbers = (
         f"{statistic} = {verdict.value:.3f} ({verdict.interval[0]:.3f} to {verdict.interval[1]:.3f}), "
         f"{threshold} = {verdict.threshold:.3f}, p = {verdict.p_value:.2g}, "
-        f"{verdict.requests} requests{size} in {verdict.seconds:.1f} s, {verdict.clock} time."
     )
+    cost = f"{verdict.requests} requests{size} in {verdict.seconds:.1f} s, {verdict.clock} time."
+    out.print(cost if isnan(verdict.value) else numbers + cost)

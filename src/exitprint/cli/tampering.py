@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
 from exitprint.cli.options import DataDir, DataName, Limit, Out, Seed, check_writable, out
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, Interrupted
+
+if TYPE_CHECKING:
+    from exitprint.networks import MultiExitNetwork
 
 
 def tamper(
@@ -27,6 +32,10 @@ def tamper(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the kind, such as rate=0.2; repeatable."),
     ] = None,
+    save_every: Annotated[
+        int | None,
+        typer.Option(help="For finetune and adversarial: also write the copy after every so many epochs."),
+    ] = None,
     keep_policy: Annotated[
         bool, typer.Option("--keep-policy", help="Keep the thresholds instead of calibrating them again.")
     ] = False,
@@ -36,26 +45,60 @@ def tamper(
     from exitprint.data import load_data
     from exitprint.networks import load_network, save_network
     from exitprint.tampering import tamper as tampered
+    from exitprint.tampering import tamper_in_steps
     from exitprint.training import policy_accuracy
 
     check_writable(out_file)
     network = load_network(network_file)
     images = load_data(data, data_dir, limit)
     network.check_images(images.test.pixels[:1])
-    parameters = _parameters(parameter or [])
+    parameters = _parameters(kind, parameter or [])
     if keep_policy:
         parameters["rad"] = None
-    copy = tampered(network, images, kind, parameters, seed)
-    save_network(copy, out_file)
-    before, after = policy_accuracy(network, images.test), policy_accuracy(copy, images.test)
-    out.print(f"{out_file}: {copy.exits} exits, test accuracy {after:.3f} (before: {before:.3f}) with early exits.")
+    before = policy_accuracy(network, images.test)
+
+    def write(copy: MultiExitNetwork, path: Path) -> None:
+        save_network(copy, path)
+        after = policy_accuracy(copy, images.test)
+        out.print(f"{path}: {copy.exits} exits, test accuracy {after:.3f} (before: {before:.3f}) with early exits.")
+
+    if save_every is None:
+        write(tampered(network, images, kind, parameters, seed), out_file)
+        return
+    last = out_file
+    try:
+        for epochs, copy in tamper_in_steps(network, images, kind, parameters, save_every, seed):
+            last = out_file.with_name(f"{out_file.stem}-{epochs}{out_file.suffix}")
+            write(copy, last)
+    except Interrupted as stop:
+        if last == out_file:
+            raise
+        raise Interrupted(
+            f"stopped; what was written is whole. The same command starts the series again; tampering with {last} by "
+            "the same seed, for the epochs that are missing, goes on with it."
+        ) from stop
 
 
-def _parameters(given: list[str]) -> dict[str, Any]:
+def _parameters(kind: str, given: list[str]) -> dict[str, Any]:
+    from exitprint.tampering import parameter_model
+
+    fields = parameter_model(kind).model_fields
     parameters: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
         if not equals or not name:
             raise ExitprintError(f"a parameter is given as NAME=VALUE, such as rate=0.2, and not as {text!r}.")
-        parameters[name.strip().replace("-", "_")] = value.split(",") if "," in value else value
+        if value.startswith("{"):
+            parameters[name] = _json(value)
+            continue
+        kinds = {get_origin(each) for each in get_args(fields[name].annotation)} if name in fields else set()
+        parameters[name] = value.split(",") if Sequence in kinds else value
     return parameters
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ExitprintError(f"this is no JSON ({error}): {text}") from error

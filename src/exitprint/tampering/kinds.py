@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -13,7 +13,7 @@ from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
 from exitprint.tampering.exits import add_exits, change_criterion, remove_exits, retrain_exits
-from exitprint.tampering.further import adversarial_training, finetune
+from exitprint.tampering.further import adversarial_training, finetune, saved_every
 from exitprint.tampering.weights import prune, quantise
 
 KINDS: dict[str, Callable[..., MultiExitNetwork]] = {
@@ -56,6 +56,33 @@ def tamper(
     checked = _checked(kind, parameters)
     chance = {"seed": seed} if uses_seed(kind) else {}
     return _function(kind)(network, data, **dict(checked), **chance)
+
+
+def tamper_in_steps(
+    network: MultiExitNetwork, data: ImageData, kind: str, parameters: Mapping[str, Any], every: int, seed: int = 0
+) -> Iterator[tuple[int, MultiExitNetwork]]:
+    """(epochs done, copy) after every so many epochs of a kind that trains the backbone; the paper saves every 2.
+
+    Parameters
+    ----------
+    network, data, kind, parameters, seed
+        As in `tamper`; its `epochs` is the length of the whole series.
+    every
+        Epochs between one copy and the next.
+
+    Raises
+    ------
+    ExitprintError
+        As `tamper` does, if the kind has no epochs, or they are no multiple of `every`.
+    Interrupted
+        On Ctrl-C.
+    """
+    checked = dict(_checked(kind, parameters))
+    if "epochs" not in checked:
+        raise ExitprintError(f"{kind} trains no backbone, so there is nothing to save every {every} epochs.")
+    series = saved_every(_function(kind), network, data, every=every, seed=seed, **checked)
+    for number, copy in enumerate(series, 1):
+        yield number * every, copy
 
 
 def uses_seed(kind: str) -> bool:

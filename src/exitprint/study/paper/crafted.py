@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,6 +21,7 @@ from exitprint.fingerprints import (
     paper_fingerprint,
     save_fingerprint,
 )
+from exitprint.fingerprints.contrast import Method as ContrastMethod
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.study.paper.cells import Cell
 from exitprint.study.population import realise
@@ -105,6 +106,8 @@ def _key(cell: Cell, method: Method) -> dict[str, Any]:
         "target": cell.target.key,
         "samples": cell.effort.samples,
     }
+    if method == "contrast":
+        key["method"] = asdict(ContrastMethod())
     if method.startswith("paper"):
         key["steps"] = cell.effort.steps
     if method == "baseline":

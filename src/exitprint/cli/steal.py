@@ -1,0 +1,135 @@
+"""`exitprint steal`: a substitute for a network that can only be asked, as quick as it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from exitprint.cli import asking
+from exitprint.cli.options import DataDir, DataName, Json, Limit, Out, Seed, check_writable, out, print_json
+from exitprint.errors import ExitprintError
+
+if TYPE_CHECKING:
+    from exitprint.stealing import Stolen
+    from exitprint.timing.inquiry import Inquiry
+
+
+def steal(
+    suspect: asking.SuspectName,
+    data: DataName,
+    out_file: Out,
+    data_dir: DataDir = None,
+    limit: Limit = None,
+    queries: asking.Queries = 2000,
+    repeats: asking.Repeats = 16,
+    budget: asking.Budget = None,
+    method: asking.Method = "blocks",
+    arch: Annotated[
+        str, typer.Option(help="The substitute's: a family, as shallow as the exits allow, or one by name.")
+    ] = "resnet",
+    depth: Annotated[int | None, typer.Option(help="Layers (ResNet, VGG) or blocks (MobileNet).")] = None,
+    width: Annotated[int | None, typer.Option(help="Channels of the first stage.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of the substitute's training.")] = None,
+    function_only: Annotated[
+        bool, typer.Option("--function-only", help="Copy what it says and not where it stops: one exit.")
+    ] = False,
+    clock: asking.Clock = "measured",
+    rate: asking.Rate = None,
+    amplification: asking.Amplification = 1,
+    journal: asking.Journal = None,
+    resume: asking.Resume = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Copy a network by asking it: what it answers, and at which exit each input leaves, told by its time.
+
+    At an address every answer is kept, by default beside the file to write until that is written, so that no query is
+    paid twice: --resume goes on after a failure.
+    """
+    from exitprint.data import load_data, unit_range
+    from exitprint.networks import save_network
+    from exitprint.stealing import default_recipe
+    from exitprint.stealing import steal as steal_network
+    from exitprint.timing.inquiry import inquire
+
+    check_writable(out_file)
+    if epochs is not None and epochs < 1:
+        raise ExitprintError(f"the number of epochs must be positive, and not {epochs}.")
+    images = load_data(data, data_dir, limit)
+    pixels = asking.unlabelled(images, queries, seed)
+    opened = asking.opened(suspect, clock, amplification, rate, budget)
+    own_journal = journal is None and (resume or asking.at_address(suspect))
+    kept = out_file.with_name(f".{out_file.name}.journal") if own_journal else journal
+    inquiry = inquire(
+        opened,
+        unit_range(pixels),
+        repeats=1 if function_only else repeats,
+        budget=budget,
+        method=method,
+        seed=seed,
+        journal=kept,
+        resume=resume,
+        subject=asking.subject(suspect, clock, amplification),
+    )
+    stolen = steal_network(
+        inquiry,
+        pixels,
+        images.classes,
+        flips=images.flips,
+        arch=arch,
+        depth=depth,
+        width=width,
+        recipe=default_recipe(images.input_shape[-1] < 28, epochs),
+        function_only=function_only,
+        seed=seed,
+    )
+    stolen.network.history[0].update({"data": data, "victim": {"clock": inquiry.clock, "requests": inquiry.requests}})
+    save_network(stolen.network, out_file)
+    if own_journal and kept is not None:
+        kept.unlink(missing_ok=True)
+    if as_json:
+        print_json(_as_json(inquiry, stolen))
+        return
+    if not function_only:
+        out.print(asking.summary(inquiry))
+    out.print(f"{out_file}: {_sentence(stolen)}")
+    out.print(f"{inquiry.requests} requests in {inquiry.elapsed:.1f} s, {inquiry.clock} time.")
+
+
+def _sentence(stolen: Stolen) -> str:
+    number, kept_back = stolen.searched
+    on = f"on {number} queries {'kept back from' if kept_back else 'used in'} training"
+    labels = f"{stolen.fidelity:.2f} get the victim's label"
+    if stolen.search is None:
+        return f"a substitute with one exit, its strategy not copied; {on} {labels}."
+    return (
+        f"a substitute with {stolen.network.exits} exits; {on} {stolen.search.agreement:.2f} leave at the victim's "
+        f"exit and {labels}."
+    )
+
+
+def _as_json(inquiry: Inquiry, stolen: Stolen) -> dict[str, Any]:
+    from exitprint.networks import exit_costs
+
+    network, estimate = stolen.network, inquiry.estimate
+    assert network.architecture is not None
+    return {
+        "exits": network.exits,
+        "architecture": network.architecture.model_dump(mode="json"),
+        "thresholds": list(network.policy.for_exits(network.exits - 1)),
+        "relative_costs": list(exit_costs(network)),
+        "estimate": {
+            "exits": estimate.count,
+            "certainty": estimate.certainty,
+            "relative_depths": estimate.relative_depths.tolist(),
+            "end": inquiry.end,
+        },
+        "exit_agreement": None if stolen.search is None else stolen.search.agreement,
+        "fidelity": stolen.fidelity,
+        "searched": {"queries": stolen.searched[0], "kept_back": stolen.searched[1]},
+        "requests": inquiry.requests,
+        "bytes": inquiry.bytes,
+        "clock": inquiry.clock,
+        "seconds": inquiry.elapsed,
+    }

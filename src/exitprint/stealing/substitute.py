@@ -1,0 +1,270 @@
+"""Training a substitute on a victim's answers, and its exit policy by search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from exitprint.data import augment, unit_range
+from exitprint.data.augment import random_flip
+from exitprint.errors import ExitprintError, Interrupted
+from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork
+from exitprint.progress import progress
+from exitprint.stealing.losses import performance_loss, strategy_loss
+from exitprint.stealing.strategy import StrategySearch, search_thresholds
+from exitprint.threads import single_thread, too_small_for_threads
+from exitprint.training import BackboneRecipe, best_device
+from exitprint.training.backbone import epoch_generator
+from exitprint.training.compute import memory_format, reduced_precision
+
+RAMP = 0.2
+"""Share of the epochs over which the strategy loss grows to its weight."""
+
+QUANTILE = 0.02
+"""Of the victim's confidences at an exit, taken as its threshold there: a few inputs may be put into wrong exits."""
+
+USUAL_THRESHOLD = 0.8
+"""Threshold that confidences are trained around where the victim tells labels only."""
+
+BATCH = 512
+
+
+class SubstituteRecipe(BaseModel):
+    """How a substitute is trained.
+
+    Attributes
+    ----------
+    optimiser
+        Epochs, learning rate, batch, weight decay.
+    strategy
+        Weight of the strategy loss against the performance loss.
+    early
+        What an exit before the victim's counts in the performance loss.
+    margin
+        Of the strategy loss, and of the ceiling that answers are damped to before the victim's exit.
+    begin
+        Share of the epochs after which the strategy loss sets in.
+    damp
+        Whether answers are damped before the victim's exit.
+    crops
+        Whether images are shown shifted: more variety, but a shifted image may leave elsewhere.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    optimiser: BackboneRecipe
+    strategy: float = Field(default=1.0, ge=0)
+    early: float = Field(default=0.5, ge=0, le=1)
+    margin: float = Field(default=0.1, ge=0, lt=1)
+    begin: float = Field(default=0.3, ge=0, lt=1)
+    damp: bool = True
+    crops: bool = True
+
+    def strategy_weight(self, done: float) -> float:
+        """Weight of the strategy loss when this share of the epochs is done."""
+        return self.strategy * min(1.0, max(0.0, (done - self.begin) / RAMP))
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a substitute learns from.
+
+    Attributes
+    ----------
+    pixels
+        8-bit images that the victim was asked with, shape (queries, channels, height, width).
+    answers
+        Its probabilities, or its labels one-hot, shape (queries, classes).
+    exits
+        Where it left, shape (queries,); None where that is not to be learned.
+    flips
+        Whether a mirrored image still shows its class.
+    """
+
+    pixels: Tensor
+    answers: Tensor
+    exits: Tensor | None
+    flips: bool
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def at(self, index: Tensor) -> Lessons:
+        """Those with these numbers."""
+        return Lessons(
+            self.pixels[index], self.answers[index], None if self.exits is None else self.exits[index], self.flips
+        )
+
+    @property
+    def only_labels(self) -> bool:
+        """Whether the answers are labels."""
+        return bool((self.answers.amax(1) == 1).all())
+
+
+def victim_thresholds(lessons: Lessons, exits: int) -> NDArray[np.float64]:
+    """The victim's thresholds as its own answers tell them: whoever left at an exit was that confident there.
+
+    Parameters
+    ----------
+    lessons
+        With exits. Where they hold labels only, every threshold is the same, `USUAL_THRESHOLD`.
+    exits
+        How many there are.
+
+    Returns
+    -------
+    ndarray
+        Shape (exits − 1,); that of an exit that nobody left at is the median of the others.
+    """
+    assert lessons.exits is not None
+    if lessons.only_labels:
+        return np.full(exits - 1, USUAL_THRESHOLD)
+    confidence, left_at = lessons.answers.amax(1).numpy(), lessons.exits.numpy()
+    found = [np.quantile(here, QUANTILE) if len(here := confidence[left_at == i]) else np.nan for i in range(exits - 1)]
+    thresholds = np.array(found)
+    middle = np.nanmedian(thresholds) if np.isfinite(thresholds).any() else USUAL_THRESHOLD
+    return np.where(np.isnan(thresholds), middle, thresholds)
+
+
+def train_substitute(arch: Architecture, lessons: Lessons, recipe: SubstituteRecipe, seed: int = 0) -> MultiExitNetwork:
+    """Train a substitute from scratch; its thresholds are the victim's as its answers tell them.
+
+    Parameters
+    ----------
+    arch
+        With as many exits as the victim (see `place_exits`).
+    lessons
+        What the victim answered. Without exits every exit learns the answers, and none to stop.
+    recipe
+        How to train.
+    seed
+        Of initial weights, order and augmentation.
+
+    Returns
+    -------
+    MultiExitNetwork
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    ExitprintError
+        If the loss is not finite any more, or there are too few queries for one batch.
+    Interrupted
+        On Ctrl-C.
+    """
+    pixels = lessons.pixels.double() / 255
+    mean, std = pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).clamp_min(1e-3).tolist()
+    network = MultiExitNetwork.build(arch, seed, mean=mean, std=std).to(best_device())
+    thresholds = torch.ones(network.exits - 1)
+    if lessons.exits is not None:
+        if int(lessons.exits.max()) >= network.exits:
+            raise ExitprintError(
+                f"the victim left at exit {int(lessons.exits.max()) + 1}, and this substitute has {network.exits}."
+            )
+        thresholds = torch.from_numpy(victim_thresholds(lessons, network.exits)).float()
+        network.policy = ExitPolicy(thresholds.tolist())
+    with single_thread(too_small_for_threads(network.input_shape)):
+        _fit(network, lessons, thresholds, recipe, seed)
+    record = {"step": "substitute", "queries": len(lessons), "seed": seed, "recipe": recipe.model_dump(mode="json")}
+    network.history = [record]
+    return network.cpu()
+
+
+def _fit(network: MultiExitNetwork, lessons: Lessons, thresholds: Tensor, recipe: SubstituteRecipe, seed: int) -> None:
+    optimiser = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.optimiser.learning_rate,
+        momentum=recipe.optimiser.momentum,
+        weight_decay=recipe.optimiser.weight_decay,
+        nesterov=True,
+    )
+    form, device = memory_format(network), network.mean.device
+    network.to(memory_format=form)  # type: ignore[call-overload]
+    ceilings = torch.cat([thresholds - recipe.margin, torch.ones(1)]).to(device) if recipe.damp else None
+    thresholds = thresholds.to(device)
+    epochs, batch_size = recipe.optimiser.epochs, min(recipe.optimiser.batch, len(lessons))
+    steps = len(lessons) // batch_size
+    try:
+        with progress("training the substitute (epochs)", epochs) as advance, torch.random.fork_rng(devices=[]):
+            for epoch in range(epochs):
+                torch.manual_seed(seed * 100_003 + epoch)
+                generator = epoch_generator(seed, epoch)
+                order = torch.randperm(len(lessons), generator=generator)
+                network.train()
+                for step in range(steps):
+                    batch = order[step * batch_size : (step + 1) * batch_size]
+                    shown = _shown(lessons.pixels[batch].to(device), lessons.flips, recipe.crops, generator)
+                    answers = lessons.answers[batch].to(device)
+                    left_at = None if lessons.exits is None else lessons.exits[batch].to(device)
+                    done = epoch + step / steps
+                    for group in optimiser.param_groups:
+                        group["lr"] = recipe.optimiser.rate(done)
+                    with reduced_precision(network, training=True):
+                        logits = network(unit_range(shown).contiguous(memory_format=form))
+                    logits = logits.float()
+                    loss = performance_loss(logits, answers, left_at, ceilings, recipe.early)
+                    weight = recipe.strategy_weight(done / epochs)
+                    if left_at is not None and weight > 0:
+                        confidences = logits.softmax(-1).amax(-1)
+                        loss = loss + weight * strategy_loss(confidences, thresholds, left_at, recipe.margin)
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+                if not loss.isfinite():
+                    raise ExitprintError(f"training diverged in epoch {epoch + 1}: use a smaller learning rate.")
+                advance(1)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            "stopped while training the substitute, no network was written; the suspect's answers are kept "
+            "where a journal was."
+        ) from stop
+    finally:
+        network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def _shown(pixels: Tensor, flips: bool, crops: bool, generator: torch.Generator) -> Tensor:
+    if crops:
+        return augment(pixels, flips, generator)
+    return random_flip(pixels, generator) if flips else pixels
+
+
+@torch.inference_mode()
+def logits_of(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
+    """Logits of every exit, float32, shape (images, exits, classes), of 8-bit images."""
+    network.eval()
+    return torch.cat([network(unit_range(part)).float() for part in pixels.split(BATCH)])
+
+
+def with_searched_policy(network: MultiExitNetwork, lessons: Lessons, seed: int = 0) -> StrategySearch:
+    """Give a substitute the thresholds that agree best with the victim's exits on these queries.
+
+    Parameters
+    ----------
+    network
+        Its policy is replaced.
+    lessons
+        With exits; better not those it was trained on, of which it is surer than of others.
+    seed
+        Of the search.
+
+    Returns
+    -------
+    StrategySearch
+        What they reach.
+    """
+    assert lessons.exits is not None
+    logits = logits_of(network, lessons.pixels)
+    found = search_thresholds(
+        logits.softmax(-1).amax(-1).numpy(),
+        lessons.exits.numpy(),
+        lessons.answers.argmax(1).numpy(),
+        logits.argmax(-1).numpy(),
+        seed=seed,
+    )
+    network.policy = ExitPolicy(found.thresholds.tolist())
+    return found
