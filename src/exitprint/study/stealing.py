@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import adjusted_rand_score
 
 from exitprint.data import ImageData, Images
+from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.fingerprints import contrast_fingerprint, paper_fingerprint, verify
 from exitprint.networks import (
@@ -176,6 +177,10 @@ class Thief:
         victim = robbed.victim
         inquiry = robbed.inquiry
         assert inquiry.probabilities is not None
+        if not inquiry.estimate.depends_on_input:
+            raise ExitprintError(
+                f"no exits could be told apart in the runtimes of {victim.name}: try a quieter machine."
+            )
         answers = torch.from_numpy(inquiry.probabilities)
         flips = robbed.data.flips
         found = inquiry.estimate.exits.astype(np.int64)

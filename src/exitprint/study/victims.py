@@ -122,7 +122,7 @@ class Robbed:
         seconds = tensors["seconds"].numpy()
         return Inquiry(
             seconds,
-            "measured",
+            header["clock"],
             None,
             tensors["probabilities"].numpy(),
             exits(seconds),
@@ -135,7 +135,7 @@ class Robbed:
     def _ask(self, path: Path) -> None:
         asked = inquire(InProcess(self.network), unit_range(self.queries))
         assert asked.probabilities is not None
-        header = {"end": asked.end, "requests": asked.requests, "elapsed": asked.elapsed}
+        header = {"clock": asked.clock, "end": asked.end, "requests": asked.requests, "elapsed": asked.elapsed}
         tensors = {
             "seconds": torch.from_numpy(asked.seconds),
             "probabilities": torch.from_numpy(asked.probabilities),
