@@ -6,10 +6,20 @@ import json
 
 import pytest
 
-from exitprint.study import Calibrated, Tampered
-from exitprint.study.contrast import LAPTOP_DATA, population
+from exitprint.study import Calibrated, Source, Tampered
+from exitprint.study.contrast import HEADS, LAPTOP_DATA, population
 from exitprint.study.paper import EXHIBITS
-from exitprint.study.paper.cells import RADS, Cell, amount, cells, in_turn, laptop_cell, made_by
+from exitprint.study.paper.cells import (
+    DIGITS_HEADS,
+    RADS,
+    Cell,
+    amount,
+    cells,
+    in_turn,
+    laptop_cell,
+    made_by,
+    with_heads,
+)
 from exitprint.study.paper.make import declared
 from exitprint.study.population import with_ancestors
 from exitprint.study.study import PRESETS, Preset
@@ -87,3 +97,11 @@ def test_an_exhibit_declares_only_what_it_rests_on() -> None:
     everything = len(declared("laptop", EXHIBITS))
     assert by_name["figure-2"] < by_name["table-8"] < by_name["table-2"] < by_name["table-4"] < everything
     assert by_name["accuracies"] == everything
+
+
+def test_digits_differ_in_how_ics_are_trained_only() -> None:
+    data = Source(name="digits")
+    declared_, ours = population("vgg", data), laptop_cell("vgg", data).members
+    assert [with_heads(member.network, HEADS) for member in ours] == [member.network for member in declared_]
+    first = ours[0].network
+    assert first.recipe.heads == DIGITS_HEADS and first.recipe.backbone == declared_[0].network.recipe.backbone  # type: ignore[union-attr]
