@@ -12,6 +12,7 @@ from exitprint.errors import ExitprintError, Interrupted
 from exitprint.study import Spec, Store, executor, jobs, plan, realise, realise_all, run_jobs
 from exitprint.study.estimate import estimated_bytes
 from exitprint.study.population import with_ancestors
+from exitprint.study.study import Run, Study
 
 
 def double(x: int) -> int:
@@ -81,3 +82,11 @@ def test_the_estimated_size_is_about_the_file_s(specs: list[Spec], tmp_path: Pat
     realise(specs[-1], store)
     size = store.path(specs[-1].key).stat().st_size
     assert estimated_bytes(specs[-1]) < size < 3 * estimated_bytes(specs[-1])
+
+
+def test_ctrl_c_at_any_moment_of_a_study_says_what_a_rerun_does(tmp_path: Path) -> None:
+    def stop(run: Run) -> list[Path]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="run the same command again and it continues"):
+        Study("stopped", "", lambda preset: [], stop).run(Run("laptop", tmp_path, Store(tmp_path)))

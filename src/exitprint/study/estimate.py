@@ -11,12 +11,14 @@ from exitprint.networks import Architecture, MultiExitNetwork, exit_flops
 from exitprint.study.population import Spec, Tampered, Trained, architecture_of, source
 from exitprint.study.store import Store
 from exitprint.tampering import parameter_model
+from exitprint.training import best_device
 
 USUAL_IMAGES = 50_000
 CALIBRATION_SHARE = 0.1
 FORWARD_AND_BACKWARD = 3.0
 PGD_STEP = 2.0
-GUESSED_FLOPS_PER_SECOND = 2e10
+GUESSED_FLOPS_PER_SECOND = {"cpu": 2e10, "cuda": 2e12}
+"""Of one core, and of a GPU whose time goes into starting kernels."""
 POLICY_BYTES = 100
 
 
@@ -41,10 +43,15 @@ def estimated_seconds(missing: Iterable[Spec], known: Iterable[Spec], store: Sto
         if seconds is not None:
             measured.setdefault(_label(spec), []).append((_flops(spec), seconds))
     everything = [pair for pairs in measured.values() for pair in pairs]
+    guess = GUESSED_FLOPS_PER_SECOND[best_device().type]
     total = 0.0
     for spec in missing:
         pairs = measured.get(_label(spec)) or everything
-        speed = sum(f for f, _ in pairs) / sum(s for _, s in pairs) if pairs else GUESSED_FLOPS_PER_SECOND
+        speed = (
+            sum(f for f, _ in pairs) / sum(s for _, s in pairs)
+            if pairs
+            else GUESSED_FLOPS_PER_SECOND[best_device().type]
+        )
         total += _flops(spec) / speed
     return total, bool(everything)
 

@@ -107,7 +107,7 @@ def run_jobs(
         On Ctrl-C.
     """
     todo = list(items)
-    with _stoppable(), progress(description, len(todo)) as advance:
+    with stoppable(), progress(description, len(todo)) as advance:
         futures = [pool.submit(function, item) for item in todo]
         for future in futures:
             future.result()
@@ -132,7 +132,7 @@ def realise_all(
     absent = {spec.model_dump_json() for spec in waiting}
     running: dict[Future[None], list[str]] = {}
     pool = pool or InThisProcess()
-    with _stoppable(), progress("making networks", len(order)) as advance:
+    with stoppable(), progress("making networks", len(order)) as advance:
         advance(len(order) - len(waiting))
         while waiting or running:
             ready = [s for s in waiting if isinstance(s, Trained) or s.parent.model_dump_json() not in absent]
@@ -190,7 +190,8 @@ def _put(spec: Spec, store: Store, data_dir: Path | None) -> None:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
+    """Say at Ctrl-C what a rerun does."""
     try:
         yield
     except KeyboardInterrupt as stop:

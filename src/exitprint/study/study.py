@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from exitprint.errors import ExitprintError
-from exitprint.study.jobs import InThisProcess, Plan, plan
+from exitprint.study.jobs import InThisProcess, Plan, plan, stoppable
 from exitprint.study.population import Spec
 from exitprint.study.store import Store
 
@@ -97,7 +97,8 @@ class Study:
         self._check(run.preset)
         if run.present and not self.partial_runs:
             raise ExitprintError(f"study {self.name} needs all of its networks: leave --present out.")
-        return self.make(run)
+        with stoppable():
+            return self.make(run)
 
     def _check(self, preset: Preset) -> None:
         if preset not in self.presets:
