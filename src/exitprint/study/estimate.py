@@ -47,11 +47,7 @@ def estimated_seconds(missing: Iterable[Spec], known: Iterable[Spec], store: Sto
     total = 0.0
     for spec in missing:
         pairs = measured.get(_label(spec)) or everything
-        speed = (
-            sum(f for f, _ in pairs) / sum(s for _, s in pairs)
-            if pairs
-            else GUESSED_FLOPS_PER_SECOND[best_device().type]
-        )
+        speed = sum(f for f, _ in pairs) / sum(s for _, s in pairs) if pairs else guess
         total += _flops(spec) / speed
     return total, bool(everything)
 
