@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exitprint.fingerprints.contrast import contrast_fingerprint, craft_contrast
+from exitprint.fingerprints.contrast import Method, contrast_fingerprint, craft_contrast
 from exitprint.fingerprints.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.paper import craft_paper, paper_fingerprint
 from exitprint.fingerprints.sequential import verify_sequentially
@@ -11,6 +11,7 @@ from exitprint.fingerprints.verify import verify, with_references
 
 __all__ = [
     "Fingerprint",
+    "Method",
     "Verdict",
     "contrast_fingerprint",
     "craft_contrast",

@@ -12,7 +12,7 @@ from torch import Tensor
 from exitprint.data import Images, unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.optimise import Crafted, StepsOfLength, frozen, optimise
+from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, Criterion
 
@@ -49,6 +49,8 @@ class Method:
         The most steps for an image.
     reluctance
         Weight of the penalty on what the change does to networks known to be independent, where there are some.
+    adam
+        Learning rate of Adam on tanh, as the paper crafts, in place of steps of one length.
     """
 
     margin: float = 0.5
@@ -58,6 +60,7 @@ class Method:
     length: float = 0.06
     steps: int = 200
     reluctance: float = 0.5
+    adam: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def craft_contrast(
     with frozen(*references):
         return optimise(
             network,
-            StepsOfLength(x, method.length),
+            AdamOnTanh(x, method.adam) if method.adam else StepsOfLength(x, method.length),
             loss,
             lambda logits, indices: goals.met(logits, late[indices]),
             method.steps,

@@ -6,10 +6,11 @@ from exitprint.errors import ExitprintError
 from exitprint.study.exits_from_time import STUDY as EXITS_FROM_TIME
 from exitprint.study.paper import STUDIES as PAPER
 from exitprint.study.remote import STUDY as REMOTE
+from exitprint.study.side_by_side import STUDY as CONTRAST
 from exitprint.study.stealing import STUDY as STEALING
 from exitprint.study.study import Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in (EXITS_FROM_TIME, REMOTE, STEALING, *PAPER)}
+STUDIES: dict[str, Study] = {study.name: study for study in (CONTRAST, EXITS_FROM_TIME, REMOTE, STEALING, *PAPER)}
 
 
 def study_named(name: str) -> Study:

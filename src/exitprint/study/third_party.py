@@ -1,0 +1,167 @@
+"""A ResNet-20 that somebody else trained on CIFAR-10, its copies, and independents, for `study contrast`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from exitprint.data import ImageData
+from exitprint.errors import ExitprintError
+from exitprint.fingerprints import Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
+from exitprint.fingerprints.score import auc
+from exitprint.networks import MultiExitNetwork, architecture, load_network, save_network
+from exitprint.study.population import Source, Spec, Trained, realise
+from exitprint.study.study import Run
+from exitprint.study.tables import Row
+from exitprint.suspects import CostModel
+from exitprint.tampering import tamper
+from exitprint.training import (
+    BackboneRecipe,
+    HeadRecipe,
+    Recipe,
+    calibrated_policy,
+    policy_accuracy,
+    train_heads,
+)
+
+WEIGHTS = "resnet20-cifar10-thirdparty.th"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+OWNERS_DATA = Source(name="cifar10", limit=20_000)
+HEADS = HeadRecipe(epochs=6, learning_rate=1e-2, batch=256, standardise=True)
+RADS = (5.0, 15.0)
+TESTED = 2000
+SAMPLES = 100
+COPIES: dict[str, tuple[str, dict[str, Any], int]] = {
+    "ICs retrained 1": ("retrain-exits", {}, 1),
+    "ICs retrained 2": ("retrain-exits", {}, 2),
+    "fine-tuned 2 epochs, new ICs": ("finetune", {"epochs": 2, "share": 0.5}, 3),
+    "pruned 0.2, new ICs": ("prune", {"rate": 0.2}, 4),
+    "pruned 0.4, new ICs": ("prune", {"rate": 0.4}, 5),
+    "8-bit, new ICs": ("quantise", {}, 6),
+}
+INDEPENDENTS = {
+    "independent ResNet-20, 1": ("resnet20", 1, 24, 256),
+    "independent ResNet-20, 2": ("resnet20", 2, 24, 256),
+    "independent ResNet-20, 3": ("resnet20", 3, 24, 256),
+    "independent ResNet-32": ("resnet32", 4, 20, 256),
+    "independent ResNet-56": ("resnet56", 5, 18, 512),
+}
+
+
+def independent(name: str) -> Trained:
+    """An independent network's declaration: all of CIFAR-10, (architecture, seed, epochs, batch) as declared."""
+    arch, seed, epochs, batch = INDEPENDENTS[name]
+    backbone = BackboneRecipe(epochs=epochs, learning_rate=0.1, batch=batch, weight_decay=5e-4)
+    return Trained(
+        architecture=architecture(arch, (3, 32, 32), 10),
+        data=Source(name="cifar10"),
+        recipe=Recipe(backbone=backbone, heads=HEADS),
+        seed=seed,
+    )
+
+
+def third_party_networks() -> list[Spec]:
+    """The independents; the third party's network is not trained but read."""
+    return [independent(name) for name in INDEPENDENTS]
+
+
+def third_party_backbone(path: Path) -> MultiExitNetwork:
+    """The third party's weights as a network of ours, with fresh internal classifiers after every block.
+
+    Raises
+    ------
+    ExitprintError
+        If the file is missing or holds something else.
+    """
+    if not path.is_file():
+        raise ExitprintError(f"there is no file {str(path)!r}: put the third party's weights there.")
+    weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    network = MultiExitNetwork.build(architecture("resnet20", (3, 32, 32), 10), 0, mean=MEAN, std=STD)
+    state = network.state_dict()
+    for name, tensor in weights.items():
+        ours = _our_name(name.removeprefix("module."))
+        if ours not in state or state[ours].shape != tensor.shape:
+            raise ExitprintError(
+                f"{path.name!r} is no CIFAR ResNet-20: it has a tensor {name!r} {tuple(tensor.shape)}."
+            )
+        state[ours].copy_(tensor)
+    return network.eval()
+
+
+def _our_name(name: str) -> str:
+    if name.startswith(("conv1.", "bn1.")):
+        return f"stages.0.0.{0 if name[0] == 'c' else 1}.{name.split('.')[1]}"
+    if name.startswith("linear."):
+        return f"heads.9.{name}"
+    layer, block, part, what = name.split(".")
+    place = 3 * (int(layer.removeprefix("layer")) - 1) + int(block)
+    inside = {"conv1": "first.0", "bn1": "first.1", "conv2": "second", "bn2": "norm"}[part]
+    return f"stages.{place}.{'1.' if place == 0 else ''}{inside}.{what}"
+
+
+def third_party_rows(run: Run) -> list[Row]:
+    """Contrast on the third party's network, its copies and independents, at RAD=5 and 15.
+
+    Raises
+    ------
+    ExitprintError
+        If the folder of data sets has no such weights.
+    """
+    path = (run.data_dir or Path()) / WEIGHTS
+    if not path.is_file():
+        raise ExitprintError(f"{WEIGHTS} is not in the folder of data sets.")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    about = {"third party": digest, "data": OWNERS_DATA.key, "heads": HEADS.model_dump(mode="json")}
+    data = OWNERS_DATA.load(run.data_dir)
+    store = run.store
+
+    def owner(to: Path) -> None:
+        network = third_party_backbone(path)
+        train_heads(network, data, HEADS, 0)
+        network.policy = calibrated_policy(network, data.calibration, RADS[0])
+        save_network(network, to)
+
+    target = load_network(store.get({**about, "as": "target"}, owner))
+
+    def copy(kind: str, parameters: dict[str, Any], seed: int, to: Path) -> None:
+        wanted = {**parameters, "heads": HEADS}
+        save_network(tamper(target, data, kind, wanted, seed), to)
+
+    def fingerprint(to: Path) -> None:
+        save_fingerprint(_fingerprint(target, data), to)
+
+    networks = {"target": target}
+    for name, (kind, parameters, seed) in COPIES.items():
+        key = {**about, "kind": kind, "parameters": parameters, "seed": seed}
+        networks[name] = load_network(store.get(key, partial(copy, kind, parameters, seed)))
+    for name in INDEPENDENTS:
+        networks[name] = realise(independent(name), store, run.data_dir)
+    made = load_fingerprint(store.get({**about, "fingerprint": "contrast", "samples": SAMPLES}, fingerprint))
+    return [_row(name, network, made, data, rad) for name, network in networks.items() for rad in RADS]
+
+
+def _fingerprint(target: MultiExitNetwork, data: ImageData) -> Fingerprint:
+    policies = [calibrated_policy(target, data.calibration, rad) for rad in (0.0, *RADS)]
+    return contrast_fingerprint(target, data.test, policies, SAMPLES)
+
+
+def _row(name: str, network: MultiExitNetwork, made: Fingerprint, data: ImageData, rad: float) -> Row:
+    network.policy = calibrated_policy(network, data.calibration, rad)
+    suspect, late = CostModel(network), made.late.numpy()
+    seconds, natural = suspect.ask(made.x).seconds, suspect.ask(made.benign).seconds
+    return {
+        "network": name,
+        "truth": "target" if name == "target" else "stolen" if name in COPIES else "independent",
+        "RAD": int(rad),
+        "T_c": network.policy.thresholds[0],
+        "accuracy": policy_accuracy(network, data.test[:TESTED]),
+        "AUC of the originals": auc(natural[late], natural[~late]),
+        "contrast AUC": auc(seconds[late], seconds[~late]),
+        "mean L2": float(made.l2.mean()),
+    }
