@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from exitprint.cli.options import DataDir, DataName, Limit, Out, Seed, check_writable, out
 from exitprint.errors import ExitprintError
+
+if TYPE_CHECKING:
+    from exitprint.data import ImageData
+    from exitprint.fingerprints import Fingerprint
+    from exitprint.networks import MultiExitNetwork
 
 
 def train(
@@ -64,8 +69,8 @@ def fingerprint(
     limit: Limit = None,
     kind: Annotated[
         Literal["contrast", "paper"],
-        typer.Option(help="paper: all pass every exit, T_N against T_f; contrast: one half late, one half early."),
-    ] = "paper",
+        typer.Option(help="contrast: one half late, one half early; paper: all pass every exit, T_N against T_f."),
+    ] = "contrast",
     samples: Annotated[int, typer.Option(help="Number of samples.")] = 100,
     rad: Annotated[
         list[float] | None,
@@ -73,12 +78,16 @@ def fingerprint(
     ] = None,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(help="For paper: a network known to be independent, to set T_f by; repeatable."),
+        typer.Option(help="A network known to be independent, to keep the fingerprint from it; repeatable."),
     ] = None,
     t_f: Annotated[float | None, typer.Option("--t-f", help="For paper: T_f as an absolute number.")] = None,
     all_steps: Annotated[
         bool, typer.Option("--all-steps", help="For paper: take all 1,000 steps for every sample, as the paper does.")
     ] = False,
+    power: Annotated[
+        float | None,
+        typer.Option(help="For contrast: say how many samples a copy needs to be found with this probability."),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Craft a fingerprint: inputs that tell your network and its copies by their time."""
@@ -92,21 +101,23 @@ def fingerprint(
     from exitprint.training import calibrated_policy
 
     check_writable(out_file)
-    if kind == "contrast" and (reference or t_f is not None or all_steps):
-        raise ExitprintError("--reference, --t-f and --all-steps are for --kind paper: a contrast needs no threshold.")
+    if kind == "contrast" and (t_f is not None or all_steps):
+        raise ExitprintError("--t-f and --all-steps are for --kind paper: a contrast needs no threshold.")
+    if kind == "paper" and power is not None:
+        raise ExitprintError("--power is for --kind contrast: the paper's fingerprint has no test with a power.")
     network = load_network(network_file)
-    references = [CostModel(load_network(path)) for path in reference or []]
+    references = [load_network(path) for path in reference or []]
     images = load_data(data, data_dir, limit)
     network.check_images(images.test.pixels[:1])
     rads = rad or ([0.0, 15.0] if kind == "contrast" else [])
     policies = [network.policy, *(calibrated_policy(network, images.calibration, value) for value in rads)]
     if kind == "contrast":
-        made = contrast_fingerprint(network, images.test, policies, samples, seed)
+        made = contrast_fingerprint(network, images.test, policies, samples, seed, references=references)
     else:
         strictest = lowest(policies, network.exits - 1)
         made = paper_fingerprint(network, images.test, strictest, samples, seed, stop_early=not all_steps)
-    if references:
-        made = with_references(made, CostModel(network), references)
+        if references:
+            made = with_references(made, CostModel(network), [CostModel(each) for each in references])
     if t_f is not None:
         made = replace(made, t_f=t_f)
     made.record["data"] = {"name": data, "part": "test", "images": len(images.test)}
@@ -114,4 +125,24 @@ def fingerprint(
     out.print(
         f"{out_file}: {int(made.reached.sum())} of {samples} samples do what they are for with a margin, after "
         f"{made.steps.double().mean():.0f} steps on average, L2 {made.l2.mean():.2f}."
+    )
+    for warning in made.record.get("warnings", []):
+        out.print(f"Warning: {warning}")
+    if power is not None:
+        _say_power(network, images, made, power, seed)
+
+
+def _say_power(network: MultiExitNetwork, images: ImageData, made: Fingerprint, power: float, seed: int) -> None:
+    """How many samples show this fingerprint's effect, measured on a copy with new internal classifiers."""
+    from exitprint.fingerprints import samples_needed, verify
+    from exitprint.suspects import CostModel
+    from exitprint.tampering import retrain_exits
+
+    copy = retrain_exits(network, images, rad=None, seed=seed + 1)
+    effect = verify(made, CostModel(copy), repeats=1, seed=seed).value
+    needed = samples_needed(effect, power=power)
+    enough = "so these suffice" if needed <= len(made) else f"so craft again with --samples {needed}"
+    out.print(
+        f"On a copy with new internal classifiers the AUC is {effect:.2f} (cost model): {needed} samples find such a "
+        f"copy with probability {power:g} at p = 0.001, {enough}."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from exitprint.fingerprints.contrast import Method, contrast_fingerprint, craft_contrast
 from exitprint.fingerprints.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.paper import craft_paper, paper_fingerprint
+from exitprint.fingerprints.power import samples_needed
 from exitprint.fingerprints.sequential import verify_sequentially
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.fingerprints.verify import verify, with_references
@@ -18,6 +19,7 @@ __all__ = [
     "craft_paper",
     "load_fingerprint",
     "paper_fingerprint",
+    "samples_needed",
     "save_fingerprint",
     "verify",
     "verify_sequentially",

@@ -21,6 +21,12 @@ EARLY_QUANTILE = 0.25
 """An image counts as early under a policy if no more than this share of benign images leaves before it."""
 NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
 MOST_SAME = 0.25
+NATURAL = 0.5
+SMALL_CHANGE, COMPARED = 0.25, 1000
+"""A change is small if its L2 is below this share of the median distance of an image to its nearest neighbour, among so
+many images."""
+CAUTIOUS = {True: 0.8, False: 0.95}
+"""The AUC that a copy has to exceed where the change is not small, with independent networks at hand and without."""
 LEAST = 1e-4
 """Certainties are compared in log-odds, cut off this far from 0 and 1."""
 MOST_LOG_ODDS = math.log((1 - 2 * LEAST) / (2 * LEAST))
@@ -202,6 +208,14 @@ def contrast_fingerprint(
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     kept = least_changed(crafted, images.pixels[chosen], late, samples)
     chosen, late = chosen[kept], late[kept]
+    share = share_of_distance(crafted.samples[kept], images.pixels[chosen], images)
+    limit = CAUTIOUS[bool(references)] if share > SMALL_CHANGE else NATURAL
+    if share > SMALL_CHANGE:
+        warnings.append(
+            f"The change is {share:.0%} of the distance between an image and its nearest neighbour, so large that "
+            f"independent networks may follow it: an AUC above {limit} is asked of a copy. "
+            + ("" if references else "Give networks known to be independent (--reference), or use --kind paper.")
+        )
     return Fingerprint(
         kind="contrast",
         samples=crafted.samples[kept],
@@ -210,6 +224,7 @@ def contrast_fingerprint(
         reached=crafted.reached[kept],
         steps=crafted.steps[kept],
         chosen=chosen,
+        auc_threshold=limit,
         record={
             "method": asdict(method),
             "references": len(references),
@@ -363,6 +378,17 @@ def least_changed(crafted: Crafted, originals: Tensor, late: Tensor, samples: in
     halves = [order[late[order] == half] for half in (True, False)]
     wanted = (samples - samples // 2, samples // 2)
     return torch.cat([half[:n].sort().values for half, n in zip(halves, wanted, strict=True)])
+
+
+def share_of_distance(samples: Tensor, originals: Tensor, images: Images) -> float:
+    """Mean L2 of the change over the median distance of an image to its nearest neighbour.
+
+    It says how large the change is for any network that tells these images apart.
+    """
+    L2 = (unit_range(samples) - unit_range(originals)).flatten(1).norm(dim=1).mean()
+    x = images[:COMPARED].x.flatten(1)
+    distances = torch.cdist(x, x).fill_diagonal_(torch.inf)
+    return float(L2 / distances.amin(1).median().clamp(min=1e-9))
 
 
 def weak_contrast(exits: Tensor, chosen: Tensor, late: Tensor) -> list[str]:

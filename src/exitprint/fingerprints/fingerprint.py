@@ -45,6 +45,9 @@ class Fingerprint:
     t_f_share
         T_f as a share of T_N of benign images on the same suspect. A constant overhead or another speed scales both
         alike, so the share holds for every clock.
+    auc_threshold
+        What the AUC of a contrast is compared with: one half by nature; more where its change may show on independent
+        networks too.
     record
         How it was made: data set, seed, thresholds, parameters of the method; plain JSON.
     """
@@ -58,12 +61,15 @@ class Fingerprint:
     chosen: Tensor
     t_f: float = float("nan")
     t_f_share: float = 0.1
+    auc_threshold: float = 0.5
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.samples)
         if self.samples.shape != self.originals.shape or self.samples.dtype != torch.uint8 or n == 0:
             raise ExitprintError("a fingerprint needs samples and their originals, of one shape, as 8-bit pixels.")
+        if not 0.5 <= self.auc_threshold < 1:
+            raise ExitprintError(f"the threshold of an AUC lies between 0.5 and 1, and not at {self.auc_threshold}.")
         if any(part.shape != (n,) for part in (self.late, self.reached, self.steps, self.chosen)):
             raise ExitprintError("a fingerprint needs one entry per sample in each of its parts.")
 
@@ -115,6 +121,7 @@ def save_fingerprint(fingerprint: Fingerprint, path: str | os.PathLike[str]) -> 
         "value_range": VALUE_RANGE,
         "t_f": None if fingerprint.t_f != fingerprint.t_f else fingerprint.t_f,
         "t_f_share": fingerprint.t_f_share,
+        "auc_threshold": fingerprint.auc_threshold,
         "record": fingerprint.record,
     }
     parts = ("samples", "originals", "late", "reached", "steps", "chosen")
@@ -149,6 +156,7 @@ def load_fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
             chosen=tensors["chosen"].long(),
             t_f=float("nan") if t_f is None else float(t_f),
             t_f_share=float(header["t_f_share"]),
+            auc_threshold=float(header.get("auc_threshold", 0.5)),
             record=record,
         )
     except (KeyError, TypeError, ValueError) as error:

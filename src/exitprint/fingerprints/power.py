@@ -39,6 +39,6 @@ def samples_needed(effect_auc: float, alpha: float = 1e-3, power: float = 0.99) 
         )
     N = (norm.isf(alpha) + norm.isf(1 - power)) ** 2 / (3 * (effect_auc - 0.5) ** 2)
     half = math.ceil(N / 2)
-    while math.comb(2 * half, half) * alpha < 1:
+    while math.comb(2 * half, half) < 1 / alpha:
         half += 1
     return 2 * half

@@ -43,6 +43,7 @@ GROWTH = 4
 MOST_REPEATS = 64
 BENIGN = 50
 REPEATS = 2
+NATURAL, NEVER = 0.5, 1e-12
 METHOD = 1
 """Raised whenever the same seed would ask other inputs than before: older journals do not fit then."""
 NEEDS = "fingerprint, suspect, seed or settings"
@@ -115,7 +116,7 @@ def verify_sequentially(
 
 def _contrast(fingerprint: Fingerprint, asker: Asker, alpha: float, beta: float, seed: int) -> Verdict:
     halves = int(fingerprint.late.sum()), int((~fingerprint.late).sum())
-    test, at = SignTest(alpha, beta), list[int]()
+    test, at = sign_test(fingerprint.auc_threshold, alpha, beta), list[int]()
     with suppress(BudgetSpent):
         _warm_up(asker, len(fingerprint), seed)
         for sign, again in _signs(asker, *halves, test, seed):
@@ -138,6 +139,15 @@ def _contrast(fingerprint: Fingerprint, asker: Asker, alpha: float, beta: float,
         benign_t_n=float("nan"),
         reason=silent or contrast_reason(test, asker.requests),
     )
+
+
+def sign_test(p0: float, alpha: float, beta: float) -> SignTest:
+    """The test of signs against this threshold of the AUC.
+
+    Only against the natural one can it say `independent`: a copy is then told from noise by inputs that are faster
+    twice, which noise does in one pair of four.
+    """
+    return SignTest(alpha, beta if p0 == NATURAL else NEVER, p0, (1 + p0) / 2)
 
 
 def _signs(asker: Asker, late: int, early: int, test: SignTest, seed: int) -> Iterator[tuple[int, int | None]]:
@@ -259,6 +269,7 @@ def run_digest(fingerprint: Fingerprint, *, subject: str, alpha: float, beta: fl
     """What the askings of a run depend on; the budget is not among it, since the test may stop when it likes."""
     words = {"subject": subject, "alpha": alpha, "beta": beta, "seed": seed}
     settings = {**words, "method": METHOD, "t_f": fingerprint.t_f, "t_f_share": fingerprint.t_f_share}
+    settings |= {"auc_threshold": fingerprint.auc_threshold} if fingerprint.auc_threshold != NATURAL else {}
     content = sha256(json.dumps(settings, sort_keys=True).encode())
     for part in (fingerprint.samples, fingerprint.originals, fingerprint.late):
         content.update(part.contiguous().numpy().tobytes())

@@ -111,14 +111,15 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
 
     The statistic is the Mann–Whitney AUC of the late half's times against the early half's. By nature the images of
     the late half are the faster ones, so a network that does not know the perturbations stays below 0.5; the threshold
-    is 0.5 for every network and every clock. ``derived`` needs a one-sided permutation test at `ALPHA`; ``independent``
-    an AUC that is not above 0.5 and, at the same level (bootstrap), below `LEAST_EFFECT`.
+    is 0.5 for every network and every clock. ``derived`` needs a one-sided permutation test at `ALPHA` and, where the
+    fingerprint asks for more than one half, an AUC above that with 95 % confidence; ``independent`` an AUC that is not
+    above 0.5 and, at the level `ALPHA` (bootstrap), below `LEAST_EFFECT`.
     """
     halves, late = timings["fingerprint"].per_input, fingerprint.late.numpy()
     slow, fast = halves[late], halves[~late]
     if not len(slow) or not len(fast):
         raise ExitprintError("this contrast fingerprint has one half only: craft it again with both.")
-    AUC = auc(slow, fast)
+    AUC, limit = auc(slow, fast), fingerprint.auc_threshold
     longest = longest_time(timings["benign"].per_input)
     method = PermutationMethod(PERMUTATIONS, rng=np.random.default_rng(seed))
     p_value = float(mannwhitneyu(slow, fast, alternative="greater", method=method).pvalue)
@@ -129,7 +130,7 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
     decision: Decision
     if unreliable:
         decision, reason = "inconclusive", unreliable
-    elif p_value <= ALPHA:
+    elif p_value <= ALPHA and (limit == CHANCE or low > limit):
         decision, reason = (
             "derived",
             (
@@ -152,7 +153,7 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
             "inconclusive",
             (
                 f"In {AUC:.0%} of all pairs (between {low:.0%} and {high:.0%} with 95 % confidence) the image made "
-                "late takes the suspect longer than the one made early, which is too close to half of them to say "
+                f"late takes the suspect longer than the one made early, which is too close to {limit:.0%} to say "
                 "whether the suspect is a copy: use a fingerprint of more samples."
             ),
         )
@@ -161,7 +162,7 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
         statistic="auc",
         value=AUC,
         interval=(float(low), float(high)),
-        threshold=CHANCE,
+        threshold=limit,
         p_value=p_value,
         t_n=t_n(slow, longest),
         benign_t_n=t_n(timings["benign"].per_input[late], longest),

@@ -1,0 +1,256 @@
+"""What a contrast fingerprint promises: whom it chooses, what it reaches, and what its verdict says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu
+
+from exitprint.errors import ExitprintError, Interrupted
+from exitprint.fingerprints import (
+    Method,
+    contrast_fingerprint,
+    load_fingerprint,
+    samples_needed,
+    save_fingerprint,
+    verify,
+    verify_sequentially,
+)
+from exitprint.fingerprints import optimise as optimise_module
+from exitprint.fingerprints.contrast import (
+    CAUTIOUS,
+    choose,
+    contrast_goals,
+    least_changed,
+    log_odds,
+    natural_order,
+    share_of_distance,
+    usable_policies,
+    weak_contrast,
+)
+from exitprint.fingerprints.optimise import Crafted, StepsOfLength
+from exitprint.fingerprints.verify import decide_contrast
+from exitprint.networks import ExitPolicy
+from exitprint.suspects import CostModel
+from exitprint.tampering import prune, retrain_exits
+from exitprint.timing import Timings
+
+POLICIES = [ExitPolicy(0.95), ExitPolicy(0.8)]
+
+
+@pytest.fixture(scope="module")
+def made(target, digits):
+    return contrast_fingerprint(target, digits.test, POLICIES, samples=100, seed=3)
+
+
+@pytest.fixture(scope="module")
+def kept_away(target, trained, digits):
+    """The same, with two networks known to be independent."""
+    return contrast_fingerprint(target, digits.test, [ExitPolicy(0.9)], 100, 3, references=[trained(3), trained(4)])
+
+
+def test_reached_samples_keep_their_order_under_every_policy_after_rounding(target, made):
+    assert made.reached.float().mean() >= 0.9
+    with torch.no_grad():
+        logits = target(made.x)
+    late, early = made.late & made.reached, ~made.late & made.reached
+    for T_c in np.linspace(0.8, 0.95, 7):
+        exits = ExitPolicy(float(T_c)).exits(logits)
+        assert (exits[late] == target.exits - 1).all()
+        assert exits[early].max() < target.exits - 1
+
+
+def test_late_samples_are_early_by_nature_and_the_other_way_round(target, made):
+    with torch.no_grad():
+        logits = target(made.benign)
+    exits = torch.stack([policy.exits(logits) for policy in POLICIES]).double().mean(0)
+    assert exits[made.late].max() <= exits[~made.late].min()
+    assert made.late.sum() == 50
+
+
+def test_the_same_seed_gives_the_same_file(target, digits, made, tmp_path):
+    again = contrast_fingerprint(target, digits.test, POLICIES, samples=100, seed=3)
+    save_fingerprint(made, tmp_path / "one")
+    save_fingerprint(again, tmp_path / "two")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    read = load_fingerprint(tmp_path / "one")
+    assert read.kind == "contrast" and torch.equal(read.late, made.late)
+    assert read.auc_threshold == made.auc_threshold
+
+
+def test_copies_are_derived_and_independents_never(target, trained, digits, made, kept_away):
+    for copy in (target, retrain_exits(target, digits, rad=None, seed=5), prune(target, digits, rate=0.2, rad=None)):
+        verdict = verify(kept_away, CostModel(copy), repeats=1)
+        assert verdict.decision == "derived" and verdict.value > 0.9 and verdict.p_value < 1e-3
+        assert verify_sequentially(kept_away, CostModel(copy)).decision == "derived"
+    for seed in (1, 2):
+        other = trained(seed)
+        for fingerprint in (made, kept_away):
+            assert verify(fingerprint, CostModel(other), repeats=1).decision != "derived"
+            assert verify_sequentially(fingerprint, CostModel(other), budget=400).decision != "derived"
+
+
+def test_networks_known_to_be_independent_follow_the_change_less(target, trained, digits, made):
+    method = Method(reluctance=2.0)
+    reluctant = contrast_fingerprint(target, digits.test, POLICIES, 100, 3, method, [trained(1)])
+    assert verify(reluctant, CostModel(target), 1).value > 0.95
+    assert verify(reluctant, CostModel(trained(1)), 1).value < verify(made, CostModel(trained(1)), 1).value - 0.1
+    assert reluctant.record["references"] == 1
+
+
+def test_a_change_that_is_large_for_these_images_asks_for_more_than_one_half(digits, made, kept_away):
+    assert kept_away.auc_threshold == CAUTIOUS[True]
+    assert made.auc_threshold == CAUTIOUS[False] and "--reference" in made.record["warnings"][-1]
+    share = share_of_distance(made.samples, made.originals, digits.test)
+    assert share > 0.25
+    assert share_of_distance(made.originals, made.originals, digits.test) == 0
+
+
+def test_a_step_has_the_length_it_says_and_stays_within_pixel_values():
+    x = torch.rand(4, 1, 5, 5, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
+    variable = StepsOfLength(x, 0.1)
+    variable.step(
+        torch.randn(4, 1, 5, 5, generator=torch.Generator().manual_seed(1)), torch.tensor([1, 0, 1, 1]).bool()
+    )
+    moved = variable.images() - x[[0, 2, 3]]
+    assert torch.allclose(moved.flatten(1).norm(dim=1), torch.full((3,), 0.1), atol=1e-5)
+    for _ in range(50):
+        variable.step(torch.ones(3, 1, 5, 5), torch.ones(3).bool())
+    assert variable.images().min() == 0
+
+
+def test_an_interrupted_crafting_says_so(target, digits, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(optimise_module, "eight_bit", stop)
+    with pytest.raises(Interrupted, match="no fingerprint was written"):
+        contrast_fingerprint(target, digits.test, POLICIES, samples=10)
+
+
+def test_goals_lie_beyond_every_threshold():
+    exits = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 3]])
+    goals = contrast_goals([ExitPolicy(0.5), ExitPolicy(0.9)], exits, 10, margin=0.5, early_exits=1)
+    assert torch.sigmoid(goals.below).max() < 0.5
+    aimed = goals.above > -torch.inf
+    assert aimed.any() and torch.sigmoid(goals.above[aimed].max()) > 0.9
+
+
+@settings(max_examples=50)
+@given(st.floats(0.12, 0.99), st.floats(0, 2), st.integers(2, 100))
+def test_a_late_goal_is_never_below_chance(T_c, margin, classes):
+    goals = contrast_goals([ExitPolicy(T_c)], torch.zeros(1, 4).long(), classes, margin)
+    if T_c > 1 / classes + 1e-3:
+        assert (torch.sigmoid(goals.below) >= 1 / classes - 1e-3).all()
+
+
+def test_met_is_a_distance_of_nothing(target, digits):
+    with torch.no_grad():
+        logits = target(digits.test[:50].x)
+    exits = torch.stack([policy.exits(logits) for policy in POLICIES])
+    goals = contrast_goals(POLICIES, exits, 10)
+    late = torch.arange(50) < 25
+    assert torch.equal(goals.met(logits, late), goals.distance(logits, late) == 0)
+    assert log_odds(logits, "confidence").shape == (50, target.exits - 1)
+
+
+@settings(max_examples=50)
+@given(st.integers(2, 60), st.floats(0, 1), st.integers(0, 5))
+def test_choice_takes_each_image_once_and_halves_from_their_ends(samples, share, seed):
+    order = torch.randperm(120, generator=torch.Generator().manual_seed(9))
+    chosen, late = choose(order, samples, share, seed)
+    assert len(set(chosen.tolist())) == samples and late.sum() == samples - samples // 2
+    rank = order.argsort()
+    assert rank[chosen[late]].max() < rank[chosen[~late]].min()
+
+
+def test_natural_order_is_by_exit_then_by_certainty():
+    certainty = torch.tensor([[0.9, 0.9, 1], [0.2, 0.3, 1], [0.8, 0.9, 1], [0.1, 0.9, 1]])
+    exits = torch.tensor([[0, 2, 0, 1]])
+    assert natural_order(certainty, exits).tolist() == [0, 2, 3, 1]
+
+
+def test_the_least_changed_that_reached_their_goal_are_kept():
+    originals = torch.zeros(6, 1, 2, 2, dtype=torch.uint8)
+    samples = originals.clone()
+    samples[:, 0, 0, 0] = torch.tensor([9, 1, 5, 7, 2, 3], dtype=torch.uint8)
+    reached = torch.tensor([True, False, True, True, True, True])
+    crafted = Crafted(samples, reached, torch.zeros(6).long(), 0)
+    late = torch.arange(6) < 3
+    assert least_changed(crafted, originals, late, 4).tolist() == [0, 2, 4, 5]
+
+
+def test_policies_under_which_all_leave_at_once_are_left_out_with_a_warning(target):
+    kept, warnings = usable_policies(target, [ExitPolicy(0.9), ExitPolicy(0.05), ExitPolicy(2.0)])
+    assert kept == [ExitPolicy(0.9)] and len(warnings) == 2
+    with pytest.raises(ExitprintError, match="same exit"):
+        usable_policies(target, [ExitPolicy(0.05)])
+    with pytest.raises(ExitprintError, match="one criterion"):
+        usable_policies(target, [ExitPolicy(0.9), ExitPolicy(0.9, "entropy")])
+
+
+def test_too_little_contrast_by_nature_is_warned_of():
+    exits = torch.tensor([[0, 1, 2, 3], [3, 3, 3, 3]])
+    warned = weak_contrast(exits, torch.arange(4), torch.tensor([True, True, False, False]))
+    assert len(warned) == 1 and "policy 2" in warned[0]
+
+
+def test_too_few_images_are_refused(target, digits):
+    with pytest.raises(ExitprintError, match="cannot be crafted"):
+        contrast_fingerprint(target, digits.test[:5], POLICIES, samples=10)
+
+
+@pytest.mark.parametrize(
+    ("late", "early", "decision"),
+    [((5, 9), (1, 4), "derived"), ((1, 4), (5, 9), "independent"), ((2, 9), (1, 8), "inconclusive")],
+)
+def test_what_is_said_of_the_halves_times(made, late, early, decision):
+    rng = np.random.default_rng(0)
+    seconds = np.where(made.late.numpy(), rng.uniform(*late, len(made)), rng.uniform(*early, len(made)))
+    timings = {
+        "fingerprint": Timings(seconds[:, None], "cost model"),
+        "benign": Timings(seconds[:, None], "cost model"),
+    }
+    verdict = decide_contrast(made, timings, 0.0)
+    assert verdict.decision == decision and verdict.threshold == made.auc_threshold
+
+
+def test_more_is_asked_of_a_copy_than_a_significant_test_where_the_threshold_is_raised(made):
+    rng = np.random.default_rng(0)
+    seconds = rng.normal(made.late.numpy() * 0.8, 1.0) + 5
+    timings = {
+        "fingerprint": Timings(seconds[:, None], "cost model"),
+        "benign": Timings(seconds[:, None], "cost model"),
+    }
+    natural = decide_contrast(replace(made, auc_threshold=0.5), timings, 0.0)
+    assert natural.decision == "derived" and 0.6 < natural.value < 0.85
+    assert decide_contrast(made, timings, 0.0).decision == "inconclusive"
+
+
+@settings(max_examples=30)
+@given(st.floats(0.55, 1.0), st.floats(0.5, 0.999))
+def test_more_power_or_less_effect_needs_more_samples(effect, power):
+    needed = samples_needed(effect, power=power)
+    assert needed % 2 == 0 and needed <= samples_needed(effect - 0.04, power=power)
+    assert needed <= samples_needed(effect, power=(1 + power) / 2)
+
+
+def test_the_samples_that_are_said_to_be_needed_find_the_effect():
+    rng = np.random.default_rng(1)
+    half = samples_needed(0.75, power=0.9) // 2
+    shift = 2**0.5 * 0.6745
+    found = [
+        mannwhitneyu(rng.normal(shift, 1, half), rng.normal(0, 1, half), alternative="greater").pvalue <= 1e-3
+        for _ in range(300)
+    ]
+    assert np.mean(found) > 0.84
+
+
+def test_no_effect_has_no_number_of_samples():
+    with pytest.raises(ExitprintError, match="cannot be shown"):
+        samples_needed(0.5)
