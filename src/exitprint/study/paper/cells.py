@@ -193,9 +193,14 @@ def with_heads(spec: Spec, heads: HeadRecipe) -> Spec:
 
 
 def gpu_cell(family: str) -> Cell:
-    """The paper's network on CIFAR-10, trained as preset ``fast`` does: few of each kind, for half an hour of a GPU."""
+    """The paper's network on CIFAR-10, trained as preset ``fast`` does: few of each kind, for half an hour of a GPU.
+
+    Batches are four times as large at twice the learning rate: smaller ones leave a GPU waiting for its instructions.
+    """
     data = Source(name="cifar10")
-    recipe_ = recipe("fast", family, data.name)
+    fast = recipe("fast", family, data.name)
+    large = {"batch": 4 * fast.backbone.batch, "learning_rate": 2 * fast.backbone.learning_rate}
+    recipe_ = fast.model_copy(update={"backbone": fast.backbone.model_copy(update=large)})
     heads = recipe_.heads.model_dump(mode="json")
     target = _full_size(family, data, recipe_, 0)
     independents = _independents(family, data, recipe_, 4)
