@@ -87,7 +87,8 @@ def test_copies_are_derived_and_independents_never(target, trained, digits, made
     for copy in (target, retrain_exits(target, digits, rad=None, seed=5), prune(target, digits, rate=0.2, rad=None)):
         verdict = verify(kept_away, CostModel(copy), repeats=1)
         assert verdict.decision == "derived" and verdict.value > 0.9 and verdict.p_value < 1e-3
-        assert verify_sequentially(kept_away, CostModel(copy)).decision == "derived"
+        assert verify_sequentially(kept_away, CostModel(copy)).decision != "independent"
+    assert verify_sequentially(kept_away, CostModel(target)).decision == "derived"
     for seed in (1, 2):
         other = trained(seed)
         for fingerprint in (made, kept_away):
@@ -135,16 +136,22 @@ def test_an_interrupted_crafting_says_so(target, digits, monkeypatch):
 
 def test_goals_lie_beyond_every_threshold():
     exits = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 3]])
-    goals = contrast_goals([ExitPolicy(0.5), ExitPolicy(0.9)], exits, 10, margin=0.5, early_exits=1)
+    goals = contrast_goals([ExitPolicy(0.5), ExitPolicy(0.9)], exits, 5, 10, margin=0.5, early_exits=1)
     assert torch.sigmoid(goals.below).max() < 0.5
     aimed = goals.above > -torch.inf
-    assert aimed.any() and torch.sigmoid(goals.above[aimed].max()) > 0.9
+    assert aimed.sum() == 2 and torch.sigmoid(goals.above[aimed].max()) > 0.9
+
+
+def test_an_early_image_is_certain_where_benign_images_begin_to_leave_and_nowhere_else():
+    exits = torch.tensor([[2, 2, 2, 3, 4, 5, 5, 5]])
+    goals = contrast_goals([ExitPolicy(0.5)], exits, 5, 10, margin=0.0, early_exits=2)
+    assert goals.above.tolist() == [-torch.inf, -torch.inf, 0.0, 0.0, -torch.inf]
 
 
 @settings(max_examples=50)
 @given(st.floats(0.12, 0.99), st.floats(0, 2), st.integers(2, 100))
 def test_a_late_goal_is_never_below_chance(T_c, margin, classes):
-    goals = contrast_goals([ExitPolicy(T_c)], torch.zeros(1, 4).long(), classes, margin)
+    goals = contrast_goals([ExitPolicy(T_c)], torch.zeros(1, 4).long(), 3, classes, margin)
     if T_c > 1 / classes + 1e-3:
         assert (torch.sigmoid(goals.below) >= 1 / classes - 1e-3).all()
 
@@ -153,7 +160,7 @@ def test_met_is_a_distance_of_nothing(target, digits):
     with torch.no_grad():
         logits = target(digits.test[:50].x)
     exits = torch.stack([policy.exits(logits) for policy in POLICIES])
-    goals = contrast_goals(POLICIES, exits, 10)
+    goals = contrast_goals(POLICIES, exits, target.exits - 1, 10)
     late = torch.arange(50) < 25
     assert torch.equal(goals.met(logits, late), goals.distance(logits, late) == 0)
     assert log_odds(logits, "confidence").shape == (50, target.exits - 1)

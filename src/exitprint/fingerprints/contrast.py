@@ -200,7 +200,8 @@ def contrast_fingerprint(
     try:
         certainty = benign_certainty(network, images, policies[0].criterion)
         exits = torch.stack([policy.exits_of_certainty(certainty) for policy in policies])
-        goals = contrast_goals(policies, exits, network.classes, method.margin, method.early_exits)
+        internal = network.exits - 1
+        goals = contrast_goals(policies, exits, internal, network.classes, method.margin, method.early_exits)
         tried = min(samples * method.candidates, len(images))
         chosen, late = choose(natural_order(certainty, exits), tried, method.choice, seed)
         crafted = craft_contrast(network, images[chosen].x, late, goals, method, references)
@@ -279,7 +280,12 @@ def least_certainty(criterion: Criterion, classes: int) -> float:
 
 
 def contrast_goals(
-    policies: Sequence[ExitPolicy], exits: Tensor, classes: int, margin: float = 0.5, early_exits: int = 3
+    policies: Sequence[ExitPolicy],
+    exits: Tensor,
+    internal: int,
+    classes: int,
+    margin: float = 0.5,
+    early_exits: int = 3,
 ) -> Goals:
     """The certainties that make an image late, and early, under all of these policies.
 
@@ -292,12 +298,11 @@ def contrast_goals(
         The policies, of one criterion.
     exits
         The exit of each benign image under each policy, shape (policies, images).
-    classes
-        Number of classes.
+    internal, classes
+        Number of internal classifiers and of classes.
     margin, early_exits
         As in `Method`. Where a threshold is close to chance, a late image has to come half-way to chance only.
     """
-    internal = max(len(policy.thresholds) for policy in policies)
     T_c = torch.tensor([policy.for_exits(internal) for policy in policies])
     limits = T_c.clamp(LEAST, 1 - LEAST).logit()
     chance = torch.tensor(least_certainty(policies[0].criterion, classes)).clamp(min=LEAST).logit()

@@ -160,7 +160,7 @@ def remote_fingerprint(members: Sequence[Member], store: Store, data_dir: Path |
         policies = [network.policy, *(calibrated_policy(network, images.calibration, rad) for rad in (0.0, 15.0))]
         save_fingerprint(contrast_fingerprint(network, images.test, policies, SAMPLES, seed=0), path)
 
-    return load_fingerprint(store.get({"contrast": target.key, "samples": SAMPLES}, make))
+    return load_fingerprint(store.get({"contrast": target.key, "version": 2, "samples": SAMPLES}, make))
 
 
 def study_remote(

@@ -44,6 +44,8 @@ from exitprint.training import calibrated_policy, policy_accuracy
 
 RADS = (5.0, 15.0)
 SAMPLES = 100
+VERSION = 2
+"""Raised whenever fingerprints are crafted otherwise than before by the same parameters."""
 CALIBRATED_FOR = (0.0, 5.0, 15.0)
 HARD = 0.9
 """T_c of the hard cell: most benign inputs leave late."""
@@ -87,7 +89,7 @@ def fingerprints(family: str, store: Store, data_dir: Path | None) -> dict[str, 
     spec = population(family)[0].network
 
     def crafted(name: str, details: Any, make: Callable[[], Fingerprint]) -> Path:
-        key = {"side by side": name, "details": details, "target": spec.key, "samples": SAMPLES}
+        key = {"side by side": name, "version": VERSION, "details": details, "target": spec.key, "samples": SAMPLES}
         return store.get(key, lambda path: save_fingerprint(make(), path))
 
     def contrast(method: Method, references: Sequence[int] = ()) -> Fingerprint:

@@ -37,6 +37,8 @@ HEADS = HeadRecipe(epochs=6, learning_rate=1e-2, batch=256, standardise=True)
 RADS = (5.0, 15.0)
 TESTED = 2000
 SAMPLES = 100
+VERSION = 2
+"""Raised whenever the fingerprint is crafted otherwise than before by the same parameters."""
 COPIES: dict[str, tuple[str, dict[str, Any], int]] = {
     "ICs retrained 1": ("retrain-exits", {}, 1),
     "ICs retrained 2": ("retrain-exits", {}, 2),
@@ -142,7 +144,9 @@ def third_party_rows(run: Run) -> list[Row]:
         networks[name] = load_network(store.get(key, partial(copy, kind, parameters, seed)))
     for name in INDEPENDENTS:
         networks[name] = realise(independent(name), store, run.data_dir)
-    made = load_fingerprint(store.get({**about, "fingerprint": "contrast", "samples": SAMPLES}, fingerprint))
+    made = load_fingerprint(
+        store.get({**about, "fingerprint": "contrast", "version": 2, "samples": SAMPLES}, fingerprint)
+    )
     return [_row(name, network, made, data, rad) for name, network in networks.items() for rad in RADS]
 
 

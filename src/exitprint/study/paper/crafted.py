@@ -31,7 +31,7 @@ from exitprint.training.compute import on_best_device
 
 Method = Literal["paper", "paper, stopped early", "contrast", "baseline"]
 METHODS: tuple[Method, ...] = get_args(Method)
-VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 1, "contrast": 1, "baseline": 1}
+VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 1, "contrast": 2, "baseline": 1}
 """Each is raised whenever the method would craft something else from the same networks by the same parameters."""
 CRAFTING: dict[Method, Callable[..., Any]] = {
     "paper": paper_fingerprint,
