@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-COMPARISONS = ("crafting", "heads", "population", "prediction", "clocks", "exits")
+COMPARISONS = ("crafting", "heads", "population", "prediction", "wrap", "clocks", "exits")
 
 
 def main(names: list[str]) -> None:

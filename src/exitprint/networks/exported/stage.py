@@ -54,15 +54,17 @@ class ExportedStage(nn.Module):
         """Features after this stage, of those before it: a tensor, or a tuple whose first the exit sees."""
         values: list[Any] = [features] if isinstance(features, Tensor) else list(features)
         holders, run = self.holders, (values[0].shape[0], self.training, values[0].device)
-        for function, args, kwargs, done in self.steps:
-            given = [_read(arg, values, holders, run) if type(arg) is tuple else arg for arg in args]
+        for function, constants, wanted, kwargs, done in self.steps:
+            args = constants.copy()
+            for place, arg in wanted:
+                args[place] = values[arg[1]] if arg[0] == "value" else _read(arg, values, holders, run)
             if function is None:
-                result = holders[kwargs["holder"]]._modules[kwargs["name"]](*given)
+                holder, name = kwargs
+                values.append(holders[holder]._modules[name](*args))
             elif kwargs:
-                result = function(*given, **{k: _read(v, values, holders, run) for k, v in kwargs.items()})
+                values.append(function(*args, **{k: _read(v, values, holders, run) for k, v in kwargs.items()}))
             else:
-                result = function(*given)
-            values.append(result)
+                values.append(function(*args))
             for index in done:
                 values[index] = None
         if len(self.outputs) == 1:
@@ -70,14 +72,17 @@ class ExportedStage(nn.Module):
             return only
         return tuple(values[index] for index in self.outputs)
 
-    def _compiled(self, operation: Operation, places: Sequence[nn.Module]) -> tuple[Any, list[Any], dict[str, Any]]:
-        """Function (None for a layer), arguments and keyword arguments, as `_read` takes them."""
+    def _compiled(self, operation: Operation, places: Sequence[nn.Module]) -> tuple[Any, list[Any], list[Any], Any]:
+        """Function, arguments, those of them that `_read` has to read with their places, and keyword arguments.
+
+        For a layer the function is None, and instead of keyword arguments there is where it is found.
+        """
         args = [self._decoded(arg, places) for arg in operation.args]
+        wanted = [(place, arg) for place, arg in enumerate(args) if isinstance(arg, tuple)]
         if operation.op == LAYER:
-            holder, name = self._found(str(operation.kwargs.get("name")), places, "_modules")
-            return None, args, {"holder": holder, "name": name}
+            return None, args, wanted, self._found(str(operation.kwargs.get("name")), places, "_modules")
         kwargs = {name: self._decoded(value, places) for name, value in operation.kwargs.items()}
-        return operator_named(operation.op), args, kwargs
+        return operator_named(operation.op), args, wanted, kwargs
 
     def _decoded(self, argument: Any, places: Sequence[nn.Module]) -> Any:
         """An argument as `_read` takes it: a tuple (kind, …) where it is only known when the stage runs."""
@@ -92,8 +97,7 @@ class ExportedStage(nn.Module):
         if tag == "value" and type(value) is int and value >= 0:
             return ("value", value)
         if tag == "weight":
-            holder, name = self._found(str(value), places, "_parameters")
-            return ("weight", holder, name)
+            return ("weight", *self._found(str(value), places, "_parameters"))
         if tag in ("batch", "training", "device"):
             return (tag,)
         return constant(tag, value)
