@@ -16,7 +16,9 @@ from exitprint.fingerprints import (
     with_references,
 )
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
+from exitprint.stealing import steal
 from exitprint.suspects import Answer, CallableSuspect, CostModel, InProcess, Suspect, open_suspect
+from exitprint.timing import exits, inquire
 from exitprint.training import MultiExitClassifier, calibrated_policy, recipe, train_network
 
 __all__ = [
@@ -37,7 +39,9 @@ __all__ = [
     "calibrated_policy",
     "contrast_fingerprint",
     "exit_costs",
+    "exits",
     "image_data",
+    "inquire",
     "load_data",
     "load_fingerprint",
     "load_network",
@@ -46,6 +50,7 @@ __all__ = [
     "recipe",
     "save_fingerprint",
     "save_network",
+    "steal",
     "train_network",
     "verify",
     "verify_sequentially",

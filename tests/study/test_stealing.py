@@ -40,6 +40,7 @@ VICTIM = Victim(
         optimiser=BackboneRecipe(epochs=2, learning_rate=0.1, batch=32, weight_decay=5e-4)
     ),
     shares=(0.5,),
+    scanned=True,
 )
 
 
@@ -58,6 +59,7 @@ def small_and_without_a_clock():
     patched = pytest.MonkeyPatch()
     patched.setattr("exitprint.study.victims.InProcess", CostModel)
     patched.setattr(stealing, "SAMPLES", 12)
+    patched.setattr(stealing, "SCAN", dict(list(stealing.SCAN.items())[:1]))
     yield
     patched.undo()
 
@@ -100,7 +102,7 @@ def test_the_whole_study_and_again_out_of_the_store(monkeypatch, store, tmp_path
     assert all(row["same_exit"] <= row["within_one"] for row in rows)
     assert [row["queries"] for row in rows if row["method"] == OURS] == [200, 100, 200]
     words = page.read_text()
-    for expected in ("goal: 2", "Left out", "absent", "contrast", "verdict", picture.name):
+    for expected in ("goal: 2", "strategy 0", "Left out", "absent", "contrast", "verdict", picture.name):
         assert expected in words
     assert picture.read_bytes()[:4] == b"\x89PNG"
 

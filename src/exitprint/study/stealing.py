@@ -59,6 +59,17 @@ OURS = "ours"
 NO_SEARCH = "ours without search"
 NO_STRATEGY = "ours without strategy loss"
 TRUE_EXITS = "ours with the true exits"
+SCAN: dict[str, dict[str, float | bool]] = {
+    "strategy 0": {"strategy": 0.0},
+    "strategy 0.3": {"strategy": 0.3},
+    "as it is: strategy 1, early 0.5, damped": {},
+    "strategy 3": {"strategy": 3.0},
+    "early 0": {"early": 0.0},
+    "early 1": {"early": 1.0},
+    "not damped": {"damp": False},
+    "not damped, early 0.1": {"damp": False, "early": 0.1},
+}
+"""Weights of the two losses that are compared, each a change to the recipe."""
 
 
 def _recipe(epochs: int, rate: float, crops: bool, batch: int = 64) -> SubstituteRecipe:
@@ -82,6 +93,7 @@ def victims(preset: Preset) -> list[Victim]:
         width=8,
         recipe=_recipe(40, 0.1, crops=True),
         shares=(0.125, 0.25, 0.5),
+        scanned=True,
     )
     if preset == "gpu":
         whole, pool = Source(name="cifar10", limit=30_000), Source(name="cifar10", seed=1)
@@ -157,6 +169,8 @@ class Booty:
         One for each substitute.
     curve
         One for each number of queries.
+    scan
+        One for each weighting of the losses.
     estimate
         What its runtimes told.
     owner
@@ -165,6 +179,7 @@ class Booty:
 
     rows: list[Row]
     curve: list[Row]
+    scan: list[Row]
     estimate: Row
     owner: list[Row]
 
@@ -293,6 +308,11 @@ class Thief:
             rows.append(self.row(CONVENTIONAL, self.conventional(part), number))
         return rows
 
+    def scan(self) -> list[Row]:
+        """Ours with other weights of the losses."""
+        lessons = self.estimated
+        return [self.row(name, self.ours(lessons, **changes), len(lessons)) for name, changes in SCAN.items()]
+
     def estimate(self) -> Row:
         """What the victim's measured runtimes told of its exits."""
         inquiry, truth = self.robbed.inquiry, self.robbed.true_exits
@@ -355,8 +375,8 @@ def _one_threshold(network: MultiExitNetwork, searched: Lessons) -> MultiExitNet
 def rob(victim: Victim, store: Store, data_dir: Path | None) -> Booty:
     """Everything that one victim gives."""
     thief = Thief(Robbed(victim, store, data_dir))
-    curve = thief.curve() if victim.shares else []
-    return Booty(thief.rows(), curve, thief.estimate(), thief.owner())
+    rows, estimate, owner = thief.rows(), thief.estimate(), thief.owner()
+    return Booty(rows, thief.curve() if victim.shares else [], thief.scan() if victim.scanned else [], estimate, owner)
 
 
 def _make(run: Run) -> list[Path]:
@@ -373,7 +393,8 @@ def written(booty: Sequence[Booty], absent: Sequence[str], folder: Path) -> list
     page, table, picture = folder / "stealing.md", folder / "stealing.parquet", folder / "stealing-queries.png"
     rows = [row for one in booty for row in one.rows]
     curve = [row for one in booty for row in one.curve]
-    write_parquet([*rows, *curve], table)
+    scan = [row for one in booty for row in one.scan]
+    write_parquet([*rows, *curve, *scan], table)
     files = [page, table]
     if curve:
         write_bytes(picture, _drawn(curve))
@@ -398,6 +419,8 @@ def _page(booty: Sequence[Booty], absent: Sequence[str], picture: str | None) ->
     for one in booty:
         parts += [f"## {one.estimate['victim']}: {one.estimate['queries']} queries\n", markdown(one.rows, columns)]
         parts.append(_goals(one.rows))
+        if one.scan:
+            parts += ["Weights of the losses, thresholds searched:\n", markdown(one.scan, columns)]
     if picture:
         parts += ["## Agreement against the number of queries\n", f"![agreement against queries]({picture})\n"]
         shown = ("victim", "method", "queries", "fidelity", "same_exit", "within_one", "cost_difference")

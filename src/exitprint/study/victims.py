@@ -60,6 +60,8 @@ class Victim:
         How many inputs an exit takes for each that the one before takes.
     shares
         Shares of the queries for the curve.
+    scanned
+        Whether weights of the losses are compared on it.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Victim:
     depth: int | None = None
     keep: float = KEEP
     shares: tuple[float, ...] = ()
+    scanned: bool = False
 
 
 class Robbed:

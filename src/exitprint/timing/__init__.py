@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from exitprint.timing.exits import ExitEstimate, exits
+from exitprint.timing.inquiry import Inquiry, inquire
 from exitprint.timing.measure import measure
 from exitprint.timing.timings import Timings
 
-__all__ = ["Timings", "measure"]
+__all__ = ["ExitEstimate", "Inquiry", "Timings", "exits", "inquire", "measure"]
