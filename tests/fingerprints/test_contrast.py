@@ -40,7 +40,7 @@ from exitprint.suspects import CostModel
 from exitprint.tampering import prune, retrain_exits
 from exitprint.timing import Timings
 
-POLICIES = [ExitPolicy(0.95), ExitPolicy(0.8)]
+POLICIES = [ExitPolicy(0.98), ExitPolicy(0.9)]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def made(target, digits):
 @pytest.fixture(scope="module")
 def kept_away(target, trained, digits):
     """The same, with two networks known to be independent."""
-    return contrast_fingerprint(target, digits.test, [ExitPolicy(0.9)], 100, 3, references=[trained(3), trained(4)])
+    return contrast_fingerprint(target, digits.test, POLICIES, 100, 3, references=[trained(3), trained(4)])
 
 
 def test_reached_samples_keep_their_order_under_every_policy_after_rounding(target, made):
@@ -59,7 +59,7 @@ def test_reached_samples_keep_their_order_under_every_policy_after_rounding(targ
     with torch.no_grad():
         logits = target(made.x)
     late, early = made.late & made.reached, ~made.late & made.reached
-    for T_c in np.linspace(0.8, 0.95, 7):
+    for T_c in np.linspace(0.9, 0.98, 7):
         exits = ExitPolicy(float(T_c)).exits(logits)
         assert (exits[late] == target.exits - 1).all()
         assert exits[early].max() < target.exits - 1
@@ -94,6 +94,16 @@ def test_copies_are_derived_and_independents_never(target, trained, digits, made
         for fingerprint in (made, kept_away):
             assert verify(fingerprint, CostModel(other), repeats=1).decision != "derived"
             assert verify_sequentially(fingerprint, CostModel(other), budget=400).decision != "derived"
+
+
+def test_a_change_that_independents_would_follow_is_refused(target, digits):
+    with pytest.raises(ExitprintError, match="use --kind paper"):
+        contrast_fingerprint(target, digits.test, [ExitPolicy(0.95), ExitPolicy(0.35)], samples=40)
+
+
+def test_a_margin_out_of_range_is_refused(target, digits):
+    with pytest.raises(ExitprintError, match="log-odds"):
+        contrast_fingerprint(target, digits.test, POLICIES, 40, method=Method(margin=-1.0))
 
 
 def test_networks_known_to_be_independent_follow_the_change_less(target, trained, digits, made):

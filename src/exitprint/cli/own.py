@@ -84,6 +84,10 @@ def fingerprint(
     all_steps: Annotated[
         bool, typer.Option("--all-steps", help="For paper: take all 1,000 steps for every sample, as the paper does.")
     ] = False,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="For contrast: more holds on changed copies and shows more on others. Default: 0.5."),
+    ] = None,
     power: Annotated[
         float | None,
         typer.Option(help="For contrast: say how many samples a copy needs to be found with this probability."),
@@ -94,7 +98,13 @@ def fingerprint(
     from dataclasses import replace
 
     from exitprint.data import load_data
-    from exitprint.fingerprints import contrast_fingerprint, paper_fingerprint, save_fingerprint, with_references
+    from exitprint.fingerprints import (
+        Method,
+        contrast_fingerprint,
+        paper_fingerprint,
+        save_fingerprint,
+        with_references,
+    )
     from exitprint.networks import load_network
     from exitprint.networks.policy import lowest
     from exitprint.suspects import CostModel
@@ -103,8 +113,8 @@ def fingerprint(
     check_writable(out_file)
     if kind == "contrast" and (t_f is not None or all_steps):
         raise ExitprintError("--t-f and --all-steps are for --kind paper: a contrast needs no threshold.")
-    if kind == "paper" and power is not None:
-        raise ExitprintError("--power is for --kind contrast: the paper's fingerprint has no test with a power.")
+    if kind == "paper" and (power is not None or margin is not None):
+        raise ExitprintError("--power and --margin are for --kind contrast: leave them out.")
     network = load_network(network_file)
     references = [load_network(path) for path in reference or []]
     images = load_data(data, data_dir, limit)
@@ -112,7 +122,8 @@ def fingerprint(
     rads = rad or ([0.0, 15.0] if kind == "contrast" else [])
     policies = [network.policy, *(calibrated_policy(network, images.calibration, value) for value in rads)]
     if kind == "contrast":
-        made = contrast_fingerprint(network, images.test, policies, samples, seed, references=references)
+        method = Method() if margin is None else Method(margin=margin)
+        made = contrast_fingerprint(network, images.test, policies, samples, seed, method, references)
     else:
         strictest = lowest(policies, network.exits - 1)
         made = paper_fingerprint(network, images.test, strictest, samples, seed, stop_early=not all_steps)

@@ -23,8 +23,10 @@ NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
 MOST_SAME = 0.25
 NATURAL = 0.5
 SMALL_CHANGE, COMPARED = 0.25, 1000
-"""A change is small if its L2 is below this share of the median distance of an image to its nearest neighbour, among so
+"""A change is small if its L2 is below this share of the median distance of an image to its nearest neighbour among so
 many images."""
+LARGEST_CHANGE = {True: 0.8, False: 0.6}
+"""The largest that is allowed, with networks known to be independent and without."""
 CAUTIOUS = {True: 0.8, False: 0.95}
 """The AUC that a copy has to exceed where the change is not small, with independent networks at hand and without."""
 LEAST = 1e-4
@@ -183,11 +185,14 @@ def contrast_fingerprint(
     Raises
     ------
     ExitprintError
-        If there are too few images, or every policy makes all images leave at the same exit.
+        If there are too few images, every policy makes all images leave at the same exit, or the change is so large
+        that independent networks would follow it.
     Interrupted
         On Ctrl-C; nothing was written.
     """
     method = method or Method()
+    if not 0 <= method.margin <= 5:
+        raise ExitprintError(f"the margin of a contrast is in log-odds, from 0 to 5, and not {method.margin}.")
     network.check_images(images.pixels[:1])
     if not 2 <= samples <= len(images):
         raise ExitprintError(
@@ -210,6 +215,12 @@ def contrast_fingerprint(
     kept = least_changed(crafted, images.pixels[chosen], late, samples)
     chosen, late = chosen[kept], late[kept]
     share = share_of_distance(crafted.samples[kept], images.pixels[chosen], images)
+    if share > LARGEST_CHANGE[bool(references)]:
+        raise ExitprintError(
+            f"a contrast would have to change these images by {share:.0%} of the distance between an image and its "
+            "nearest neighbour, and independent networks would follow that: use --kind paper, give networks known to "
+            "be independent (--reference), or policies with a higher threshold (--rad)."
+        )
     limit = CAUTIOUS[bool(references)] if share > SMALL_CHANGE else NATURAL
     if share > SMALL_CHANGE:
         warnings.append(

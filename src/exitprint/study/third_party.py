@@ -13,8 +13,8 @@ from torch import Tensor
 
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
-from exitprint.fingerprints.score import auc
+from exitprint.fingerprints import Fingerprint, Method, contrast_fingerprint, load_fingerprint, save_fingerprint
+from exitprint.fingerprints.score import FloatArray, auc
 from exitprint.networks import MultiExitNetwork, architecture, load_network, save_network
 from exitprint.study.population import Source, Spec, Trained, realise
 from exitprint.study.study import Run
@@ -37,6 +37,7 @@ HEADS = HeadRecipe(epochs=6, learning_rate=1e-2, batch=256, standardise=True)
 RADS = (5.0, 15.0)
 TESTED = 2000
 SAMPLES = 100
+MARGINS = (0.5, 1.0, 1.5)
 VERSION = 2
 """Raised whenever the fingerprint is crafted otherwise than before by the same parameters."""
 COPIES: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -135,37 +136,46 @@ def third_party_rows(run: Run) -> list[Row]:
         wanted = {**parameters, "heads": HEADS}
         save_network(tamper(target, data, kind, wanted, seed), to)
 
-    def fingerprint(to: Path) -> None:
-        save_fingerprint(_fingerprint(target, data), to)
+    def fingerprint(margin: float, to: Path) -> None:
+        save_fingerprint(_fingerprint(target, data, margin), to)
 
     networks = {"target": target}
     for name, (kind, parameters, seed) in COPIES.items():
-        key = {**about, "kind": kind, "parameters": parameters, "seed": seed}
-        networks[name] = load_network(store.get(key, partial(copy, kind, parameters, seed)))
+        made_by = {**about, "kind": kind, "parameters": parameters, "seed": seed}
+        networks[name] = load_network(store.get(made_by, partial(copy, kind, parameters, seed)))
     for name in INDEPENDENTS:
         networks[name] = realise(independent(name), store, run.data_dir)
-    made = load_fingerprint(
-        store.get({**about, "fingerprint": "contrast", "version": 2, "samples": SAMPLES}, fingerprint)
-    )
-    return [_row(name, network, made, data, rad) for name, network in networks.items() for rad in RADS]
+    key = {**about, "fingerprint": "contrast", "version": VERSION, "samples": SAMPLES}
+    made = {
+        margin: load_fingerprint(store.get({**key, "margin": margin}, partial(fingerprint, margin)))
+        for margin in MARGINS
+    }
+    change = {f"margin {margin}": float(each.l2.mean()) for margin, each in made.items()}
+    rows = [_row(name, network, made, data, rad) for name, network in networks.items() for rad in RADS]
+    empty: dict[str, Any] = dict.fromkeys(rows[0])
+    return [*rows, empty | {"network": "mean L2 of the change", "truth": ""} | change]
 
 
-def _fingerprint(target: MultiExitNetwork, data: ImageData) -> Fingerprint:
+def _fingerprint(target: MultiExitNetwork, data: ImageData, margin: float) -> Fingerprint:
     policies = [calibrated_policy(target, data.calibration, rad) for rad in (0.0, *RADS)]
-    return contrast_fingerprint(target, data.test, policies, SAMPLES)
+    return contrast_fingerprint(target, data.test, policies, SAMPLES, method=Method(margin=margin))
 
 
-def _row(name: str, network: MultiExitNetwork, made: Fingerprint, data: ImageData, rad: float) -> Row:
+def _row(name: str, network: MultiExitNetwork, made: Mapping[float, Fingerprint], data: ImageData, rad: float) -> Row:
     network.policy = calibrated_policy(network, data.calibration, rad)
-    suspect, late = CostModel(network), made.late.numpy()
-    seconds, natural = suspect.ask(made.x).seconds, suspect.ask(made.benign).seconds
+    suspect = CostModel(network)
+    first = made[MARGINS[0]]
     return {
         "network": name,
         "truth": "target" if name == "target" else "stolen" if name in COPIES else "independent",
         "RAD": int(rad),
         "T_c": network.policy.thresholds[0],
         "accuracy": policy_accuracy(network, data.test[:TESTED]),
-        "AUC of the originals": auc(natural[late], natural[~late]),
-        "contrast AUC": auc(seconds[late], seconds[~late]),
-        "mean L2": float(made.l2.mean()),
+        "AUC of the originals": _auc(first, suspect.ask(first.benign).seconds),
+        **{f"margin {margin}": _auc(each, suspect.ask(each.x).seconds) for margin, each in made.items()},
     }
+
+
+def _auc(fingerprint: Fingerprint, seconds: FloatArray) -> float:
+    late = fingerprint.late.numpy()
+    return auc(seconds[late], seconds[~late])
