@@ -94,6 +94,15 @@ def test_a_substitute_out_of_a_served_network_with_jitter(run, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["substitute.safetensors"]
 
 
+def test_what_was_paid_for_is_kept_when_nothing_can_be_made_of_it(run, tmp_path, scripted):
+    out, victim = tmp_path / "substitute.safetensors", scripted(Scripted())
+    words = ("steal", URL, *SMALL, "--queries", 60, "--out", out)
+    refused = run(*words, "--arch", "msdnet", "--depth", 2, "--width", 4)
+    assert refused.code == 2 and "do not fit" in refused.err and "--resume asks nothing of it again" in refused.err
+    asked = victim.asked
+    assert run(*words, "--resume").code == 0 and victim.asked == asked
+
+
 @pytest.mark.parametrize("after", [1, 40, 110])
 def test_a_server_that_fails_midway_is_not_paid_twice(run, tmp_path, scripted, after):
     out, victim = tmp_path / "substitute.safetensors", scripted(Scripted())

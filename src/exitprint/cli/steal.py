@@ -48,7 +48,7 @@ def steal(
     paid twice: --resume goes on after a failure.
     """
     from exitprint.data import load_data, unit_range
-    from exitprint.networks import save_network
+    from exitprint.networks import architecture, save_network
     from exitprint.stealing import default_recipe
     from exitprint.stealing import steal as steal_network
     from exitprint.timing.inquiry import inquire
@@ -57,6 +57,7 @@ def steal(
     if epochs is not None and epochs < 1:
         raise ExitprintError(f"the number of epochs must be positive, and not {epochs}.")
     images = load_data(data, data_dir, limit)
+    architecture(arch, images.input_shape, images.classes, depth, width)
     pixels = asking.unlabelled(images, queries, seed)
     opened = asking.opened(suspect, clock, amplification, rate, budget)
     own_journal = journal is None and (resume or asking.at_address(suspect))
@@ -72,18 +73,26 @@ def steal(
         resume=resume,
         subject=asking.subject(suspect, clock, amplification),
     )
-    stolen = steal_network(
-        inquiry,
-        pixels,
-        images.classes,
-        flips=images.flips,
-        arch=arch,
-        depth=depth,
-        width=width,
-        recipe=default_recipe(images.input_shape[-1] < 28, epochs),
-        function_only=function_only,
-        seed=seed,
-    )
+    try:
+        stolen = steal_network(
+            inquiry,
+            pixels,
+            images.classes,
+            flips=images.flips,
+            arch=arch,
+            depth=depth,
+            width=width,
+            recipe=default_recipe(images.input_shape[-1] < 28, epochs),
+            function_only=function_only,
+            seed=seed,
+        )
+    except ExitprintError as error:
+        if kept is None:
+            raise
+        text = (
+            f"{str(error).rstrip('.')}; what was answered is kept in {str(kept)!r} (--resume asks nothing of it again)."
+        )
+        raise ExitprintError(text) from error
     stolen.network.history[0].update({"data": data, "victim": {"clock": inquiry.clock, "requests": inquiry.requests}})
     save_network(stolen.network, out_file)
     if own_journal and kept is not None:
