@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conftest import RECIPE, small  # type: ignore[import-not-found]
+from declared import RECIPE, small
+
 from exitprint.cli import main
 from exitprint.files import write_bytes
 from exitprint.study import (

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared import small
 from pydantic import ValidationError
 
-from conftest import small  # type: ignore[import-not-found]
 from exitprint.errors import Interrupted
 from exitprint.study import (
     Calibrated,

@@ -10,9 +10,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from declared import RECIPE
 from pydantic import ValidationError
 
-from conftest import RECIPE  # type: ignore[import-not-found]
 from exitprint.networks import MultiExitNetwork, load_network
 from exitprint.study import Calibrated, Member, Source, Spec, Store, Tampered, Trained, population, realise, realise_all
 from exitprint.study.contrast import LAPTOP, at_rad
