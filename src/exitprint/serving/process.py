@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -42,7 +43,7 @@ def in_process_of_its_own(target: Callable[..., None], arguments: tuple[Any, ...
 
     `target` must be importable by name, and call `announce` with its address once it answers.
     """
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sending, target, arguments), daemon=True)
     process.start()
@@ -64,6 +65,15 @@ def in_process_of_its_own(target: Callable[..., None], arguments: tuple[Any, ...
         if process.is_alive():
             process.kill()
             process.join()
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """New processes; where the system can, forked from one that has imported what they need and nothing else."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["exitprint.serving.hostile", "exitprint.networks", "torch"])
+    return context
 
 
 def _serve(path: Path, name: str, show_exit: bool, announce: Callable[[str], None]) -> None:

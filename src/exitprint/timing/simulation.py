@@ -6,7 +6,7 @@ from runtimes, matched and ordered as a verification does it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,8 @@ class Outcomes:
     pairs : ndarray of int, shape (runs,)
         Pairs taken in until the decision; the whole budget where there was none.
     requests : ndarray of int, shape (runs,)
-        Requests that they cost: two a pair, and two more where it had to be asked again.
+        Requests that they cost: two a pair, and two more where it had to be asked again, each as often as its round
+        asks.
     """
 
     decision: np.ndarray
@@ -53,7 +54,13 @@ class Outcomes:
         return float((self.decision == 0).mean())
 
 
-def decide_many(signs: np.ndarray, again: np.ndarray, test: SignTest) -> Outcomes:
+def decide_many(
+    signs: np.ndarray,
+    again: np.ndarray,
+    test: SignTest,
+    repeats: Sequence[int] | None = None,
+    budget: int | None = None,
+) -> Outcomes:
     """Run a sign test over many sequences of pairs, each stopped at its first decision.
 
     Parameters
@@ -63,6 +70,10 @@ def decide_many(signs: np.ndarray, again: np.ndarray, test: SignTest) -> Outcome
         first is -1.
     test : SignTest
         A test whose parameters are used; it is not changed.
+    repeats : sequence of int, optional
+        How often each round asks an input; once where it is not given.
+    budget : int, optional
+        Most requests; a decision that costs more is not reached.
 
     Returns
     -------
@@ -92,8 +103,12 @@ def decide_many(signs: np.ndarray, again: np.ndarray, test: SignTest) -> Outcome
     last = np.where(stop.any(axis=1), stop.argmax(axis=1), stop.shape[1] - 1)
     at = np.arange(runs), last
     decision = derived.reshape(runs, -1)[at].astype(np.int8) - independent.reshape(runs, -1)[at]
-    asked_twice = np.cumsum(faster.reshape(runs, -1), axis=1, dtype=np.int32)[at]
-    return Outcomes(decision, pairs=last + 1, requests=2 * (last + 1 + asked_twice))
+    each = np.ones(rounds, dtype=np.int64) if repeats is None else np.array(repeats)
+    requests = np.cumsum((2 * each[:, None] * (1 + faster)).reshape(runs, -1), axis=1)[at]
+    if budget is not None:
+        decision = np.where(requests <= budget, decision, 0).astype(np.int8)
+        requests = np.minimum(requests, budget)
+    return Outcomes(decision, pairs=last + 1, requests=requests)
 
 
 def simulate(
@@ -142,7 +157,15 @@ def simulate(
 
 
 def simulate_times(
-    late: np.ndarray, early: np.ndarray, noise: Noise, *, test: SignTest | None = None, rounds: int = 1, seed: int = 0
+    late: np.ndarray,
+    early: np.ndarray,
+    noise: Noise,
+    *,
+    test: SignTest | None = None,
+    rounds: int = 1,
+    repeats: Sequence[int] | None = None,
+    budget: int | None = None,
+    seed: int = 0,
 ) -> Outcomes:
     """Sign tests on runtimes: every run matches its inputs at random, each used once a round, and asks them with noise.
 
@@ -152,12 +175,16 @@ def simulate_times(
         Seconds that each input takes without noise; the numbers of inputs may differ.
     noise : callable
         Given a generator and a shape (runs, requests in the order of asking), the seconds that are added. It sees when
-        a request is made and not for what, so drift and bursts can be put in. Every pair has four places in that order,
-        the last two for its second asking, whether it takes place or not.
+        a request is made and not for what, so drift and bursts can be put in. A pair's second asking has places in that
+        order whether it takes place or not.
     test : SignTest, optional
         Its parameters are used; the default ones otherwise.
     rounds : int
         How often the inputs are matched anew at most.
+    repeats : sequence of int, optional
+        How often each round asks an input, in turns, the mean of the quicker half counting; once where it is not given.
+    budget : int, optional
+        Most requests of a run; it ends without a decision where that would cost more.
     seed : int
         Of matching, order and noise.
 
@@ -168,12 +195,15 @@ def simulate_times(
     Raises
     ------
     ExitprintError
-        If the two arrays do not hold the same number of runs.
+        If the two arrays do not hold the same number of runs, or `repeats` not one number for each round.
     """
     if late.ndim != 2 or early.ndim != 2 or len(late) != len(early):
         raise ExitprintError(
             f"runtimes must come as two arrays (runs, inputs) with as many runs, not {late.shape} and {early.shape}."
         )
+    each = (1,) * rounds if repeats is None else tuple(repeats)
+    if len(each) != rounds:
+        raise ExitprintError(f"{rounds} rounds need as many numbers of repeats, not {len(each)}.")
     generator = np.random.default_rng(seed)
     shape = (len(late), rounds, min(late.shape[1], early.shape[1]))
     difference, late_first = np.empty((*shape, 1)), np.empty((*shape, 2), dtype=bool)
@@ -182,7 +212,15 @@ def simulate_times(
             pairs = draw_pairs(late.shape[1], early.shape[1], int(one), round_=k + 1)
             difference[run, k, :, 0] = late[run, pairs.late] - early[run, pairs.early]
             late_first[run, k] = pairs.late_first
-    slots = noise(generator, (len(late), 2 * late_first[0].size)).reshape(*late_first.shape, 2)
-    added = slots[..., 0] - slots[..., 1]
-    signs = np.sign(difference + np.where(late_first, added, -added)).astype(np.int8)
-    return decide_many(signs[..., 0], signs[..., 1], SignTest() if test is None else test)
+    added = np.stack([_added(noise, generator, late_first[:, k], times) for k, times in enumerate(each)], axis=1)
+    signs = np.sign(difference + added).astype(np.int8)
+    return decide_many(signs[..., 0], signs[..., 1], SignTest() if test is None else test, each, budget)
+
+
+def _added(noise: Noise, generator: np.random.Generator, late_first: np.ndarray, repeats: int) -> np.ndarray:
+    """What noise adds to late minus early quiet time, shape (runs, pairs, 2), asked in turns: a, b, b, a, a, b, …"""
+    slots = noise(generator, (len(late_first), 2 * late_first[0].size * repeats)).reshape(*late_first.shape, repeats, 2)
+    first = late_first[..., None] ^ (np.arange(repeats) % 2 == 1)
+    late, early = np.where(first, slots[..., 0], slots[..., 1]), np.where(first, slots[..., 1], slots[..., 0])
+    quick = (repeats + 1) // 2
+    return np.asarray(np.sort(late)[..., :quick].mean(-1) - np.sort(early)[..., :quick].mean(-1))
