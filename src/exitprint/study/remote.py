@@ -408,13 +408,18 @@ def remote_page(tables: Mapping[str, Sequence[Row]]) -> str:
         "Share of runs that ever say `derived`, each stopped at its first decision; it has to stay below alpha.\n",
         markdown(tables["null"], digits=5),
         "## Networks behind a path with jitter, measured\n",
-        markdown(tables["served"], digits=2),
+        markdown(_brief(tables["served"]), digits=2),
         "## Hostile and unlucky operators, measured\n",
         f"Budget {OPERATOR_BUDGET} requests, {PATIENCE:g} s of patience. *Pairs right*: share of comparisons on the "
         "side of the truth, which is what is lost where images are altered.\n",
-        markdown(tables["operators"], digits=2),
+        markdown(_brief(tables["operators"]), digits=2),
     ]
     return "\n".join(parts)
+
+
+def _brief(rows: Sequence[Row]) -> list[Row]:
+    """The rows without the reasons of verdicts that were reached."""
+    return [{**row, "why": None if row["verdict"] in ("derived", "independent") else row["why"]} for row in rows]
 
 
 def _make(run: Run) -> list[Path]:
