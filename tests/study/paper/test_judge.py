@@ -46,7 +46,7 @@ def test_held_out_judges_each_half_by_the_other() -> None:
 
 def row(truth: str, method: str, score: float, pool: str = "rates") -> dict[str, object]:
     place = {"architecture": "resnet", "data": "digits", "RAD": 5.0, "method": method, "pool": pool}
-    return {**place, "truth": truth, "score": score, "significant": float(score > 0.7)}
+    return {**place, "truth": truth, "score": score, "derived": float(score > 0.7), "own threshold": 0.5}
 
 
 def test_rows_are_judged_by_their_own_method() -> None:

@@ -47,7 +47,7 @@ def held_out(stolen: ArrayLike, independent: ArrayLike) -> tuple[NDArray[np.bool
 def judged(rows: Sequence[Row]) -> list[Row]:
     """All rows with the threshold of their cell, RAD and method, and whether the network is verified as stolen.
 
-    The contrast fingerprint is not tuned: verified is what its own test says, and its threshold is one half. Without a
+    The contrast fingerprint is not tuned: verified is what its own test says, at the threshold that it has. Without a
     stolen or an independent network the others have no threshold, and nobody is verified or not.
     """
     limits: dict[tuple[str, str, float, str], float | None] = {}
@@ -77,7 +77,7 @@ def _cell(row: Row) -> tuple[str, str, float, str]:
 
 def _judged(row: Row, limit: float | None) -> Row:
     if row["method"] == "contrast":
-        return {**row, "threshold": 0.5, "verified": bool(row["significant"])}
+        return {**row, "threshold": row["own threshold"], "verified": bool(row["derived"])}
     sign = 1.0 if row["method"] == "baseline" else -1.0
     verified = None if limit is None else bool(row["score"] > limit)
     return {**row, "threshold": None if limit is None else sign * limit, "verified": verified}

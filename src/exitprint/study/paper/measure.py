@@ -139,7 +139,8 @@ def rows(cell: Cell, rad: float, measurement: Measurement, measured: Scores, poo
             "contrast AUC": found.get("AUC"),
             "label share": found.get("share"),
             "score": _score(method, found),
-            "significant": found.get("significant"),
+            "derived": found.get("derived"),
+            "own threshold": found.get("threshold"),
             "benign T_N": measured.ordinary["benign T_N"],
             "accuracy": measured.ordinary["accuracy"],
             "backbone accuracy": measured.ordinary["backbone accuracy"],
@@ -189,5 +190,6 @@ def _by(open_suspect: Callable[[], Suspect], method: Method, file: Path, longest
     fingerprint = load_fingerprint(file)
     if method == "contrast":
         verdict = verify(fingerprint, suspect, repeats=1)
-        return {"AUC": verdict.value, "T_N": verdict.t_n, "significant": float(verdict.decision == "derived")}
+        derived = float(verdict.decision == "derived")
+        return {"AUC": verdict.value, "T_N": verdict.t_n, "derived": derived, "threshold": verdict.threshold}
     return {"T_N": t_n(suspect.ask(fingerprint.x).seconds, longest)}

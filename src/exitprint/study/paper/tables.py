@@ -244,7 +244,7 @@ TABLES = (
         "T_f is set in each cell for the largest difference between the shares of stolen and of independent networks "
         "that are verified (the trade-off of section 4.1); of equally good ones it is the strictest. A network is "
         "verified with T_N below T_f. *Stopped early*: the paper's samples, each stopped as soon as it passes every "
-        "exit. The threshold of the contrast is not set: it is one half. The baseline's is set as T_f is.",
+        "exit. The threshold of the contrast is not set: it is the fingerprint's own. The baseline's is set as T_f is.",
         table_1,
     ),
     Exhibit(
