@@ -122,6 +122,26 @@ def test_present_uses_what_is_there_and_makes_nothing(cell: Cell, run: Run, resu
     assert write_exhibits(found, EXHIBITS, "paper", "Part", "gpu", out)[0].is_file()
 
 
+def test_a_refused_contrast_leaves_a_dash_and_is_not_tried_again(
+    cell: Cell, results: Results, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        tried.append(1)
+        raise ExitprintError("the change is too large.")
+
+    monkeypatch.setattr(crafted, "contrast_fingerprint", refuse)
+    other = replace(cell, effort=replace(cell.effort, samples=8))
+    for _ in range(2):
+        assert crafted.craft(other, "contrast", run.store) is None
+    assert tried == [1]
+    without = replace(results, rows=[row for row in results.rows if row["method"] != "contrast"])
+    for exhibit in EXHIBITS:
+        assert exhibit.table(without)
+        assert exhibit.figure is None or exhibit.figure(without)
+
+
 def test_studies_are_registered() -> None:
     assert study_named("paper") in STUDIES and study_named("paper-table-7") in STUDIES
     assert {f"paper-table-{n}" for n in range(1, 12)} | {f"paper-figure-{n}" for n in range(1, 7)} <= {

@@ -14,6 +14,7 @@ from torch import Tensor
 from exitprint.baselines import conferrable_fingerprint, load_labels, save_labels
 from exitprint.data import ImageData, unit_range
 from exitprint.errors import ExitprintError
+from exitprint.files import write_bytes
 from exitprint.fingerprints import (
     Fingerprint,
     contrast_fingerprint,
@@ -56,15 +57,27 @@ class Images:
         return (unit_range(self.samples) - unit_range(self.originals)).flatten(1)
 
 
-def craft(cell: Cell, method: Method, store: Store, data_dir: Path | None = None) -> Path:
-    """The file of a cell's fingerprint by this method; crafted first if it is not there.
+class _Refused(ExitprintError):  # noqa: N818
+    """There is no contrast for this target."""
+
+
+def craft(cell: Cell, method: Method, store: Store, data_dir: Path | None = None) -> Path | None:
+    """The file of a cell's fingerprint by this method, crafted first if need be, or None where a contrast is refused.
 
     Raises
     ------
     ExitprintError
-        If no fingerprint of this kind can be crafted for the target.
+        If no fingerprint of another kind can be crafted for the target, or it cannot be written.
     """
-    return store.get(_key(cell, method), lambda path: _make(cell, method, store, path, data_dir))
+    key = _key(cell, method)
+    refused = store.path(key, ".refused")
+    if refused.is_file():
+        return None
+    try:
+        return store.get(key, lambda path: _make(cell, method, store, path, data_dir))
+    except _Refused as why:
+        write_bytes(refused, str(why).encode())
+        return None
 
 
 def is_crafted(cell: Cell, method: Method, store: Store) -> bool:
@@ -146,7 +159,10 @@ def _make(cell: Cell, method: Method, store: Store, path: Path, data_dir: Path |
 def _by_time(network: MultiExitNetwork, data: ImageData, method: Method, samples: int, steps: int) -> Fingerprint:
     if method == "contrast":
         policies = [network.policy, *(calibrated_policy(network, data.calibration, rad) for rad in (0.0, 15.0))]
-        return contrast_fingerprint(network, data.test, policies, samples, seed=0)
+        try:
+            return contrast_fingerprint(network, data.test, policies, samples, seed=0)
+        except ExitprintError as why:
+            raise _Refused(str(why)) from why
     policy = strictest_policy(network, data)
     early = method == "paper, stopped early"
     return paper_fingerprint(network, data.test, policy, samples, steps=steps, stop_early=early)

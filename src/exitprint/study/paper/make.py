@@ -68,7 +68,7 @@ def results_of(run: Run, exhibits: Sequence[Exhibit], chosen: Sequence[Cell] | N
     ]
     crafting = partial(_crafted, store=run.store, data_dir=run.data_dir)
     files = run_jobs(crafting, [(cell, method) for _, cell, method in jobs], run.pool, "crafting fingerprints")
-    fingerprints = {(number, method): file for (number, _, method), file in zip(jobs, files, strict=True)}
+    fingerprints = {(number, method): file for (number, _, method), file in zip(jobs, files, strict=True) if file}
     asked = [each for number, cell in enumerate(found) for each in _asked(run, number, cell, exhibits, fingerprints)]
     measuring = partial(scores, store=run.store, data_dir=run.data_dir)
     measured = run_jobs(measuring, [each.measurement for each in asked], run.pool, "measuring networks")
@@ -123,7 +123,7 @@ def _rows(found: Sequence[Cell], asked: Asked, score: Scores) -> list[Row]:
     return rows(found[asked.cell], asked.rad, asked.measurement, score, asked.pool)
 
 
-def _crafted(job: tuple[Cell, Method], store: Store, data_dir: Path | None) -> Path:
+def _crafted(job: tuple[Cell, Method], store: Store, data_dir: Path | None) -> Path | None:
     return craft(job[0], job[1], store, data_dir)
 
 

@@ -146,7 +146,7 @@ def table_6(results: Results) -> Table:
                     "network and data": cell.title,
                     "method": method,
                     "printed": printed.get(method),
-                    "mean square per pixel": square,
+                    "mean square per pixel": f"{square:.4f}",
                     "L2 norm": l2,
                 }
             )
@@ -157,31 +157,32 @@ def table_7(results: Results) -> Table:
     """Rates at three thresholds: all stolen verified, the one of table 1, no independent verified."""
     rows: Table = []
     for rad, cell in results.places():
-        scores = {m: [results.values(cell, rad, m, "score", where) for where in (stolen, independent)] for m in THREE}
-        if not all(len(group) for groups in scores.values() for group in groups):
-            continue
         printed = TABLE_7.get((cell.family, cell.data.name, int(rad)))
-        limits: dict[Method, list[float]] = {"contrast": list(CONTRAST_THRESHOLDS)}
-        for method in ("paper", "baseline"):
-            loosest, strictest = loosest_and_strictest(*scores[method])
-            limit = results.threshold(cell, rad, method)
-            assert limit is not None
-            limits[method] = sorted((loosest, limit if method == "baseline" else -limit, strictest))
-        for place in range(3):
-            row = heading(rad, cell)
-            if printed is None:
-                row |= {"T_f, independents, stolen in the paper": None}
-            else:
-                row |= {"T_f, independents, stolen in the paper": "{:.3f}: {:.2f}, {:.2f}".format(*printed[place])}
-            for method, name in LIMITS:
-                limit = limits[method][place]
-                copies, others = scores[method]
-                shown = -limit if method == "paper" else limit
-                row[f"{name}: independents, stolen"] = (
-                    f"{shown:.3f}: {(others > limit).mean():.2f}, {(copies > limit).mean():.2f}"
-                )
-            rows.append(row)
+        columns: dict[str, list[str] | None] = {
+            "T_f: independents, stolen in the paper": printed
+            and ["{:.3f}: {:.2f}, {:.2f}".format(*choice) for choice in printed]
+        }
+        for method, name in LIMITS:
+            columns[f"{name}: independents, stolen"] = _at_three_thresholds(results, cell, rad, method)
+        rows += [
+            {**heading(rad, cell), **{name: three and three[place] for name, three in columns.items()}}
+            for place in range(3)
+        ]
     return rows
+
+
+def _at_three_thresholds(results: Results, cell: Cell, rad: float, method: Method) -> list[str] | None:
+    copies, others = (results.values(cell, rad, method, "score", where) for where in (stolen, independent))
+    if not len(copies) or not len(others):
+        return None
+    limits = list(CONTRAST_THRESHOLDS)
+    sign = -1 if method == "paper" else 1
+    if method != "contrast":
+        limit = results.threshold(cell, rad, method)
+        assert limit is not None
+        loosest, strictest = loosest_and_strictest(copies, others)
+        limits = sorted((loosest, sign * limit, strictest))
+    return [f"{sign * limit:.3f}: {(others > limit).mean():.2f}, {(copies > limit).mean():.2f}" for limit in limits]
 
 
 def table_8(results: Results) -> Table:
