@@ -7,6 +7,7 @@ FLOPs, as a share of a network's own whole run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
@@ -333,8 +334,9 @@ class Thief:
         network, images = self.robbed.network, self.robbed.data.test
         made = {
             "paper": paper_fingerprint(network, images, samples=SAMPLES),
-            "contrast": contrast_fingerprint(network, images, [network.policy], SAMPLES),
         }
+        with suppress(ExitprintError):  # refused where the images are too small for it
+            made["contrast"] = contrast_fingerprint(network, images, [network.policy], SAMPLES)
         suspects = {
             "the victim itself": network,
             CONVENTIONAL: self.conventional(self.estimated),
