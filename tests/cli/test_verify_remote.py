@@ -43,10 +43,11 @@ def contrast(target, trained, digits):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, target, independent, contrast):
+def folder(tmp_path_factory, target, trained, contrast):
+    """The independent network is one that the fingerprint was kept away from: its verdict is clear on any processor."""
     folder = tmp_path_factory.mktemp("remote")
     save_network(target, folder / "stolen.safetensors")
-    save_network(independent, folder / "other.safetensors")
+    save_network(trained(3), folder / "other.safetensors")
     save_fingerprint(contrast, folder / "f.safetensors")
     save_fingerprint(MADE_UP, folder / "made-up.safetensors")
     return folder

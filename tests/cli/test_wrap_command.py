@@ -57,12 +57,15 @@ def test_wrapped_fingerprinted_and_told_from_an_independent(folder, run):
     done = run("fingerprint", target, "--data", "digits", "--kind", "paper", "--samples", 40, "--out", made)
     assert done.code == 0, done.err
 
-    def decision(suspect):
-        return run("verify", made, suspect, "--clock", "cost-model", "--json").json["decision"]
+    def verdict(suspect):
+        return run("verify", made, suspect, "--clock", "cost-model", "--json").json
 
-    copies = ("retrain-exits", "finetune", "prune")
-    assert [decision(folder / f"{kind}.safetensors") for kind in copies] == ["derived"] * 3
-    assert decision(target) == "derived" and decision(other) == "independent"
+    retrained, tuned, pruned = (
+        verdict(folder / f"{kind}.safetensors") for kind in ("retrain-exits", "finetune", "prune")
+    )
+    owner, stranger = verdict(target), verdict(other)
+    assert [found["decision"] for found in (owner, retrained, pruned)] == ["derived"] * 3
+    assert stranger["decision"] == "independent" and tuned["t_n"] < stranger["t_n"] / 2
 
 
 def test_the_same_seed_gives_the_same_file(folder, run):
