@@ -75,6 +75,19 @@ def test_linear_equals_float_arithmetic_on_the_rounded_numbers() -> None:
         assert torch.allclose(integer(x), layer(x), atol=0.03)
 
 
+@pytest.mark.parametrize("inputs", [3, 16])
+def test_a_processor_that_clips_sums_gives_the_same_answers(inputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(inputs, 8, 3, padding=1), torch.rand(2, inputs, 6, 6) * 4 - 1
+    nn.init.constant_(layer.weight, 0.5)
+    whole = IntegerConv2d(layer)
+    whole.take(layer, -1.0, 3.0)
+    wanted = whole(x.clone().requires_grad_())
+    monkeypatch.setattr("exitprint.networks.integer.clips", lambda: True)
+    with torch.no_grad():
+        assert torch.allclose(whole(x), wanted, atol=1e-3)
+
+
 def test_inputs_beyond_the_range_saturate() -> None:
     layer = nn.Linear(1, 1, bias=False)
     nn.init.ones_(layer.weight)

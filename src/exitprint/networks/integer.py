@@ -5,11 +5,16 @@ deprecated, torchao's eager modes leave convolutions in float, and ONNX Runtime'
 saved, given new exits or shown to another tool as a network. oneDNN's operators take plain tensors, so a quantised
 layer is a module with buffers: weights and ranges go into the network's file, and every matrix product runs on
 integers. What lies between (batch normalisation, shortcuts, pooling) stays in float32.
+
+A processor without VNNI adds products in pairs in 16 bits, where 255 × 127 × 2 does not fit, and clips the sum. There
+each product runs twice, on the upper seven bits of the input and on its last bit, which is exact: one file gives the
+same answers on both kinds of processor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -20,6 +25,18 @@ from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 HAS_KERNELS = torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise")
 LEVELS = 255
 LARGEST_WEIGHT = 127
+
+
+@cache
+def clips() -> bool:
+    """Whether this processor's 8-bit kernels clip sums of large products."""
+    inputs = 16
+    packed = torch.ops.onednn.qlinear_prepack(torch.full((1, inputs), LARGEST_WEIGHT, dtype=torch.int8), None)
+    x, one = torch.full((1, inputs), LEVELS, dtype=torch.uint8), torch.ones(1)
+    product = torch.ops.onednn.qlinear_pointwise(
+        x, 1.0, 0, packed, one, torch.zeros(1, dtype=torch.int32), torch.zeros(1), 1.0, 0, torch.float32, "none", [], ""
+    )  # fmt: skip
+    return float(product) != inputs * LEVELS * LARGEST_WEIGHT
 
 
 class IntegerLayer(nn.Module):
@@ -53,7 +70,8 @@ class IntegerLayer(nn.Module):
         self.register_buffer("bias", torch.zeros(weight_shape[0]))
         self.register_buffer("input_scale", torch.ones(()))
         self.register_buffer("input_zero", torch.zeros((), dtype=torch.int32))
-        self._packed: tuple[Tensor, float, int, Tensor] | None = None
+        self._weight_zeros = torch.zeros(weight_shape[0], dtype=torch.int32)
+        self._packed: tuple[Tensor, float, int] | None = None
 
     @torch.no_grad()
     def take(self, layer: nn.Conv2d | nn.Linear, lowest: float, highest: float) -> None:
@@ -77,16 +95,18 @@ class IntegerLayer(nn.Module):
             scale = self.scale.view(-1, *[1] * (self.weight.ndim - 1))
             return self._float(rounded, self.weight.float() * scale)
         if self._packed is None:
-            zeros = torch.zeros(len(self.scale), dtype=torch.int32)
-            self._packed = (self._pack(), float(self.input_scale), int(self.input_zero), zeros)
-        packed, scale_x, zero_x, zeros = self._packed
+            self._packed = (self._pack(), float(self.input_scale), int(self.input_zero))
+        packed, scale_x, zero_x = self._packed
         rounded = torch.mul(x.float(), 1 / scale_x).round_().add_(zero_x).clamp_(0, LEVELS).to(torch.uint8)
-        return self._integer(rounded, scale_x, zero_x, packed, zeros)
+        if not clips():
+            return self._integer(rounded, scale_x, zero_x, packed, self.bias)
+        upper = self._integer(rounded >> 1, 2 * scale_x, zero_x >> 1, packed, self.bias)
+        return upper + self._integer(rounded & 1, scale_x, zero_x & 1, packed, torch.zeros_like(self.bias))
 
     def _pack(self) -> Tensor:
         raise NotImplementedError
 
-    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, zeros: Tensor) -> Tensor:
+    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, bias: Tensor) -> Tensor:
         raise NotImplementedError
 
     def _float(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -115,9 +135,10 @@ class IntegerConv2d(IntegerLayer):
         scale_x, zero_x = float(self.input_scale), int(self.input_zero)
         return torch.ops.onednn.qconv_prepack(self.weight, self.scale, scale_x, zero_x, *self.where)
 
-    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, zeros: Tensor) -> Tensor:
+    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, bias: Tensor) -> Tensor:
         return torch.ops.onednn.qconv2d_pointwise(
-            x, scale_x, zero_x, packed, self.scale, zeros, self.bias, *self.where, 1.0, 0, torch.float32, "none", [], ""
+            x, scale_x, zero_x, packed, self.scale, self._weight_zeros, bias, *self.where,
+            1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
 
     def _float(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -133,10 +154,10 @@ class IntegerLinear(IntegerLayer):
     def _pack(self) -> Tensor:
         return torch.ops.onednn.qlinear_prepack(self.weight, None)
 
-    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, zeros: Tensor) -> Tensor:
+    def _integer(self, x: Tensor, scale_x: float, zero_x: int, packed: Tensor, bias: Tensor) -> Tensor:
         rows = x.flatten(0, -2)
         given = torch.ops.onednn.qlinear_pointwise(
-            rows, scale_x, zero_x, packed, self.scale, zeros, self.bias, 1.0, 0, torch.float32, "none", [], ""
+            rows, scale_x, zero_x, packed, self.scale, self._weight_zeros, bias, 1.0, 0, torch.float32, "none", [], ""
         )  # fmt: skip
         return given.unflatten(0, x.shape[:-1])
 
@@ -190,13 +211,13 @@ def quantise_layers(network: nn.Module, x: Tensor) -> None:
 
 
 def convolution_flops(x_shape: Any, scale: Any, zero: Any, w_shape: Any, *rest: Any, out_shape: Any, **_: Any) -> int:
-    """Multiplications and additions of an integer convolution, counted as those of a float one."""
-    return int(conv_flop_count(x_shape, w_shape, out_shape))
+    """Multiplications and additions of an integer convolution, counted as those of a float one on every processor."""
+    return int(conv_flop_count(x_shape, w_shape, out_shape)) // (2 if clips() else 1)
 
 
 def linear_flops(x_shape: Any, scale: Any, zero: Any, w_shape: Any, *rest: Any, out_shape: Any, **_: Any) -> int:
     """Multiplications and additions of an integer linear layer; its packed weight is (inputs, outputs)."""
-    return 2 * int(x_shape[0]) * int(w_shape[0]) * int(w_shape[1])
+    return (1 if clips() else 2) * int(x_shape[0]) * int(w_shape[0]) * int(w_shape[1])
 
 
 if HAS_KERNELS:
