@@ -13,7 +13,8 @@ from exitprint.fingerprints import craft_paper
 from exitprint.fingerprints.optimise import Crafted, frozen
 from exitprint.networks import exit_costs
 
-SAMPLES, STEPS, ROUNDS = 20, 1000, 5
+SAMPLES, STEPS = 20, 1000
+FINGERPRINT, ROUNDS = 100, 3
 
 
 def rows() -> list[dict[str, Any]]:
@@ -30,13 +31,15 @@ def rows() -> list[dict[str, Any]]:
     return [
         row("crafting: images through the backbone", "≥ 15", passes[0], passes[1], note),
         row("crafting: time", "≥ 12", ours, peer, note),
-        _over_bare_passes(x, made[True]),
+        _over_bare_passes(data().test[:FINGERPRINT].x),
     ]
 
 
-def _over_bare_passes(x: Tensor, crafted: Crafted) -> dict[str, Any]:
-    """Crafting against one forward and backward pass per step of just those samples that still take it."""
-    left = [int((crafted.steps > step).sum()) for step in range(int(crafted.steps.max()))]
+def _over_bare_passes(x: Tensor) -> dict[str, Any]:
+    """Crafting against one forward and backward pass per step of just those samples that are not known to be done."""
+    crafted = craft_paper(network(), x, network().policy, steps=STEPS)
+    known = torch.where(crafted.reached, crafted.steps + 1, crafted.steps)
+    left = [int((known > step).sum()) for step in range(int(known.max()))]
 
     def bare() -> None:
         with frozen(network()):
@@ -45,7 +48,7 @@ def _over_bare_passes(x: Tensor, crafted: Crafted) -> dict[str, Any]:
                 torch.autograd.grad(network()(images).sum(), images)
 
     ours, peer = in_turn(lambda: craft_paper(network(), x, network().policy, steps=STEPS), bare, ROUNDS)
-    note = f"{described()}, {SAMPLES} samples, {sum(left):,} of them in {len(left)} passes"
+    note = f"{described()}, {len(x)} samples, {sum(left):,} of them in {len(left)} passes"
     return row("crafting: over bare passes of the samples that are left", "≤ 1.05", ours, peer, note, slower=True)
 
 

@@ -125,13 +125,12 @@ def test_a_change_that_is_large_for_these_images_asks_for_more_than_one_half(dig
 def test_a_step_has_the_length_it_says_and_stays_within_pixel_values():
     x = torch.rand(4, 1, 5, 5, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
     variable = StepsOfLength(x, 0.1)
-    variable.step(
-        torch.randn(4, 1, 5, 5, generator=torch.Generator().manual_seed(1)), torch.tensor([1, 0, 1, 1]).bool()
-    )
+    variable.step(torch.randn(4, 1, 5, 5, generator=torch.Generator().manual_seed(1)))
+    variable.keep(torch.tensor([True, False, True, True]))
     moved = variable.images() - x[[0, 2, 3]]
     assert torch.allclose(moved.flatten(1).norm(dim=1), torch.full((3,), 0.1), atol=1e-5)
     for _ in range(50):
-        variable.step(torch.ones(3, 1, 5, 5), torch.ones(3).bool())
+        variable.step(torch.ones(3, 1, 5, 5))
     assert variable.images().min() == 0
 
 

@@ -10,6 +10,7 @@ import torch
 from exitprint.data import unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints import optimise as optimise_module
+from exitprint.fingerprints.optimise import AdamOnTanh
 from exitprint.fingerprints.paper import L_f, craft_paper, kl_from_uniform, paper_fingerprint
 from exitprint.networks import ExitPolicy
 
@@ -75,6 +76,22 @@ def test_samples_that_do_not_arrive_are_said_not_to(target, digits):
     assert crafted.samples.dtype == torch.uint8 and unit_range(crafted.samples).max() <= 1
 
 
+def test_adam_is_torchs_on_carlini_and_wagners_variable():
+    x, pull = torch.rand(3, 1, 4, 4) * 0.8 + 0.1, torch.randn(3, 1, 4, 4)
+    variable = AdamOnTanh(x, 0.01)
+    w = variable.w.clone().requires_grad_()
+    peer = torch.optim.Adam([w], 0.01)
+    for _ in range(5):
+        variable.images()
+        variable.step(pull)
+        peer.zero_grad()
+        (((torch.tanh(w) + 1) / 2) * pull).sum().backward()
+        peer.step()
+    assert torch.allclose(variable.images(), (torch.tanh(w) + 1) / 2, atol=1e-6)
+    variable.keep(torch.tensor([True, False, True]))
+    assert torch.allclose(variable.images(), ((torch.tanh(w) + 1) / 2)[[0, 2]], atol=1e-6)
+
+
 def test_a_threshold_that_everything_passes_is_refused(target, digits):
     with pytest.raises(ExitprintError, match="leaves at the first exit"):
         craft_paper(target, digits.test[:2].x, ExitPolicy(0.05))
@@ -89,7 +106,7 @@ def test_ctrl_c_while_crafting_says_what_a_rerun_does(target, digits, monkeypatc
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(optimise_module, "_meets", stop)
+    monkeypatch.setattr(optimise_module, "eight_bit", stop)
     with pytest.raises(Interrupted, match="starts clean"):
         paper_fingerprint(target, digits.test, samples=4, steps=200)
     assert all(p.requires_grad for p in target.parameters())

@@ -26,13 +26,14 @@ Goal = Callable[[Tensor, Tensor], Tensor]
 class Variable(Protocol):
     """What is optimised in place of the pixels, one entry per image still being crafted."""
 
-    w: Tensor
-
     def images(self) -> Tensor:
-        """The images x′ in [0, 1] that `w` stands for."""
+        """The images x′ in [0, 1] that it stands for."""
 
-    def step(self, gradient: Tensor, kept: Tensor) -> None:
-        """Move by the gradient of the loss at `w`, (crafted, …); only the images that are `kept` stay."""
+    def step(self, gradient: Tensor) -> None:
+        """Move by the gradient of the loss at the images, (crafted, channels, height, width)."""
+
+    def keep(self, kept: Tensor) -> None:
+        """Forget all images but these, bool, shape (crafted,)."""
 
 
 class AdamOnTanh:
@@ -46,16 +47,21 @@ class AdamOnTanh:
 
     def images(self) -> Tensor:
         """Images in [0, 1]."""
-        return (torch.tanh(self.w) + 1) / 2
+        self._tanh = torch.tanh(self.w)
+        return (self._tanh + 1) / 2
 
-    def step(self, gradient: Tensor, kept: Tensor) -> None:
+    def step(self, gradient: Tensor) -> None:
         """One step of Adam."""
         self.t += 1
-        gradient = gradient[kept]
-        self.m = BETA_1 * self.m[kept] + (1 - BETA_1) * gradient
-        self.v = BETA_2 * self.v[kept] + (1 - BETA_2) * gradient**2
-        m_hat, v_hat = self.m / (1 - BETA_1**self.t), self.v / (1 - BETA_2**self.t)
-        self.w = self.w.detach()[kept] - self.learning_rate * m_hat / (v_hat.sqrt() + EPSILON)
+        gradient = gradient * (1 - self._tanh**2) / 2
+        self.m.lerp_(gradient, 1 - BETA_1)
+        self.v.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
+        v_hat = self.v / (1 - BETA_2**self.t)
+        self.w.addcdiv_(self.m, v_hat.sqrt_().add_(EPSILON), value=-self.learning_rate / (1 - BETA_1**self.t))
+
+    def keep(self, kept: Tensor) -> None:
+        """Forget all other images."""
+        self.w, self.m, self.v, self._tanh = self.w[kept], self.m[kept], self.v[kept], self._tanh[kept]
 
 
 class StepsOfLength:
@@ -74,10 +80,14 @@ class StepsOfLength:
         """Images in [0, 1]."""
         return self.w
 
-    def step(self, gradient: Tensor, kept: Tensor) -> None:
+    def step(self, gradient: Tensor) -> None:
         """One step of the given length."""
-        self.direction = MOMENTUM * self.direction[kept] + (1 - MOMENTUM) * _unit(gradient[kept])
-        self.w = (self.w.detach()[kept] - self.length * _unit(self.direction)).clamp(0, 1)
+        self.direction.lerp_(_unit(gradient), 1 - MOMENTUM)
+        self.w = (self.w - self.length * _unit(self.direction)).clamp_(0, 1)
+
+    def keep(self, kept: Tensor) -> None:
+        """Forget all other images."""
+        self.w, self.direction = self.w[kept], self.direction[kept]
 
 
 def _unit(direction: Tensor) -> Tensor:
@@ -132,8 +142,9 @@ def optimise(
 ) -> Crafted:
     """Change images until each meets its goal as an 8-bit image.
 
-    A sample that is done leaves the batch and costs nothing more; since samples do not interact, the others go on as
-    if nothing happened.
+    Each pass judges the images rounded to 8 bits, and its gradient moves the images themselves: that an image meets its
+    goal is seen by the pass that the next step would need anyway. A sample that is done leaves the batch and costs
+    nothing more; since samples do not interact, the others go on as if nothing happened.
 
     Parameters
     ----------
@@ -148,9 +159,9 @@ def optimise(
     steps
         The most steps for a sample.
     stop_early
-        False takes all the steps for every sample, as the paper does.
+        False takes all the steps for every sample and rounds at the end, as the paper does.
     """
-    x = variable.images().detach()
+    x = variable.images()
     device = x.device
     samples = eight_bit(x)
     reached = torch.zeros(len(x), dtype=torch.bool, device=device)
@@ -161,33 +172,27 @@ def optimise(
     alone = single_thread(too_small_for_threads(network.input_shape))
     with alone, frozen(network), progress("crafting (steps)", steps) as advance:
         for step in range(steps):
-            w = variable.w.detach().requires_grad_()
-            variable.w = w
-            x_crafted = variable.images()
+            images = variable.images()
+            pixels = eight_bit(images)
+            x_crafted = (unit_range(pixels) if stop_early else images).clone().requires_grad_()
             logits = network(x_crafted)
             passes += len(active)
-            done = torch.zeros(len(active), dtype=torch.bool, device=device)
-            if stop_early and (near := goal(logits.detach(), active)).any():
-                rounded = eight_bit(x_crafted.detach()[near])
-                done[near] = _meets(network, rounded, goal, active[near])
-                passes += len(rounded)
-                samples[active[done]] = rounded[done[near]]
-                reached[active[done]] = True
-                taken[active[done]] = step
-                if done.all():
-                    active = active[~done]
-                    break
-            (gradient,) = torch.autograd.grad(loss(x_crafted, logits, active)[~done].sum(), w)
-            variable.step(gradient, ~done)
-            active = active[~done]
+            done = goal(logits.detach(), active) if stop_early else torch.zeros_like(active, dtype=torch.bool)
+            samples[active[done]] = pixels[done]
+            reached[active[done]] = True
+            taken[active[done]] = step
+            if done.all():
+                active = active[~done]
+                break
+            (gradient,) = torch.autograd.grad(loss(x_crafted, logits, active)[~done].sum(), x_crafted)
+            if done.any():
+                variable.keep(~done)
+                active, gradient = active[~done], gradient[~done]
+            variable.step(gradient)
             advance(1)
         if len(active):
-            samples[active] = eight_bit(variable.images().detach())
-            reached[active] = _meets(network, samples[active], goal, active)
+            samples[active] = eight_bit(variable.images())
+            with torch.no_grad():
+                reached[active] = goal(network(unit_range(samples[active])), active)
             passes += len(active)
     return Crafted(samples.cpu(), reached.cpu(), taken.cpu(), passes)
-
-
-@torch.no_grad()
-def _meets(network: MultiExitNetwork, pixels: Tensor, goal: Goal, indices: Tensor) -> Tensor:
-    return goal(network(unit_range(pixels)), indices)
