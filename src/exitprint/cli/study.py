@@ -22,6 +22,9 @@ def study(
     present: Annotated[
         bool, typer.Option("--present", help="Make no network: use those of the study's that are there already.")
     ] = False,
+    rehearsal: Annotated[
+        bool, typer.Option("--rehearse", help="Make few networks, hardly trained, to see that all goes through.")
+    ] = False,
     ray: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Spread the work over this Ray cluster: HOST:PORT, auto or local."),
@@ -71,7 +74,7 @@ def study(
             f"cannot make the folder {str(out_dir)!r} ({error.strerror}): choose another one."
         ) from error
     with executor(jobs, ray) as pool:
-        written = chosen.run(Run(preset, out_dir, store, data_dir, pool, present))
+        written = chosen.run(Run(preset, out_dir, store, data_dir, pool, present, rehearsal))
     if as_json:
         print_json([str(path) for path in written])
     else:

@@ -35,6 +35,8 @@ class Run:
         Where jobs run.
     present
         Whether to make no network and use those that are there.
+    rehearsal
+        Whether to make few networks, hardly trained, to see that all goes through.
     """
 
     preset: Preset
@@ -43,6 +45,7 @@ class Run:
     data_dir: Path | None = None
     pool: Executor = field(default_factory=InThisProcess)
     present: bool = False
+    rehearsal: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Study:
     presets
         The sizes that it comes in.
     partial_runs
-        Whether it can be made from some of its networks.
+        Whether it can be made from some of its networks, and rehearsed with few.
     """
 
     name: str
@@ -95,8 +98,9 @@ class Study:
             On Ctrl-C; what was finished is kept.
         """
         self._check(run.preset)
-        if run.present and not self.partial_runs:
-            raise ExitprintError(f"study {self.name} needs all of its networks: leave --present out.")
+        for asked, option in ((run.present, "--present"), (run.rehearsal, "--rehearse")):
+            if asked and not self.partial_runs:
+                raise ExitprintError(f"study {self.name} needs all of its networks: leave {option} out.")
         with stoppable():
             return self.make(run)
 

@@ -13,13 +13,14 @@ from exitprint.errors import ExitprintError
 from exitprint.fingerprints import load_fingerprint, verify
 from exitprint.study import Store, read_parquet, realise
 from exitprint.study.paper import EXHIBITS, STUDIES, crafted, measure
-from exitprint.study.paper.cells import RADS, Cell, made_by
+from exitprint.study.paper.cells import RADS, Cell, gpu_cell, made_by
 from exitprint.study.paper.crafted import METHODS
 from exitprint.study.paper.exhibit import chosen
 from exitprint.study.paper.make import results_of
+from exitprint.study.paper.rehearsal import rehearsed
 from exitprint.study.paper.report import write_exhibits
 from exitprint.study.paper.results import Results, independent, stolen
-from exitprint.study.population import is_there
+from exitprint.study.population import Trained, is_there, with_ancestors
 from exitprint.study.studies import study_named
 from exitprint.study.study import Run, Study
 from exitprint.suspects import CostModel
@@ -151,5 +152,18 @@ def test_studies_are_registered() -> None:
 
 def test_a_study_that_needs_all_networks_says_so(run: Run) -> None:
     whole = Study("whole", "", lambda preset: [], lambda run: [])
-    with pytest.raises(ExitprintError, match="needs all of its networks"):
-        whole.run(replace(run, present=True))
+    for asked in ({"present": True}, {"rehearsal": True}):
+        with pytest.raises(ExitprintError, match="needs all of its networks"):
+            whole.run(replace(run, **asked))
+
+
+def test_a_rehearsal_makes_few_networks_hardly_trained(cell: Cell, run: Run, tmp_path: Path) -> None:
+    small = rehearsed(gpu_cell("resnet"))
+    assert [member.role for member in small.members] == ["target", "independent", "stolen"] and not small.more
+    target = small.target
+    assert isinstance(target, Trained) and target.architecture == gpu_cell("resnet").target.architecture
+    assert (target.data.limit, target.recipe.backbone.epochs) == (1000, 4)
+    assert all(with_ancestors([spec])[0] == target for spec in small.surrogates)
+    found = results_of(replace(run, store=Store(tmp_path), rehearsal=True), EXHIBITS, [cell])
+    assert {(row["network"], row["method"]) for row in found.rows} >= {("other 1", "paper"), ("copy 0", "baseline")}
+    assert {row["network"] for row in found.rows}.isdisjoint({"other 2", "copy 1", "more 0"})

@@ -23,7 +23,8 @@ def _networks(preset: Preset, exhibits: Sequence[Exhibit]) -> list[Spec]:
 
 
 def _make(run: Run, exhibits: Sequence[Exhibit], name: str, title: str) -> list[Path]:
-    return write_exhibits(results_of(run, exhibits), exhibits, name, title, run.preset, run.out)
+    size = f"Rehearsal of preset {run.preset}" if run.rehearsal else f"Preset {run.preset}"
+    return write_exhibits(results_of(run, exhibits), exhibits, name, title, size, run.out)
 
 
 def _study(name: str, summary: str, exhibits: Sequence[Exhibit]) -> Study:

@@ -41,12 +41,15 @@ class Effort:
         Of the baseline; 500 in the paper.
     epsilon
         Largest change of a pixel that the baseline makes.
+    otherwise
+        T_c to craft for where a hardly trained target has no usable one, as in a rehearsal; None refuses such a target.
     """
 
     samples: int = 100
     steps: int = 1000
     baseline_steps: int = 500
     epsilon: float = 0.1
+    otherwise: float | None = None
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from exitprint.fingerprints import (
 )
 from exitprint.fingerprints.contrast import Method as ContrastMethod
 from exitprint.networks import ExitPolicy, MultiExitNetwork
-from exitprint.study.paper.cells import Cell
+from exitprint.study.paper.cells import Cell, Effort
 from exitprint.study.population import realise
 from exitprint.study.store import Store
 from exitprint.training import calibrated_policy
@@ -32,7 +32,7 @@ from exitprint.training.compute import on_best_device
 
 Method = Literal["paper", "paper, stopped early", "contrast", "baseline"]
 METHODS: tuple[Method, ...] = get_args(Method)
-VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 1, "contrast": 2, "baseline": 1}
+VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 2, "contrast": 3, "baseline": 1}
 """Each is raised whenever the method would craft something else from the same networks by the same parameters."""
 CRAFTING: dict[Method, Callable[..., Any]] = {
     "paper": paper_fingerprint,
@@ -101,12 +101,20 @@ def crafted_images(path: Path, method: Method) -> Images:
     return Images(found.samples, found.originals)
 
 
-def strictest_policy(network: MultiExitNetwork, data: ImageData) -> ExitPolicy:
-    """The policy of the largest of RAD = 15, 5 and 0 at which T_c lies so high that an image can stay below it."""
+def strictest_policy(network: MultiExitNetwork, data: ImageData, otherwise: float | None = None) -> ExitPolicy:
+    """The policy of the largest of RAD = 15, 5 and 0 at which T_c lies so high that an image can stay below it.
+
+    Raises
+    ------
+    ExitprintError
+        If there is none, and no T_c to take `otherwise`.
+    """
     for rad in CALIBRATED_FOR:
         policy = calibrated_policy(network, data.calibration, rad)
         if min(policy.thresholds) > 1 / network.classes + ROOM:
             return policy
+    if otherwise is not None:
+        return ExitPolicy(otherwise)
     raise ExitprintError("every image leaves the target at its first exit, so none can be made slow: train it longer.")
 
 
@@ -153,16 +161,16 @@ def _make(cell: Cell, method: Method, store: Store, path: Path, data_dir: Path |
         )
         save_labels(conferrable, path)
         return
-    save_fingerprint(_by_time(network, data, method, effort.samples, effort.steps), path)
+    save_fingerprint(_by_time(network, data, method, effort), path)
 
 
-def _by_time(network: MultiExitNetwork, data: ImageData, method: Method, samples: int, steps: int) -> Fingerprint:
+def _by_time(network: MultiExitNetwork, data: ImageData, method: Method, effort: Effort) -> Fingerprint:
     if method == "contrast":
         policies = [network.policy, *(calibrated_policy(network, data.calibration, rad) for rad in (0.0, 15.0))]
         try:
-            return contrast_fingerprint(network, data.test, policies, samples, seed=0)
+            return contrast_fingerprint(network, data.test, policies, effort.samples, seed=0)
         except ExitprintError as why:
             raise _Refused(str(why)) from why
-    policy = strictest_policy(network, data)
+    policy = strictest_policy(network, data, effort.otherwise)
     early = method == "paper, stopped early"
-    return paper_fingerprint(network, data.test, policy, samples, steps=steps, stop_early=early)
+    return paper_fingerprint(network, data.test, policy, effort.samples, steps=effort.steps, stop_early=early)

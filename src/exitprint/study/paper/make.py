@@ -13,6 +13,7 @@ from exitprint.study.paper.crafted import METHODS, Method, craft, crafting_secon
 from exitprint.study.paper.exhibit import Exhibit
 from exitprint.study.paper.judge import MORE, RATES, judged
 from exitprint.study.paper.measure import Measurement, Scores, measuring_seconds, rows, scores
+from exitprint.study.paper.rehearsal import rehearsed
 from exitprint.study.paper.results import Results
 from exitprint.study.population import Member, Spec, is_there, with_ancestors
 from exitprint.study.store import Store
@@ -42,7 +43,7 @@ def results_of(run: Run, exhibits: Sequence[Exhibit], chosen: Sequence[Cell] | N
     ----------
     run
         Its preset says which cells there are; where it is to use what is there, networks that are missing are left out
-        and none is made.
+        and none is made; in a rehearsal each cell is made small.
     exhibits
         Tables and figures.
     chosen
@@ -55,7 +56,9 @@ def results_of(run: Run, exhibits: Sequence[Exhibit], chosen: Sequence[Cell] | N
     Interrupted
         On Ctrl-C; what was finished is kept.
     """
-    found = [cell for cell in (chosen if chosen is not None else cells(run.preset))]
+    found = list(chosen if chosen is not None else cells(run.preset))
+    if run.rehearsal:
+        found = [rehearsed(cell) for cell in found]
     if run.present:
         found = [cell for cell in found if is_there(cell.target, run.store)]
     else:

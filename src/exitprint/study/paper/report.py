@@ -9,12 +9,12 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.reports import write_report
 from exitprint.reports.study import Section, study_page
 from exitprint.study.paper.exhibit import Exhibit
 from exitprint.study.paper.results import Results
-from exitprint.study.study import Preset
 from exitprint.study.tables import markdown, write_parquet
 
 INTRODUCTION = (
@@ -25,7 +25,7 @@ INTRODUCTION = (
 
 
 def write_exhibits(
-    results: Results, exhibits: Sequence[Exhibit], name: str, title: str, preset: Preset, out: Path
+    results: Results, exhibits: Sequence[Exhibit], name: str, title: str, size: str, out: Path
 ) -> list[Path]:
     """Write all files of these exhibits and return them, the page first.
 
@@ -34,7 +34,12 @@ def write_exhibits(
     ExitprintError
         If there are no networks, or a file cannot be written.
     """
-    text, sections, files = [f"# {title}\n", f"Preset {preset}. {INTRODUCTION}\n"], [], []
+    if not results.rows:
+        raise ExitprintError(
+            "no network of this study is there, so there is nothing to write: leave --present out, or name the store "
+            "that holds them (--store)."
+        )
+    text, sections, files = [f"# {title}\n", f"{size}. {INTRODUCTION}\n"], [], []
     for exhibit in exhibits:
         table = exhibit.table(results)
         text += [f"## {exhibit.title}\n", exhibit.note + "\n"]
@@ -56,7 +61,7 @@ def write_exhibits(
     page, words, rows = out / f"{name}.html", out / f"{name}.md", out / f"{name}.parquet"
     write_parquet(results.rows, rows)
     write_bytes(words, "\n".join(text).encode())
-    write_report(study_page(title, f"Preset {preset}. {INTRODUCTION}", sections), page)
+    write_report(study_page(title, f"{size}. {INTRODUCTION}", sections), page)
     return [page, words, rows, *files]
 
 
