@@ -14,16 +14,16 @@ from exitprint.fingerprints.optimise import Crafted, frozen
 from exitprint.networks import exit_costs
 
 SAMPLES, STEPS = 20, 1000
-FINGERPRINT, ROUNDS = 100, 3
+FINGERPRINT, ROUNDS = 100, 5
 
 
 def rows() -> list[dict[str, Any]]:
     """Passes and time, at the T_N on the target that both reach."""
-    x = data().test[:SAMPLES].x
+    x, policy = data().test[:SAMPLES].x, network().policy
     made: dict[bool, Crafted] = {}
 
     def craft(stop_early: bool) -> None:
-        made[stop_early] = craft_paper(network(), x, network().policy, steps=STEPS, stop_early=stop_early)
+        made[stop_early] = craft_paper(network(), x, policy, steps=STEPS, stop_early=stop_early)
 
     ours, peer = in_turn(lambda: craft(True), lambda: craft(False), rounds=1)
     note = f"{described()}, {SAMPLES} samples; T_N on the target {_t_n(made[True]):.3f} against {_t_n(made[False]):.3f}"
