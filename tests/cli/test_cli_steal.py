@@ -85,6 +85,15 @@ def test_a_substitute_out_of_a_file(run, victim_file, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["substitute.safetensors", "victim.safetensors"]
 
 
+def test_without_a_number_all_images_are_asked_where_there_are_fewer_than_usual(run, victim_file, tmp_path):
+    out = tmp_path / "substitute.safetensors"
+    words = ("steal", victim_file, *SMALL, "--epochs", 1, "--clock", "cost-model", "--out", out)
+    done = run(*words)
+    assert done.code == 0 and "1297 images asked" in done.out and load_network(out).exits > 4
+    refused = run(*words, "--queries", 2000)
+    assert refused.code == 2 and "there are 1297 images to ask with, and not 2000" in refused.err
+
+
 def test_a_substitute_out_of_a_served_network_with_jitter(run, tmp_path):
     out = tmp_path / "substitute.safetensors"
     with misbehaving_here(Sleeper(), "jitter", 5) as url:

@@ -26,7 +26,8 @@ SuspectName = Annotated[
         metavar="SUSPECT", help="A network's .safetensors, an .onnx model, or http(s)://host/v2/models/NAME."
     ),
 ]
-Queries = Annotated[int, typer.Option(help="Images to ask with, a seeded choice.")]
+HOW_MANY = "Images to ask with, a seeded choice."
+OR_ALL = "{}, or all there are"
 Repeats = Annotated[int, typer.Option(help="How often each image is asked at most; the noise may need less.")]
 Budget = Annotated[int | None, typer.Option(help="Most requests in all.")]
 Method = Annotated[MethodName, typer.Option(help="How exits are found in runtimes.")]
@@ -66,11 +67,16 @@ def subject(suspect: str, clock: str, amplification: int) -> str:
         raise ExitprintError(f"cannot read {suspect!r} ({error.strerror}): check the path.") from error
 
 
-def unlabelled(data: ImageData, queries: int, seed: int) -> Tensor:
-    """A seeded choice of the training images, 8-bit, without their labels: (queries, channels, height, width)."""
+def unlabelled(data: ImageData, queries: int | None, usual: int, seed: int) -> Tensor:
+    """A seeded choice of the training images, 8-bit, without their labels: (queries, channels, height, width).
+
+    As many as are asked for; where nothing is, `usual`, or all where there are fewer.
+    """
     import torch
 
     pixels = torch.cat([data.train.pixels, data.calibration.pixels])
+    if queries is None:
+        queries = min(usual, len(pixels))
     if queries > len(pixels):
         raise ExitprintError(
             f"there are {len(pixels)} images to ask with, and not {queries}: ask with fewer (--queries), or use more."

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from exitprint.timing.inquiry import Inquiry
     from exitprint.timing.leak import Countermeasure, Leak
 
+QUERIES = 500
+
 
 def probe(
     suspect: asking.SuspectName,
     data: DataName,
     data_dir: DataDir = None,
     limit: Limit = None,
-    queries: asking.Queries = 500,
+    queries: Annotated[
+        int | None, typer.Option(help=asking.HOW_MANY, show_default=asking.OR_ALL.format(QUERIES))
+    ] = None,
     repeats: asking.Repeats = 16,
     budget: asking.Budget = None,
     method: asking.Method = "blocks",
@@ -49,7 +53,7 @@ def probe(
     if plot is not None:
         check_writable(plot)
     opened = asking.opened(suspect, clock, amplification, rate, budget)
-    pixels = asking.unlabelled(load_data(data, data_dir, limit), queries, seed)
+    pixels = asking.unlabelled(load_data(data, data_dir, limit), queries, QUERIES, seed)
     x = unit_range(pixels)
     name = asking.subject(suspect, clock, amplification)
     inquiry = inquire(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from exitprint.stealing import Stolen
     from exitprint.timing.inquiry import Inquiry
 
+QUERIES = 2000
+
 
 def steal(
     suspect: asking.SuspectName,
@@ -21,7 +23,9 @@ def steal(
     out_file: Out,
     data_dir: DataDir = None,
     limit: Limit = None,
-    queries: asking.Queries = 2000,
+    queries: Annotated[
+        int | None, typer.Option(help=asking.HOW_MANY, show_default=asking.OR_ALL.format(QUERIES))
+    ] = None,
     repeats: asking.Repeats = 16,
     budget: asking.Budget = None,
     method: asking.Method = "blocks",
@@ -58,7 +62,7 @@ def steal(
         raise ExitprintError(f"the number of epochs must be positive, and not {epochs}.")
     images = load_data(data, data_dir, limit)
     architecture(arch, images.input_shape, images.classes, depth, width)
-    pixels = asking.unlabelled(images, queries, seed)
+    pixels = asking.unlabelled(images, queries, QUERIES, seed)
     opened = asking.opened(suspect, clock, amplification, rate, budget)
     own_journal = journal is None and (resume or asking.at_address(suspect))
     kept = out_file.with_name(f".{out_file.name}.journal") if own_journal else journal
