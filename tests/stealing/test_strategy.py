@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import product
+from time import process_time
 
 import numpy as np
 import pytest
@@ -22,13 +23,18 @@ def small_case(seed):
     return confidences, rng.integers(K, size=n), rng.integers(3, size=n), rng.integers(3, size=(n, K))
 
 
-def brute_force(confidences, victim_exits, victim_labels, labels):
-    """The best (agreement, label agreement) over all thresholds that make a difference."""
+def every_strategy(confidences):
+    """Where the queries leave, under all thresholds that make a difference."""
     n, K = confidences.shape
     candidates = [np.append(np.unique(confidences[:, i]), 2.0) for i in range(K - 1)]
-    best = (-1, -1)
     for thresholds in product(*candidates):
-        left_at = np.append(confidences[:, :-1] >= thresholds, np.ones((n, 1), dtype=bool), axis=1).argmax(1)
+        yield np.append(confidences[:, :-1] >= thresholds, np.ones((n, 1), dtype=bool), axis=1).argmax(1)
+
+
+def brute_force(confidences, victim_exits, victim_labels, labels):
+    """The best (agreement, label agreement) over all thresholds that make a difference."""
+    n, best = len(confidences), (-1, -1)
+    for left_at in every_strategy(confidences):
         reached = (left_at == victim_exits).sum(), (labels[np.arange(n), left_at] == victim_labels).sum()
         best = max(best, reached)
     return best
@@ -55,6 +61,36 @@ def test_coordinate_ascent_comes_close_to_brute_force(monkeypatch):
         assert not found.exact and reached <= best
         missed += best - reached
     assert missed <= 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_victims_cost_is_met_for_little_agreement(seed):
+    confidences, left_at, _ = planted(3000, 9, seed, noise=0.3)
+    costs = np.linspace(1 / 9, 1, 9)
+    free, found = search_thresholds(confidences, left_at), search_thresholds(confidences, left_at, costs=costs)
+    wanted = costs[left_at].mean()
+    assert abs(costs[free.exits].mean() / wanted - 1) > 0.02 > abs(costs[found.exits].mean() / wanted - 1)
+    assert free.agreement - 0.03 < found.agreement <= free.agreement
+
+
+def test_small_cases_too_come_nearer_to_the_victims_cost():
+    nearer = 0
+    for seed in range(40):
+        confidences, victim_exits, _, _ = small_case(seed)
+        costs = np.arange(1.0, confidences.shape[1] + 1)
+        free = search_thresholds(confidences, victim_exits)
+        found = search_thresholds(confidences, victim_exits, costs=costs)
+        before, after = (abs(costs[each.exits].mean() - costs[victim_exits].mean()) for each in (free, found))
+        assert after <= before and found.agreement <= free.agreement
+        nearer += after < before
+    assert nearer > 20
+
+
+def test_many_queries_and_exits_take_at_most_two_seconds():
+    confidences, left_at, _ = planted(10_000, 27, seed=0, noise=0.3)
+    started = process_time()
+    search_thresholds(confidences, left_at, costs=np.linspace(1 / 27, 1, 27))
+    assert process_time() - started < 2
 
 
 def planted(n, K, seed, noise=0.0):
@@ -127,6 +163,12 @@ def test_the_same_seed_gives_the_same_thresholds():
 def test_bad_input_is_refused(confidences, victim_exits, labels, says):
     with pytest.raises(ExitprintError, match=says):
         search_thresholds(confidences, victim_exits, labels=labels)
+
+
+@pytest.mark.parametrize("costs", [[1.0], [1.0, np.nan], [-1.0, 1.0], [0.0, 0.0]])
+def test_costs_must_fit(costs):
+    with pytest.raises(ExitprintError, match="costs must be 2 numbers"):
+        search_thresholds(np.ones((5, 2)), np.zeros(5, dtype=int), costs=costs)
 
 
 def test_labels_must_fit():

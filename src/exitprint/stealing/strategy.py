@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,14 @@ SMALL = 20_000
 
 KICK = 0.3
 """Share of the thresholds that a restart draws anew."""
+
+CLOSE = 0.005
+"""Difference of mean costs, as a share of the victim's, that needs no further search."""
+
+CHEAPEST, DEAREST = 1 / 8, 64.0
+"""Prices of a whole run, in queries that leave at the victim's exit, between which the first bounds are looked for."""
+
+STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ def search_thresholds(
     victim_exits: ArrayLike,
     victim_labels: ArrayLike | None = None,
     labels: ArrayLike | None = None,
+    costs: ArrayLike | None = None,
     restarts: int = 8,
     seed: int = 0,
 ) -> StrategySearch:
@@ -56,6 +67,11 @@ def search_thresholds(
     exit to the first until nothing improves, and again from `restarts` starts near the best so far. Where few
     combinations of thresholds exist, all are tried.
 
+    Most agreement is often had by sending more queries to one exit than the victim does, so that the substitute is
+    cheaper or dearer than it. With `costs` the thresholds agree as much as they can at the victim's mean cost: a price
+    on cost (a Lagrange multiplier) is found by bisection under which the best thresholds meet it, or two prices next to
+    each other with the victim's cost in between, and then thresholds between the two that are best under them.
+
     Parameters
     ----------
     confidences
@@ -64,6 +80,8 @@ def search_thresholds(
         The victim's exit of each query, 0 the earliest, shape (queries,).
     victim_labels, labels
         The victim's label of each query, shape (queries,), and the substitute's at each exit, shape (queries, K).
+    costs
+        What leaving at each exit costs, shape (K,); None for agreement alone.
     restarts
         How often the search is started anew.
     seed
@@ -72,7 +90,7 @@ def search_thresholds(
     Raises
     ------
     ExitprintError
-        If shapes do not fit, confidences are not finite, or only one of the two kinds of labels is given.
+        If shapes do not fit, confidences or costs are not finite, or only one of the two kinds of labels is given.
 
     References
     ----------
@@ -80,14 +98,67 @@ def search_thresholds(
     """
     worth = _worth(confidences, victim_exits, victim_labels, labels)
     ladder = _Ladder(np.asarray(confidences, dtype=np.float64), worth)
-    exact = ladder.combinations <= SMALL
-    thresholds = ladder.exhaust() if exact else ladder.restart(restarts, np.random.default_rng(seed))
+    thresholds = ladder.best(restarts, np.random.default_rng(seed))
+    if costs is not None:
+        thresholds = _at_cost(ladder, thresholds, np.asarray(victim_exits), _checked(costs, len(worth)), seed)
     left_at = ladder.exits(thresholds)
     reached = worth[left_at, np.arange(len(left_at))]
     agreed, labelled = np.divmod(reached, len(left_at) + 1)
     return StrategySearch(
-        thresholds, left_at, float(agreed.mean()), None if labels is None else float(labelled.mean()), exact
+        thresholds, left_at, float(agreed.mean()), None if labels is None else float(labelled.mean()), ladder.few
     )
+
+
+def _at_cost(
+    ladder: _Ladder,
+    thresholds: NDArray[np.float64],
+    victim_exits: NDArray[np.int64],
+    costs: NDArray[np.float64],
+    seed: int,
+) -> NDArray[np.float64]:
+    """From the best thresholds without a price to the best at the victim's mean cost."""
+    wanted = costs[victim_exits].mean()
+    run = (len(victim_exits) + 1) * costs / costs.max()
+
+    def above(thresholds: NDArray[np.float64]) -> float:
+        return float(costs[ladder.exits(thresholds)].mean() / wanted - 1)
+
+    sign = 1.0 if above(thresholds) > 0 else -1.0
+    before = after = thresholds
+    low, high, step = 0.0, CHEAPEST, 0
+    while abs(above(before)) > CLOSE and step < STEPS and high < DEAREST:
+        bounded = after is not thresholds
+        price = (low + high) / 2 if bounded else high
+        dear = ladder.worthing(ladder.worth - np.rint(sign * price * run).astype(np.int64)[:, None])
+        found = dear.best(1, np.random.default_rng(seed), before)
+        if sign * above(found) > 0:
+            low, high, before = price, (high if bounded else 2 * price), found
+        else:
+            high, after = price, found
+        step += bounded
+    return _between(before, after, lambda thresholds: sign * above(thresholds))
+
+
+def _between(
+    before: NDArray[np.float64], after: NDArray[np.float64], too_much: Callable[[NDArray[np.float64]], float]
+) -> NDArray[np.float64]:
+    """The thresholds on the straight way from one to the other that cost neither too much nor too little."""
+    low, high, nearest = 0.0, 1.0, min(before, after, key=lambda end: abs(too_much(end)))
+    for _ in range(STEPS):
+        if abs(too_much(nearest)) <= CLOSE:
+            break
+        share = (low + high) / 2
+        found = (1 - share) * before + share * after
+        low, high = (share, high) if too_much(found) > 0 else (low, share)
+        nearest = min(nearest, found, key=lambda end: abs(too_much(end)))
+    return nearest
+
+
+def _checked(costs: ArrayLike, exits: int) -> NDArray[np.float64]:
+    checked = np.asarray(costs, dtype=np.float64)
+    if checked.shape != (exits,) or not np.isfinite(checked).all() or checked.min() < 0 or checked.max() == 0:
+        raise ExitprintError(f"costs must be {exits} numbers, one for each exit, none below 0.")
+    return checked
 
 
 def _worth(
@@ -130,10 +201,22 @@ class _Ladder:
         self.falling = np.hstack([high, falling, low])
         self.leavers = [np.flatnonzero(np.diff(row)) for row in self.falling]
 
+    def worthing(self, worth: NDArray[np.int64]) -> _Ladder:
+        """The same queries, worth something else at each exit."""
+        other = copy(self)
+        other.worth = worth
+        return other
+
     @property
-    def combinations(self) -> float:
-        """Number of different thresholds of all exits but the last one before the end, multiplied."""
-        return float(np.prod([len(leavers) for leavers in self.leavers[:-1]], dtype=float))
+    def few(self) -> bool:
+        """Whether all combinations of thresholds that differ can be tried; the last exit's costs nothing to find."""
+        return float(np.prod([len(leavers) for leavers in self.leavers[:-1]], dtype=float)) <= SMALL
+
+    def best(
+        self, restarts: int, rng: np.random.Generator, start: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """The best thresholds of all, or of so many restarts."""
+        return self.exhaust() if self.few else self.restart(restarts, rng, start)
 
     def exits(self, thresholds: NDArray[np.float64]) -> NDArray[np.intp]:
         leaves = self.confidences >= thresholds[:, None]
@@ -173,9 +256,11 @@ class _Ladder:
                 return reached, thresholds
             reached, thresholds = again, better
 
-    def restart(self, restarts: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Coordinate ascent from a hopeful start, then from the best so far with some thresholds drawn anew."""
-        reached, best = self.climb(self.hopeful())
+    def restart(
+        self, restarts: int, rng: np.random.Generator, start: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Coordinate ascent from a start, then from the best so far with some thresholds drawn anew."""
+        reached, best = self.climb(self.hopeful() if start is None else start)
         for _ in range(restarts):
             anywhere = self.confidences[np.arange(len(best)), rng.integers(self.confidences.shape[1], size=len(best))]
             again, thresholds = self.climb(np.where(rng.random(len(best)) < KICK, anywhere, best))
@@ -202,7 +287,7 @@ class _Ladder:
         if i == len(self.confidences) - 1:
             added, threshold = self.line(i, here, self.worth[-1])
             return added + int(self.worth[-1, here].sum()), np.array([threshold])
-        best = (-1, np.empty(0))
+        best = (np.iinfo(np.int64).min, np.empty(0))
         for leavers in self.leavers[i]:
             threshold = _middle(self.falling[i, leavers + 1], self.falling[i, leavers])
             leaves = here & (self.confidences[i] >= threshold)

@@ -13,7 +13,7 @@ from torch import Tensor
 from exitprint.data import augment, unit_range
 from exitprint.data.augment import random_flip
 from exitprint.errors import ExitprintError, Interrupted
-from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork
+from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_costs
 from exitprint.progress import progress
 from exitprint.stealing.losses import performance_loss, strategy_loss
 from exitprint.stealing.strategy import StrategySearch, search_thresholds
@@ -241,7 +241,9 @@ def logits_of(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
 
 
 def with_searched_policy(network: MultiExitNetwork, lessons: Lessons, seed: int = 0) -> StrategySearch:
-    """Give a substitute the thresholds that agree best with the victim's exits on these queries.
+    """Give a substitute the thresholds that agree best with the victim's exits on these queries, at the same mean cost.
+
+    That is what the substitute would cost if it left wherever the victim left.
 
     Parameters
     ----------
@@ -264,6 +266,7 @@ def with_searched_policy(network: MultiExitNetwork, lessons: Lessons, seed: int 
         lessons.exits.numpy(),
         lessons.answers.argmax(1).numpy(),
         logits.argmax(-1).numpy(),
+        exit_costs(network),
         seed=seed,
     )
     network.policy = ExitPolicy(found.thresholds.tolist())
