@@ -13,6 +13,7 @@ from exitprint.data import Images, unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
+from exitprint.fingerprints.score import NATURAL
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, Criterion
 
@@ -21,7 +22,6 @@ EARLY_QUANTILE = 0.25
 """An image counts as early under a policy if no more than this share of benign images leaves before it."""
 NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
 MOST_SAME = 0.25
-NATURAL = 0.5
 SMALL_CHANGE, COMPARED = 0.25, 1000
 """A change is small if its L2 is below this share of the median distance of an image to its nearest neighbour among so
 many images."""

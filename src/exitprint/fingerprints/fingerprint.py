@@ -13,6 +13,7 @@ from exitprint.data import unit_range
 from exitprint.display import html_table
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
+from exitprint.fingerprints.score import NATURAL
 
 Kind = Literal["paper", "contrast"]
 FILE_KIND = "fingerprint"
@@ -61,15 +62,17 @@ class Fingerprint:
     chosen: Tensor
     t_f: float = float("nan")
     t_f_share: float = 0.1
-    auc_threshold: float = 0.5
+    auc_threshold: float = NATURAL
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.samples)
         if self.samples.shape != self.originals.shape or self.samples.dtype != torch.uint8 or n == 0:
             raise ExitprintError("a fingerprint needs samples and their originals, of one shape, as 8-bit pixels.")
-        if not 0.5 <= self.auc_threshold < 1:
-            raise ExitprintError(f"the threshold of an AUC lies between 0.5 and 1, and not at {self.auc_threshold}.")
+        if not NATURAL <= self.auc_threshold < 1:
+            raise ExitprintError(
+                f"the threshold of an AUC lies between {NATURAL} and 1, and not at {self.auc_threshold}."
+            )
         if any(part.shape != (n,) for part in (self.late, self.reached, self.steps, self.chosen)):
             raise ExitprintError("a fingerprint needs one entry per sample in each of its parts.")
 
@@ -156,7 +159,7 @@ def load_fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
             chosen=tensors["chosen"].long(),
             t_f=float("nan") if t_f is None else float(t_f),
             t_f_share=float(header["t_f_share"]),
-            auc_threshold=float(header.get("auc_threshold", 0.5)),
+            auc_threshold=float(header.get("auc_threshold", NATURAL)),
             record=record,
         )
     except (KeyError, TypeError, ValueError) as error:

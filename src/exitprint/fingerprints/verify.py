@@ -11,7 +11,7 @@ from scipy.stats import PermutationMethod, mannwhitneyu, spearmanr
 
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.score import FloatArray, auc, longest_time, normalised, t_n
+from exitprint.fingerprints.score import NATURAL, FloatArray, auc, longest_time, normalised, t_n
 from exitprint.fingerprints.verdict import Decision, Verdict
 from exitprint.suspects.suspect import Suspect
 from exitprint.timing import Timings, measure
@@ -19,7 +19,6 @@ from exitprint.timing import Timings, measure
 CONFIDENCE = 0.95
 BOOTSTRAPS = 4000
 LEAST_RELIABILITY = 0.5
-CHANCE = 0.5
 ALPHA = 1e-3
 LEAST_EFFECT = 0.7
 PERMUTATIONS = 9999
@@ -130,7 +129,7 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
     decision: Decision
     if unreliable:
         decision, reason = "inconclusive", unreliable
-    elif p_value <= ALPHA and (limit == CHANCE or low > limit):
+    elif p_value <= ALPHA and (limit == NATURAL or low > limit):
         decision, reason = (
             "derived",
             (
@@ -139,7 +138,7 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
                 f"the owner's network does; chance does this with a probability of {p_value:.1g}."
             ),
         )
-    elif AUC <= CHANCE and np.quantile(drawn, 1 - ALPHA) < LEAST_EFFECT:
+    elif AUC <= NATURAL and np.quantile(drawn, 1 - ALPHA) < LEAST_EFFECT:
         decision, reason = (
             "independent",
             (
