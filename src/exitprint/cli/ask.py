@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exitprint.cli.asking import Amplification, Clock, Rate, Resume, SuspectName, at_address, opened, subject
 from exitprint.cli.options import Json, Seed, out, print_json
 from exitprint.errors import ExitprintError
 
@@ -23,32 +23,23 @@ ERROR_RATE = 1e-3
 
 def verify(
     fingerprint_file: Annotated[Path, typer.Argument(metavar="FINGERPRINT")],
-    suspect: Annotated[
-        str,
-        typer.Argument(
-            metavar="SUSPECT", help="A network's .safetensors, an .onnx model, or http(s)://host/v2/models/NAME."
-        ),
-    ],
+    suspect: SuspectName,
     repeats: Annotated[
         int | None, typer.Option(help=f"How often each input is timed in this process. Default: {REPEATS}.")
     ] = None,
-    clock: Annotated[Literal["measured", "cost-model"], typer.Option(help="Wall clock, or FLOPs.")] = "measured",
+    clock: Clock = "measured",
     alpha: Annotated[
         float | None, typer.Option(help=f"Largest probability of a false claim. Default: {ERROR_RATE:g}.")
     ] = None,
     beta: Annotated[float | None, typer.Option(help=f"Largest probability of a miss. Default: {ERROR_RATE:g}.")] = None,
     budget: Annotated[int | None, typer.Option(help="Most requests in all. Default: 2000.")] = None,
-    rate: Annotated[float | None, typer.Option(help="Most requests per second, at an address.")] = None,
-    amplification: Annotated[
-        int, typer.Option(help="Ask the same input so many times in one request, at an address.")
-    ] = 1,
+    rate: Rate = None,
+    amplification: Amplification = 1,
     journal: Annotated[
         Path | None,
         typer.Option(help="Keep every answer in this file. Default: beside FINGERPRINT, until there is a verdict."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where this verification was cut off, asking nothing twice.")
-    ] = False,
+    resume: Resume = False,
     report: Annotated[Path | None, typer.Option(help="Write a page that shows why.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -60,30 +51,20 @@ def verify(
     """
     from exitprint.fingerprints import load_fingerprint
     from exitprint.fingerprints import verify as verify_suspect
-    from exitprint.networks import load_network
     from exitprint.reports import verification_report, write_report
-    from exitprint.suspects import CostModel, open_suspect
 
-    at_address = suspect.startswith(("http://", "https://"))
-    sequential = at_address or resume or not (alpha is beta is budget is journal is None)
+    sequential = at_address(suspect) or resume or not (alpha is beta is budget is journal is None)
     if sequential and repeats is not None:
         raise ExitprintError("this suspect is asked until the error rates are met: leave out --repeats.")
-    if rate is not None and not at_address:
-        raise ExitprintError("only a suspect at an address is asked at a rate: leave out --rate.")
     made = load_fingerprint(fingerprint_file)
-
-    def opened() -> Suspect:
-        if clock == "cost-model":
-            return CostModel(load_network(suspect))
-        return open_suspect(suspect, amplification=amplification, rate=rate, budget=budget)
-
+    asked = opened(suspect, clock, amplification, rate, budget)
     kept: Path | None = None
     if sequential:
-        name = _subject(suspect, at_address, clock, amplification)
+        name = subject(suspect, clock, amplification)
         rates = (ERROR_RATE if alpha is None else alpha, ERROR_RATE if beta is None else beta)
-        kept, verdict = _sequentially(made, fingerprint_file, opened(), name, rates, budget, seed, journal, resume)
+        kept, verdict = _sequentially(made, fingerprint_file, asked, name, rates, budget, seed, journal, resume)
     else:
-        verdict = verify_suspect(made, opened(), REPEATS if repeats is None else repeats, seed)
+        verdict = verify_suspect(made, asked, REPEATS if repeats is None else repeats, seed)
     if report is not None:
         notes = _notes(verdict, rates) if sequential else None
         page = verification_report(verdict, made, verdict.timings, suspect, notes=notes, course=verdict.course)
@@ -127,16 +108,6 @@ def _sequentially(
         resume=resume,
         subject=name,
     )
-
-
-def _subject(suspect: str, at_address: bool, clock: str, amplification: int) -> str:
-    """What the suspect is called in a journal: another file or way of asking has another name."""
-    if at_address:
-        return f"{suspect}, amplification {amplification}"
-    try:
-        return f"{suspect}, {clock} clock, sha256 {sha256(Path(suspect).read_bytes()).hexdigest()}"
-    except OSError as error:
-        raise ExitprintError(f"cannot read {suspect!r} ({error.strerror}): check the path.") from error
 
 
 def _notes(verdict: Verdict, rates: tuple[float, float]) -> dict[str, str]:

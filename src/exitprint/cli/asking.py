@@ -1,4 +1,4 @@
-"""What `probe` and `steal` share: a suspect opened and asked with unlabelled images."""
+"""What `verify`, `probe` and `steal` share, a suspect opened, and what the last two do, images to ask with."""
 
 from __future__ import annotations
 
