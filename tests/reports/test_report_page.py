@@ -121,6 +121,16 @@ def test_halves_may_be_timed_apart(made: Any, verdict: Any, parsed: Any) -> None
     assert "the lines cross" in parsed(verification_report(verdict(statistic="auc"), fingerprint, timings, "s")).text
 
 
+def test_a_sequential_test_says_how_many_requests_it_really_made(
+    made: Any, verdict: Any, parsed: Any, course: Any
+) -> None:
+    """How often an image was asked differs, so the fewest repeats say nothing."""
+    fingerprint, _ = made("contrast")
+    halves = {kind: Timings(np.full((10, 1), 0.3), "measured") for kind in ("late", "early")}
+    text = parsed(verification_report(verdict(statistic="auc"), fingerprint, halves, "s", course=course)).text
+    assert text.count("10 images, 40 requests in all") == 2 and "1 repeat" not in text
+
+
 def test_runtimes_that_do_not_fit_the_fingerprint_are_refused(made: Any, verdict: Any) -> None:
     fingerprint, timings = made("contrast")
     with pytest.raises(ExitprintError, match="a runtime for each of the 24"):

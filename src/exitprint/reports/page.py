@@ -111,7 +111,7 @@ def verification_report(
         evidence=None if course is None else _evidence(course),
         drift=None if course is None else charts.drift_chart(course.asked, course.seconds),
         drift_groups=[] if course is None else [(key, LABELS[key]) for key in LABELS if key in course.asked],
-        measured=_measured(groups, timings, scale, longest is not None),
+        measured=_measured(groups, timings, scale, longest is not None, course),
         notes=notes or {},
         **_fingerprint(fingerprint),
     )
@@ -267,13 +267,16 @@ def _evidence(course: Course) -> Markup:
 
 
 def _measured(
-    groups: Sequence[Group], timings: Mapping[str, Timings], scale: float, given: bool
+    groups: Sequence[Group], timings: Mapping[str, Timings], scale: float, given: bool, course: Course | None = None
 ) -> list[tuple[str, str]]:
     """Lines on what was asked how often, and what the clock said."""
     rows = []
     for name, part in timings.items():
         inputs, repeats = part.seconds.shape
-        rows.append((f"asked: {name}", f"{text.count(inputs, 'image')} × {text.count(repeats, 'repeat')}"))
+        often = f" × {text.count(repeats, 'repeat')}"
+        if course is not None:
+            often = f", {text.count(int((course.asked == name).sum()), 'request')} in all"
+        rows.append((f"asked: {name}", text.count(inputs, "image") + often))
     for group in groups:
         low, middle, high = (text.duration(float(q)) for q in np.quantile(group.seconds, (0.05, 0.5, 0.95)))
         rows.append((f"time of {group.label}", f"median {middle}; nine of ten between {low} and {high}"))
