@@ -88,6 +88,32 @@ def test_benign_inputs_against_themselves(noise: float, rounds: int) -> None:
     assert 0 < outcomes.derived <= at_most(0.05, 2000)
 
 
+@pytest.mark.parametrize("noise", [0.3, 5.0])
+def test_asking_ever_more_often_makes_no_claim_and_no_miss(noise: float) -> None:
+    """As a verification asks: benign inputs against themselves, and copies of which three pairs of four are right."""
+    generator = np.random.default_rng(13)
+    late, early = generator.integers(10, size=(2, RUNS, 50)).astype(float)
+    claims = simulate_times(
+        late, early, gaussian(noise), test=SignTest(alpha=0.05, beta=1e-12), repeated=True, budget=1000
+    )
+    assert 0 < claims.derived <= at_most(0.05)
+    late = np.where(generator.random((2000, 50)) < 0.75, 1.0, -1.0)
+    copies = simulate_times(
+        late, np.zeros_like(late), gaussian(noise), test=SignTest(alpha=1e-12, beta=0.05), rounds=2, repeated=True
+    )
+    assert copies.independent <= at_most(0.05, 2000)
+
+
+def test_of_recorded_times_each_asking_draws_one() -> None:
+    """Late inputs take 1 or 3, early ones 2: a coin for one asking; the quicker half of nine is mostly below 2."""
+    late, early = np.tile([1.0, 3.0], (400, 40, 1)), np.full((400, 40), 2.0)
+    once, often = (
+        simulate_times(late, early, gaussian(0), test=SignTest(beta=1e-3), repeated=repeated, rounds=rounds)
+        for repeated, rounds in ((False, 1), (True, 2))
+    )
+    assert once.inconclusive > 0.95 and often.independent > 0.95
+
+
 def test_a_given_set_without_an_effect_is_not_claimed_either() -> None:
     """Half of the late inputs beat every early one, half none: sampling without replacement swings, but not too far."""
     late = np.tile(np.repeat([1.0, -1.0], 25), (RUNS, 1))

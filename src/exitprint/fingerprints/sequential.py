@@ -2,9 +2,9 @@
 
 A contrast fingerprint is decided by `SignTest`: pairs of a late and an early input, one right after the other, of which
 only the order of the two times counts. So outliers, another processor, a load or any monotone distortion of the clock
-can hide a difference and cannot make one. When all inputs are used up without a decision they are matched anew, and
-each is asked four times as often as in the round before; the quicker half of its askings counts. A paper fingerprint
-is decided by `BracketTest`, T_N against T_f.
+can hide a difference and cannot make one. The longer the test takes the more often each input is asked, and the quicker
+half of its askings counts. When all inputs are used up without a decision they are matched anew. A paper fingerprint is
+decided by `BracketTest`, T_N against T_f.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exitprint.fingerprints.asking import Asker, Asking, quiet
 from exitprint.fingerprints.bracket import BracketTest
 from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.reasons import contrast_reason, paper_reason, why_silent
-from exitprint.fingerprints.score import LONGEST_SHARE, FloatArray, longest_time, t_n
+from exitprint.fingerprints.score import LONGEST_SHARE, NATURAL, FloatArray, longest_time, t_n
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.fingerprints.verify import threshold
 from exitprint.progress import progress
@@ -39,12 +39,10 @@ BUDGET = 2000
 LEAST_BUDGET = 50
 FLOORS = 5
 WARM_UP = 10
-GROWTH = 4
-MOST_REPEATS = 64
 BENIGN = 50
 REPEATS = 2
-NATURAL, NEVER = 0.5, 1e-12
-METHOD = 1
+NEVER = 1e-12
+METHOD = 2
 """Raised whenever the same seed would ask other inputs than before: older journals do not fit then."""
 NEEDS = "fingerprint, suspect, seed or settings"
 
@@ -155,10 +153,10 @@ def _signs(asker: Asker, late: int, early: int, test: SignTest, seed: int) -> It
     for number in count(1):
         if number > 1:
             test.next_round()
-        repeats = min(GROWTH ** (number - 1), MOST_REPEATS) if asker.heard.clock == "measured" else 1
-        pairs = draw_pairs(late, early, seed, number)
-        for late_one, early_one, late_first in zip(pairs.late, pairs.early, pairs.late_first, strict=True):
-            both: list[tuple[InputKind, int]] = [("late", int(late_one)), ("early", int(early_one))]
+        noisy = asker.heard.clock == "measured"
+        for late_one, early_one, late_first, often in draw_pairs(late, early, seed, number):
+            both: list[tuple[InputKind, int]] = [("late", late_one), ("early", early_one)]
+            repeats = often if noisy else 1
             sign = _compared(asker, both, late_first[0], repeats)
             yield sign, _compared(asker, both, late_first[1], repeats) if sign == -1 else None
 

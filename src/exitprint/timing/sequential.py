@@ -24,6 +24,10 @@ clock cannot tell.
   max(1/4, 1 - p1) of all pairs, under any noise** that blurs right and wrong pairs alike. Refuting that gives
   `independent`. Answers that all take the same time never do.
 
+*Repeats.* The later a pair comes, the more often its two inputs are asked before their times are compared
+(`pairs.repeats_of`). That is fixed by the pair's place, so both hypotheses are about every pair alike: merged askings
+are a clock with less noise.
+
 *Rounds.* When all inputs are used up without a decision, they may be matched anew, `SignTest.next_round`, on a further
 slice of the error rates: 95 % of them belong to the first round, 2.5 % to the second, half of that to the third and
 so on. Each round by itself consists of new pairs, the slices add up to one, and so do the errors.

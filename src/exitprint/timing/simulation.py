@@ -6,17 +6,19 @@ from runtimes, matched and ordered as a verification does it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from exitprint.errors import ExitprintError
 from exitprint.timing.betting import needed_for
-from exitprint.timing.pairs import draw_pairs
+from exitprint.timing.pairs import draw_pairs, repeats_of
 from exitprint.timing.sequential import SignTest, most_faster_twice, round_slice
 
 Noise = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+MOST_REQUESTS = 4_000_000
+"""So many requests are held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Outcomes:
     pairs : ndarray of int, shape (runs,)
         Pairs taken in until the decision; the whole budget where there was none.
     requests : ndarray of int, shape (runs,)
-        Requests that they cost: two a pair, and two more where it had to be asked again, each as often as its round
-        asks.
+        Requests that they cost: two a pair, and two more where it had to be asked again, each as often as its place
+        asks for.
     """
 
     decision: np.ndarray
@@ -58,7 +60,7 @@ def decide_many(
     signs: np.ndarray,
     again: np.ndarray,
     test: SignTest,
-    repeats: Sequence[int] | None = None,
+    repeats: np.ndarray | None = None,
     budget: int | None = None,
 ) -> Outcomes:
     """Run a sign test over many sequences of pairs, each stopped at its first decision.
@@ -70,8 +72,8 @@ def decide_many(
         first is -1.
     test : SignTest
         A test whose parameters are used; it is not changed.
-    repeats : sequence of int, optional
-        How often each round asks an input; once where it is not given.
+    repeats : ndarray of int, shape (rounds, pairs), optional
+        How often the inputs of each pair are asked; once where it is not given.
     budget : int, optional
         Most requests; a decision that costs more is not reached.
 
@@ -103,8 +105,8 @@ def decide_many(
     last = np.where(stop.any(axis=1), stop.argmax(axis=1), stop.shape[1] - 1)
     at = np.arange(runs), last
     decision = derived.reshape(runs, -1)[at].astype(np.int8) - independent.reshape(runs, -1)[at]
-    each = np.ones(rounds, dtype=np.int64) if repeats is None else np.array(repeats)
-    requests = np.cumsum((2 * each[:, None] * (1 + faster)).reshape(runs, -1), axis=1)[at]
+    each = np.ones((rounds, length), dtype=np.int64) if repeats is None else repeats
+    requests = np.cumsum((2 * each * (1 + faster)).reshape(runs, -1), axis=1)[at]
     if budget is not None:
         decision = np.where(requests <= budget, decision, 0).astype(np.int8)
         requests = np.minimum(requests, budget)
@@ -163,7 +165,7 @@ def simulate_times(
     *,
     test: SignTest | None = None,
     rounds: int = 1,
-    repeats: Sequence[int] | None = None,
+    repeated: bool = False,
     budget: int | None = None,
     seed: int = 0,
 ) -> Outcomes:
@@ -171,22 +173,25 @@ def simulate_times(
 
     Parameters
     ----------
-    late, early : ndarray, shape (runs, inputs)
-        Seconds that each input takes without noise; the numbers of inputs may differ.
+    late, early : ndarray, shape (runs, inputs) or (runs, inputs, recorded)
+        Seconds that each input takes without noise; the numbers of inputs may differ. Of several recorded times each
+        asking draws one.
     noise : callable
         Given a generator and a shape (runs, requests in the order of asking), the seconds that are added. It sees when
-        a request is made and not for what, so drift and bursts can be put in. A pair's second asking has places in that
-        order whether it takes place or not.
+        a request is made and not for what, so drift and bursts can be put in; it is called once for each stretch of
+        a round's pairs that are asked equally often. A pair's second asking has places in that order whether it takes
+        place or not.
     test : SignTest, optional
         Its parameters are used; the default ones otherwise.
     rounds : int
         How often the inputs are matched anew at most.
-    repeats : sequence of int, optional
-        How often each round asks an input, in turns, the mean of the quicker half counting; once where it is not given.
+    repeated : bool
+        Whether inputs are asked as often as `pairs.repeats_of` says, in turns, the mean of the quicker half counting,
+        as a verification does it; once otherwise.
     budget : int, optional
         Most requests of a run; it ends without a decision where that would cost more.
     seed : int
-        Of matching, order and noise.
+        Of matching, order, noise and what is drawn of recorded times.
 
     Returns
     -------
@@ -195,32 +200,67 @@ def simulate_times(
     Raises
     ------
     ExitprintError
-        If the two arrays do not hold the same number of runs, or `repeats` not one number for each round.
+        If the two arrays are not of such shapes, or do not hold the same number of runs.
     """
-    if late.ndim != 2 or early.ndim != 2 or len(late) != len(early):
+    if late.ndim not in (2, 3) or early.ndim not in (2, 3) or len(late) != len(early):
         raise ExitprintError(
-            f"runtimes must come as two arrays (runs, inputs) with as many runs, not {late.shape} and {early.shape}."
+            f"runtimes must come as two arrays (runs, inputs) or (runs, inputs, recorded) with as many runs, not "
+            f"{late.shape} and {early.shape}."
         )
-    each = (1,) * rounds if repeats is None else tuple(repeats)
-    if len(each) != rounds:
-        raise ExitprintError(f"{rounds} rounds need as many numbers of repeats, not {len(each)}.")
+    late, early = (times if times.ndim == 3 else times[..., None] for times in (late, early))
     generator = np.random.default_rng(seed)
-    shape = (len(late), rounds, min(late.shape[1], early.shape[1]))
-    difference, late_first = np.empty((*shape, 1)), np.empty((*shape, 2), dtype=bool)
-    for run, one in enumerate(generator.integers(2**32, size=len(late))):
-        for k in range(rounds):
-            pairs = draw_pairs(late.shape[1], early.shape[1], int(one), round_=k + 1)
-            difference[run, k, :, 0] = late[run, pairs.late] - early[run, pairs.early]
-            late_first[run, k] = pairs.late_first
-    added = np.stack([_added(noise, generator, late_first[:, k], times) for k, times in enumerate(each)], axis=1)
-    signs = np.sign(difference + added).astype(np.int8)
-    return decide_many(signs[..., 0], signs[..., 1], SignTest() if test is None else test, each, budget)
+    runs, length = len(late), min(late.shape[1], early.shape[1])
+    repeats = np.stack([repeats_of(length, k + 1) for k in range(rounds)])
+    repeats = repeats if repeated else np.ones_like(repeats)
+    signs = np.empty((runs, rounds, length, 2), dtype=np.int8)
+    at_once = max(1, MOST_REQUESTS // (4 * int(repeats.sum(axis=1).max())))
+    for start in range(0, runs, at_once):
+        some = slice(start, start + at_once)
+        for k, often in enumerate(repeats):
+            signs[some, k] = _signs(late[some], early[some], noise, generator, k + 1, often)
+    return decide_many(signs[..., 0], signs[..., 1], SignTest() if test is None else test, repeats, budget)
 
 
-def _added(noise: Noise, generator: np.random.Generator, late_first: np.ndarray, repeats: int) -> np.ndarray:
-    """What noise adds to late minus early quiet time, shape (runs, pairs, 2), asked in turns: a, b, b, a, a, b, …"""
+def _signs(
+    late: np.ndarray, early: np.ndarray, noise: Noise, generator: np.random.Generator, round_: int, repeats: np.ndarray
+) -> np.ndarray:
+    """Both signs of every pair of one round, shape (runs, pairs, 2)."""
+    seeds = generator.integers(2**32, size=len(late))
+    matched = [draw_pairs(late.shape[1], early.shape[1], int(one), round_) for one in seeds]
+    which_late, which_early, late_first = (
+        np.stack([getattr(pairs, name) for pairs in matched]) for name in ("late", "early", "late_first")
+    )
+    signs = np.empty(late_first.shape)
+    for often in np.unique(repeats):
+        here = repeats == often
+        slots = _in_turns(noise, generator, late_first[:, here], int(often))
+        quiet_late, quiet_early = (
+            _quiet(_drawn(times, which[:, here], generator, added.shape) + added)
+            for times, which, added in zip((late, early), (which_late, which_early), slots, strict=True)
+        )
+        signs[:, here] = np.sign(quiet_late - quiet_early)
+    return signs
+
+
+def _in_turns(
+    noise: Noise, generator: np.random.Generator, late_first: np.ndarray, repeats: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Noise of the late and the early input's askings, (runs, pairs, 2, repeats), in turns: a, b, b, a, a, b, …"""
     slots = noise(generator, (len(late_first), 2 * late_first[0].size * repeats)).reshape(*late_first.shape, repeats, 2)
     first = late_first[..., None] ^ (np.arange(repeats) % 2 == 1)
-    late, early = np.where(first, slots[..., 0], slots[..., 1]), np.where(first, slots[..., 1], slots[..., 0])
-    quick = (repeats + 1) // 2
-    return np.asarray(np.sort(late)[..., :quick].mean(-1) - np.sort(early)[..., :quick].mean(-1))
+    return np.where(first, slots[..., 0], slots[..., 1]), np.where(first, slots[..., 1], slots[..., 0])
+
+
+def _drawn(times: np.ndarray, which: np.ndarray, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """One of each input's recorded times for each of its askings, shape (runs, pairs, 2, repeats)."""
+    runs = np.arange(len(times))[:, None]
+    if times.shape[2] == 1:
+        return np.asarray(times[runs, which, 0])[..., None, None]
+    recorded = generator.integers(times.shape[2], size=shape)
+    return np.asarray(times[runs[..., None, None], which[..., None, None], recorded])
+
+
+def _quiet(seconds: np.ndarray) -> np.ndarray:
+    """The mean of the quicker half of each input's askings, the last axis."""
+    half = (seconds.shape[-1] + 1) // 2
+    return np.asarray(np.partition(seconds, half - 1)[..., :half].mean(-1))
