@@ -21,6 +21,7 @@ from behaviour import EXIT, EXITS, Sleeper, behaviour, crafted, key
 from exitprint.cli import main
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import contrast_fingerprint, save_fingerprint, verify_sequentially
+from exitprint.fingerprints.contrast import Method
 from exitprint.networks import save_network
 from exitprint.serving import running
 from exitprint.serving.hostile import misbehaving_here
@@ -37,8 +38,10 @@ def asleep(truth: str) -> Sleeper:
 
 @pytest.fixture(scope="module")
 def contrast(target, trained, digits):
-    """Kept away from two other networks, so that one half is a sound threshold on digits too."""
-    made = contrast_fingerprint(target, digits.test, [target.policy], 60, 1, references=[trained(3), trained(4)])
+    """A small change, kept away from two other networks: so one half is a sound threshold on digits too."""
+    made = contrast_fingerprint(
+        target, digits.test, [target.policy], 100, 1, Method(margin=0.05), references=[trained(3), trained(4)]
+    )
     return replace(made, auc_threshold=0.5)
 
 

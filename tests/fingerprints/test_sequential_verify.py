@@ -96,6 +96,17 @@ def test_constant_time_is_inconclusive_for_that_reason(made):
     assert exact.decision == "inconclusive" and "same time for every input" in exact.reason
 
 
+def test_a_busy_machine_is_not_taken_for_a_network():
+    """A load that comes and goes hits requests in a row alike, and one input's askings agree because they are such."""
+    rng = np.random.default_rng(0)
+
+    def show(seconds, number):
+        return 0.05 + 0.002 * np.sin(number / 15) + rng.exponential(1e-4)
+
+    verdict = verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", show), budget=400)
+    assert verdict.decision == "inconclusive" and "answers in constant time" in verdict.reason
+
+
 def test_noise_far_above_the_network_is_inconclusive_for_that_reason():
     verdict = verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", noisy("gaussian", 0.5)), budget=800)
     assert verdict.decision == "inconclusive" and "too noisy" in verdict.reason

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +19,8 @@ from exitprint.timing.course import InputKind
 from exitprint.timing.measure import timed
 
 FLOOR = "floor"
+NEIGHBOURS = 4
+"""So many askings before and after one, without the quickest and the slowest, say what was usual at the time."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Heard:
     ----------
     asked, seconds
         Kind of input and time of each asking, in order.
-    evidence
-        Times of each input's askings, in order, by kind and index, without those of the warm-up.
+    places
+        Where in `seconds` each input's askings are, in order, by kind and index, without those of the warm-up.
     floors
         Times of the cheapest request.
     clock, requests
@@ -56,7 +59,7 @@ class Heard:
 
     asked: list[InputKind] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    evidence: dict[tuple[InputKind, int], list[float]] = field(default_factory=dict)
+    places: dict[tuple[InputKind, int], list[int]] = field(default_factory=dict)
     floors: list[float] = field(default_factory=list)
     clock: Clock = "measured"
     requests: int = 0
@@ -68,6 +71,21 @@ class Heard:
     def floor(self) -> float | None:
         """Median time of the cheapest request, where it was asked."""
         return float(np.median(self.floors)) if self.floors else None
+
+    @property
+    def evidence(self) -> dict[tuple[InputKind, int], list[float]]:
+        """Times of each input's askings, in order, without those of the warm-up."""
+        return {one: [self.seconds[place] for place in places] for one, places in self.places.items()}
+
+    @property
+    def steady(self) -> dict[tuple[InputKind, int], list[float]]:
+        """The same, less what the askings around each took: a busy moment slows down whatever is asked in it."""
+        if not self.places:
+            return {}
+        around = sliding_window_view(np.pad(self.seconds, NEIGHBOURS, mode="edge"), 2 * NEIGHBOURS + 1)
+        usual = np.sort(around, axis=1)[:, NEIGHBOURS // 2 : -(NEIGHBOURS // 2)].mean(1)
+        left = (np.array(self.seconds) - usual).tolist()
+        return {one: [left[place] for place in places] for one, places in self.places.items()}
 
     def quiet_times(self, *kinds: InputKind) -> NDArray[np.float64]:
         """Quiet time of each input of these kinds that was asked, shape (inputs,)."""
@@ -162,7 +180,7 @@ class Asker:
         self.heard.asked.append(kind)
         self.heard.seconds.append(asking.seconds)
         if not warm_up:
-            self.heard.evidence.setdefault((kind, index), []).append(asking.seconds)
+            self.heard.places.setdefault((kind, index), []).append(len(self.heard.seconds) - 1)
         return asking.seconds
 
     def ask_floor(self, times: int) -> None:

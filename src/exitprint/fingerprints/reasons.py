@@ -90,13 +90,16 @@ def paper_reason(test: BracketTest | None, requests: int) -> str:
     return text[test.decision].format(T_N=test.T_N, T_f=test.T_f, **_words(test, requests, test.interval()))
 
 
-def why_silent(times: Mapping[Any, list[float]]) -> str | None:
+def why_silent(times: Mapping[Any, list[float]], steady: Mapping[Any, list[float]]) -> str | None:
     """A sentence if the suspect's time does not depend on its input, as far as repeated askings can tell.
 
     Parameters
     ----------
     times
         Seconds of each input's askings, in the order of asking.
+    steady
+        The same, less what was usual when they were asked: two askings of one input that follow each other agree
+        already because they met the same load.
     """
     if not times:
         return None
@@ -110,7 +113,7 @@ def why_silent(times: Mapping[Any, list[float]]) -> str | None:
     first, later = (_spread(values) for values in zip(*((x[0], quiet(x[1:])) for x in repeated), strict=True))
     if cached >= CACHED and later < SPREAD_OF_CACHED * first:
         return CACHE.format(cached=cached)
-    halves = [[quiet(seconds[start::2]) for seconds in repeated] for start in (0, 1)]
+    halves = [[quiet(left[start::2]) for left in steady.values() if len(left) > 1] for start in (0, 1)]
     reliability = float(np.nan_to_num(spearmanr(*halves).statistic))
     if reliability >= LEAST_RELIABILITY:
         return None
