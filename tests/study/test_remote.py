@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from behaviour import OverAPath, Sleeper, behaviour, crafted, key
 from exitprint.fingerprints import verify_sequentially
-from exitprint.networks import MultiExitNetwork, architecture, exit_flops
 from exitprint.serving.hostile import PARETO_DEVIATION, PARETO_SHAPE, TROUBLES, misbehaving_here
-from exitprint.study import remote
+from exitprint.study import recorded, remote
 from exitprint.study.population import Source
-from exitprint.study.remote import Heard, Jitter, Measured, hear, remote_members, remote_page
+from exitprint.study.recorded import AMPLIFICATIONS, LEVELS, Jitter, jitter_rows, null_rows
+from exitprint.study.remote import Bench, remote_members, remote_page
 from exitprint.study.store import Store
 from exitprint.timing.sequential import SignTest
 
 FINGERPRINT = crafted("contrast", samples=100)
+SMALL = replace(
+    FINGERPRINT,
+    **{
+        field: getattr(FINGERPRINT, field)[46:54]
+        for field in ("samples", "originals", "late", "reached", "steps", "chosen")
+    },
+)
 MEMBERS = [m for m in remote_members(Source(name="digits")) if m.name in ("target", "retrained 1", "independent 0")]
 
 
@@ -23,28 +32,30 @@ def seconds_of(role: str) -> dict[bytes, float]:
     return behaviour(FINGERPRINT, copy=role != "independent")
 
 
-def heard_of(role: str) -> Heard:
-    seconds = seconds_of(role)
-    halves = (FINGERPRINT.x[FINGERPRINT.late], FINGERPRINT.x[~FINGERPRINT.late], FINGERPRINT.benign)
-    return Heard(*(np.array([seconds[key(image)] for image in images]) for images in halves))
+def times_of(role: str) -> dict[str, np.ndarray]:
+    """Three times of each image, which depend on nothing but the image."""
+    seconds, x, late = seconds_of(role), FINGERPRINT.x, FINGERPRINT.late
+    kinds = {"late": x[late], "early": x[~late], "benign": FINGERPRINT.benign}
+    return {kind: np.array([[seconds[key(image)]] * 3 for image in images]) for kind, images in kinds.items()}
 
 
-HEARD = {m.name: heard_of(m.role) for m in MEMBERS}
+RECORDED = {(m.name, amplification): times_of(m.role) for m in MEMBERS for amplification in AMPLIFICATIONS}
 
 
 @pytest.fixture
-def measured(tmp_path):
-    return Measured(Store(tmp_path), "made-up")
+def bench(tmp_path):
+    return Bench(FINGERPRINT, {m.name: m.role for m in MEMBERS}, Store(tmp_path))
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    monkeypatch.setattr(remote, "COPIES", 1)
-    monkeypatch.setattr(remote, "misbehaving", _misbehaving)
+    for module in (recorded, remote):
+        monkeypatch.setattr(module, "misbehaving", _misbehaving)
+    monkeypatch.setattr(remote, "SERVED", ((Jitter("jitter", 1), 2),))
     monkeypatch.setattr(remote, "TROUBLES", {name: TROUBLES[name] for name in ("none", "nan")})
 
 
-def _misbehaving(role, trouble, amount=None, seed=0):
+def _misbehaving(role, trouble="none", amount=None, seed=0):
     return misbehaving_here(Sleeper(seconds_of(role)), trouble, amount, seed=seed)
 
 
@@ -62,50 +73,59 @@ def test_jitter_is_what_the_hostile_server_adds():
     assert not Jitter("jitter", 0).draw(rng, (10,)).any()
 
 
-def test_a_full_run_takes_what_it_is_scaled_to():
-    network = MultiExitNetwork.build(architecture("resnet", (1, 8, 8), 10, depth=8, width=2), seed=0).eval()
-    heard = hear(network, FINGERPRINT, 0.01 * 1e9 / exit_flops(network)[-1])
-    assert heard.late.shape == heard.early.shape == (50,) and heard.benign.shape == (100,)
-    assert heard.benign.max() == pytest.approx(0.01)
-
-
 def test_computed_verdicts_are_those_of_a_verification():
     """Without noise: decision and requests agree but for metadata and the cheapest request, which no path has here."""
-    rows = remote.jitter_rows(MEMBERS, HEARD, SignTest(), verdicts=200)
+    rows = jitter_rows(MEMBERS, RECORDED, SignTest(), verdicts=200)
     for row, role, decision in zip(rows, ("stolen", "independent"), ("derived", "independent"), strict=False):
         requests = []
         for seed in range(20):
             verdict = verify_sequentially(FINGERPRINT, OverAPath(seconds_of(role)), seed=seed)
             assert verdict.decision == decision
-            requests.append(verdict.requests + remote.BEFORE - 10)
+            requests.append(verdict.requests + recorded.BEFORE - 10)
         assert row["right, %"] == 100 and min(requests) <= row["requests, median"] <= max(requests)
 
 
-def test_what_was_measured_is_found_again(measured):
-    def never():
+def test_what_was_measured_is_found_again(bench, monkeypatch):
+    def never(*args, **options):
         raise AssertionError("measured again")
 
-    assert measured.row(MEMBERS[0], lambda: {"verdict": "derived"}, seed=0) == {"verdict": "derived"}
-    assert measured.row(MEMBERS[0], never, seed=0) == {"verdict": "derived"}
-    with pytest.raises(AssertionError):
-        measured.row(MEMBERS[0], never, seed=1)
+    first = bench.verdicts(MEMBERS[0], "none", count=2)
+    assert [row["verdict"] for row in first] == ["derived"] * 2
+    monkeypatch.setattr(remote, "misbehaving", never)
+    assert bench.verdicts(MEMBERS[0], "none", count=2) == first
+    for other in ({"count": 3}, {"amplification": 2}, {"amount": 1.0}):
+        with pytest.raises(AssertionError):
+            bench.verdicts(MEMBERS[0], "none", **other)
 
 
-def test_tables_count_what_came_out(measured):
-    files = {m.name: m.role for m in MEMBERS}
-    served = remote.served_rows(MEMBERS, files, FINGERPRINT, measured)
-    assert [(r["network"], r["verdict"]) for r in served] == [
-        ("target", "derived"),
-        ("retrained 1", "derived"),
-        ("independent 0", "independent"),
+def test_recorded_times_follow_the_exits_and_are_found_again(bench, monkeypatch):
+    """The server sleeps twice as long as an image's exit says, twice that for two copies of it."""
+    monkeypatch.setattr(remote, "RECORDED", 2)
+    few = Bench(SMALL, bench.files, bench.store)
+    times = {amplification: few.times(MEMBERS[0], amplification) for amplification in (1, 2)}
+    seconds = seconds_of("target")
+    late = np.array([seconds[key(image)] for image in SMALL.x[SMALL.late]])
+    for amplification, heard in times.items():
+        assert heard["late"].shape == heard["early"].shape == (4, 2)
+        assert (heard["late"] >= 2 * amplification * late[:, None]).all()
+        assert recorded.network_row(MEMBERS[0], heard)["AUC"] > 0.9
+    assert few.benign_times(MEMBERS[0]).shape == (8, 2)
+    monkeypatch.setattr(recorded, "misbehaving", None)
+    assert np.array_equal(few.times(MEMBERS[0], 2)["early"], times[2]["early"])
+
+
+def test_tables_count_what_came_out(bench):
+    served = remote.served_rows(MEMBERS, bench)
+    assert [(r["network"], r["verdicts"], r["right"], r["wrong"]) for r in served] == [
+        (name, 2, 2, 0) for name in ("target", "retrained 1", "independent 0")
     ]
-    operators = remote.operator_rows(MEMBERS, files, FINGERPRINT, measured)
+    operators = remote.operator_rows(MEMBERS, bench)
     assert [r["verdict"] for r in operators] == ["derived", "independent", "error", "error"]
     assert not any(r["wrong"] for r in operators) and "NaN" in operators[2]["why"]
     tables = {
-        "networks": [remote.network_row(m, HEARD[m.name]) for m in MEMBERS],
-        "jitter": remote.jitter_rows(MEMBERS, HEARD, SignTest(), verdicts=20),
-        "null": remote.null_rows(MEMBERS, HEARD, runs=100),
+        "networks": [recorded.network_row(m, RECORDED[m.name, 1]) for m in MEMBERS],
+        "jitter": jitter_rows(MEMBERS, RECORDED, SignTest(), verdicts=20),
+        "null": null_rows([times_of("independent")], times_of("independent")["benign"], runs=100),
         "served": served,
         "operators": operators,
     }
@@ -118,7 +138,7 @@ def test_tables_count_what_came_out(measured):
 
 
 def test_false_claims_stay_below_alpha():
-    rows = remote.null_rows(MEMBERS, HEARD, runs=1000)
-    assert {r["alpha"] for r in rows} == set(remote.LEVELS) and len(rows) == 9 * len(remote.LEVELS)
+    rows = null_rows([times_of("independent")], times_of("independent")["benign"], runs=1000)
+    assert {r["alpha"] for r in rows} == set(LEVELS) and len(rows) == 9 * len(LEVELS)
     for row in rows:
         assert row["derived"] <= row["alpha"] + 4 * (row["alpha"] / 1000) ** 0.5

@@ -21,7 +21,7 @@ LAPTOP_DATA = Source(name="cifar10", limit=6000)
 
 @dataclass(frozen=True)
 class Setting:
-    """Size and training of one architecture at laptop size, chosen so that exits differ in what they can do."""
+    """Size and training of one architecture, chosen so that exits differ in what they can do."""
 
     depth: int
     width: int
@@ -42,8 +42,8 @@ LAPTOP = {
 }
 
 
-def trained(family: str, data: Source, seed: int) -> Trained:
-    """A network of this family at laptop size, trained from scratch.
+def trained(family: str, data: Source, seed: int, setting: Setting | None = None) -> Trained:
+    """A network of this family, trained from scratch; at laptop size where no other setting is given.
 
     Raises
     ------
@@ -52,13 +52,15 @@ def trained(family: str, data: Source, seed: int) -> Trained:
     """
     if family not in LAPTOP:
         raise ExitprintError(f"unknown architecture {family!r}: use one of {', '.join(LAPTOP)}.")
-    setting = LAPTOP[family]
+    setting = setting or LAPTOP[family]
     shape = INPUT_SHAPES.get(data.name, (3, 32, 32))
     arch = architecture(family, shape, CLASSES.get(data.name, 10), setting.depth, setting.width)
     return Trained(architecture=arch, data=data, recipe=setting.recipe, seed=seed)
 
 
-def population(family: str, data: Source = LAPTOP_DATA, independents: int = INDEPENDENTS) -> list[Member]:
+def population(
+    family: str, data: Source = LAPTOP_DATA, independents: int = INDEPENDENTS, setting: Setting | None = None
+) -> list[Member]:
     """Target, stolen copies and independents of one architecture, calibrated for RAD=5.
 
     Members are in the order in which they are worth having: the target, cheap copies, some independents, the rest.
@@ -71,10 +73,17 @@ def population(family: str, data: Source = LAPTOP_DATA, independents: int = INDE
         What all of them are trained on.
     independents
         How many networks of other seeds; architecture, data and recipe are the target's.
+    setting
+        Size and training, where they are to be others than `LAPTOP`'s.
     """
-    target = trained(family, data, 0)
+    target = trained(family, data, 0, setting)
     others = [
-        Member(name=f"independent {i}", role="independent", group="independent", network=trained(family, data, seed))
+        Member(
+            name=f"independent {i}",
+            role="independent",
+            group="independent",
+            network=trained(family, data, seed, setting),
+        )
         for i, seed in enumerate(range(FIRST_INDEPENDENT_SEED, FIRST_INDEPENDENT_SEED + independents))
     ]
     stolen = [

@@ -1,17 +1,16 @@
 """`study remote`: what verification at an address costs and how often it errs, with jitter and hostile operators.
 
-Error rates over thousands of verdicts are *computed*: the same sequential test on the cost model's times, scaled so
-that the target's full run takes 10 ms, with jitter drawn as the hostile server draws it. Verdicts on every network
-behind a path with jitter, and against every hostile operator, are *measured* from beginning to end, through real
-requests to a server in another process. The two are never in one table.
+Its networks take about ten milliseconds for a full run, and are asked behind a server in another process. Verdicts are
+*measured* from beginning to end, through real requests, behind paths with jitter and with every hostile operator. Error
+rates over thousands of verdicts are *computed* on recorded times (`recorded`). The two are never in one table.
 """
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,108 +18,57 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.fingerprints import Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
-from exitprint.fingerprints.score import auc
 from exitprint.fingerprints.sequential import BUDGET, run_digest, sign_test, verify_sequentially
-from exitprint.networks import MultiExitNetwork, exit_flops, save_network
+from exitprint.networks import save_network
 from exitprint.progress import progress
-from exitprint.serving.hostile import PARETO_DEVIATION, PARETO_SHAPE, TROUBLES, misbehaving
-from exitprint.study.contrast import LAPTOP_DATA, population
+from exitprint.serving.hostile import TROUBLES, misbehaving
+from exitprint.study.contrast import LAPTOP_DATA, Setting, population
 from exitprint.study.jobs import realise_all
 from exitprint.study.population import Member, Role, Source, realise, source
+from exitprint.study.recorded import (
+    AMPLIFICATIONS,
+    BEFORE,
+    RUNS,
+    VERDICTS,
+    Jitter,
+    Row,
+    Times,
+    jitter_rows,
+    load_record,
+    network_row,
+    null_rows,
+    record,
+)
 from exitprint.study.store import Store
 from exitprint.study.study import Run, Study
 from exitprint.study.tables import markdown, write_parquet
-from exitprint.suspects import CostModel, KServeSuspect
-from exitprint.suspects.in_process import FLOPS_PER_SECOND
-from exitprint.timing.sequential import SignTest
-from exitprint.timing.simulation import Noise, Outcomes, simulate, simulate_times
+from exitprint.suspects import KServeSuspect
 from exitprint.training import calibrated_policy
 
-Row = dict[str, Any]
+SETTING = Setting(depth=56, width=8, epochs=9, learning_rate=0.1)
+"""A full run of this ResNet takes about ten milliseconds on one core."""
 CHOSEN = (
     "target", "retrained 1", "fine-tuned 2", "pruned 0.2", "independent 0", "independent 1", "independent 2",
 )  # fmt: skip
-FULL_RUN = 0.01
-"""Seconds of the target's full run in what is computed."""
-COPIES = 16
-"""An image is so many times in each measured request: then a full run is long beside what HTTP costs."""
-SAMPLES = 100
+SAMPLES = 400
 LOOSER_RAD = 15.0
 ERROR = 1e-3
-VERDICTS = 1000
-RUNS = 10_000
-REPEATS = (1, 4, 16, 64)
-"""How often each round asks an input, as `verify_sequentially` does."""
-LEVELS = (0.05, 1e-3)
-BEFORE = 17
-"""Requests for metadata, for the cheapest request and of the warm-up, before the first pair."""
-OPERATOR_BUDGET = 400
+SERVED = ((Jitter("jitter", 0), 7), (Jitter("jitter", 1), 7), (Jitter("jitter", 5), 7))
+"""Paths that verdicts are measured behind, and how many on each network."""
+RECORDED = 4
+"""How often each input is asked for the record."""
+OPERATOR_BUDGET = 1000
 PATIENCE = 5.0
 
 
-@dataclass(frozen=True)
-class Jitter:
-    """Delay that the path adds to a request: of which kind, with which standard deviation in milliseconds."""
-
-    kind: str
-    milliseconds: float
-    amplification: int = 1
-
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> np.ndarray:
-        """Seconds of delay, as the hostile server adds them."""
-        s = self.milliseconds / 1000
-        if self.kind == "heavy-tail":
-            return rng.pareto(PARETO_SHAPE, shape) * s / PARETO_DEVIATION
-        return np.maximum(0, rng.normal(3 * s, s, shape))
-
-
-JITTERS = (
-    Jitter("jitter", 0),
-    Jitter("jitter", 1),
-    Jitter("jitter", 5),
-    Jitter("jitter", 20),
-    Jitter("jitter", 20, amplification=8),
-    Jitter("heavy-tail", 5),
-)
-SERVED = (Jitter("jitter", 1),)
-
-
-@dataclass(frozen=True)
-class Heard:
-    """Seconds that a network takes for each input on a computed clock.
-
-    Attributes
-    ----------
-    late, early
-        Of the fingerprint's halves, shape (inputs,).
-    benign
-        Of its originals, shape (inputs,).
-    """
-
-    late: np.ndarray
-    early: np.ndarray
-    benign: np.ndarray
-
-    @property
-    def auc(self) -> float:
-        """Share of pairs whose late input takes longer, ties as one half."""
-        return auc(self.late, self.early)
-
-
-def hear(network: MultiExitNetwork, fingerprint: Fingerprint, scale: float) -> Heard:
-    """A network's times on the cost model, times `scale`."""
-    suspect = CostModel(network)
-    halves = (fingerprint.x[fingerprint.late], fingerprint.x[~fingerprint.late], fingerprint.benign)
-    return Heard(*(scale * suspect.ask(x).seconds for x in halves))
-
-
 def remote_members(data: Source = LAPTOP_DATA) -> list[Member]:
-    """The target, three stolen copies and three independents, ResNet-14s calibrated for RAD=5."""
-    return [member for member in population("resnet", data) if member.name in CHOSEN]
+    """The target, three stolen copies and three independents, ResNet-56s calibrated for RAD=5."""
+    return [member for member in population("resnet", data, setting=SETTING) if member.name in CHOSEN]
 
 
 def remote_fingerprint(members: Sequence[Member], store: Store, data_dir: Path | None = None) -> Fingerprint:
@@ -131,11 +79,11 @@ def remote_fingerprint(members: Sequence[Member], store: Store, data_dir: Path |
         network = realise(target, store, data_dir)
         images = source(target).load(data_dir)
         policies = [network.policy, calibrated_policy(network, images.calibration, LOOSER_RAD)]
-        save_fingerprint(contrast_fingerprint(network, images.test, policies, SAMPLES, seed=0), path)
+        made = contrast_fingerprint(network, images.test, policies, SAMPLES, seed=0)
+        save_fingerprint(made, path)
 
-    return load_fingerprint(
-        store.get({"contrast": target.key, "version": 2, "samples": SAMPLES, "looser": LOOSER_RAD}, make)
-    )
+    what = {"contrast": target.key, "version": 3, "samples": SAMPLES, "looser": LOOSER_RAD}
+    return load_fingerprint(store.get(what, make))
 
 
 def study_remote(
@@ -148,8 +96,7 @@ def study_remote(
 ) -> dict[str, list[Row]]:
     """All tables of the study; networks and fingerprint are made first where the store lacks them.
 
-    Measuring takes about ten minutes. What was measured on this machine is kept in the store too, and not measured
-    again.
+    Measuring takes about an hour. What was measured on this machine is kept in the store too, and not measured again.
 
     Parameters
     ----------
@@ -170,217 +117,109 @@ def study_remote(
         Rows by table: ``networks``, ``jitter``, ``null``, ``served`` and ``operators``.
     """
     fingerprint = remote_fingerprint(members, store, data_dir)
-    measured = Measured(store, run_digest(fingerprint, subject="study", alpha=0, beta=0, seed=seed))
-    networks = {member.name: realise(member.network, store, data_dir) for member in members}
-    scale = FULL_RUN * FLOPS_PER_SECOND / exit_flops(networks[members[0].name])[-1]
-    heard = {name: hear(network, fingerprint, scale) for name, network in networks.items()}
     with TemporaryDirectory() as folder:
-        files: dict[str, Path] = {}
-        for name, network in networks.items():
-            files[name] = Path(folder) / f"{len(files)}.safetensors"
-            save_network(network, files[name])
-        served = served_rows(members, files, fingerprint, measured, seed)
-        operators = operator_rows(members, files, fingerprint, measured, seed)
+        files = {member.name: Path(folder) / f"{number}.safetensors" for number, member in enumerate(members)}
+        for member in members:
+            save_network(realise(member.network, store, data_dir), files[member.name])
+        bench = Bench(fingerprint, files, store, seed)
+        recorded = recorded_times(members, bench)
+        independents = [member for member in members if member.role == "independent"]
+        benign = bench.benign_times(independents[0])
+        served = served_rows(members, bench)
+        operators = operator_rows(members, bench)
+    test = sign_test(fingerprint.auc_threshold, ERROR, ERROR)
     return {
-        "networks": [network_row(member, heard[member.name]) for member in members],
-        "jitter": jitter_rows(members, heard, sign_test(fingerprint.auc_threshold, ERROR, ERROR), verdicts, seed),
-        "null": null_rows(members, heard, runs, seed),
+        "networks": [network_row(member, recorded[member.name, 1]) for member in members],
+        "jitter": jitter_rows(members, recorded, test, verdicts, seed),
+        "null": null_rows([recorded[member.name, 1] for member in independents], benign, runs, seed),
         "served": served,
         "operators": operators,
     }
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured on this machine with one fingerprint, found again in a store."""
+class Bench:
+    """Networks behind a server in another process; what was measured on this machine is found again in the store.
 
+    Attributes
+    ----------
+    fingerprint
+        What they are asked with.
+    files
+        Each network's file, by name.
+    store
+        Where it is kept.
+    seed
+        Of the order of requests and of the jitter.
+    """
+
+    fingerprint: Fingerprint
+    files: Mapping[str, Path]
     store: Store
-    fingerprint: str
+    seed: int = 0
 
-    def row(self, member: Member, measure: Callable[[], Row], **what: Any) -> Row:
-        """One row about a network, in plain JSON."""
+    def times(self, member: Member, amplification: int = 1) -> Times:
+        """What one network took for each ``late`` and each ``early`` image."""
+        x, late = self.fingerprint.x, self.fingerprint.late
+        return self._recorded(member, {"late": x[late], "early": x[~late]}, amplification)
+
+    def benign_times(self, member: Member) -> np.ndarray:
+        """What one network took for each image that the fingerprint was made from."""
+        return self._recorded(member, {"benign": self.fingerprint.benign}, 1)["benign"]
+
+    def _recorded(self, member: Member, groups: Mapping[str, Tensor], amplification: int) -> Times:
+        key = self._key(member, recorded=RECORDED, of=list(groups), amplification=amplification)
+        return load_record(
+            self.store.get(key, partial(record, self.files[member.name], groups, amplification, RECORDED))
+        )
+
+    def verdicts(
+        self,
+        member: Member,
+        trouble: str,
+        amount: float | None = None,
+        amplification: int = 1,
+        count: int = 1,
+        budget: int = BUDGET,
+    ) -> list[Row]:
+        """So many verdicts on one network behind one operator, each measured from beginning to end."""
 
         def make(path: Path) -> None:
-            write_bytes(path, json.dumps(measure()).encode())
+            rows = []
+            with misbehaving(self.files[member.name], trouble, amount, seed=self.seed) as url:
+                for seed in range(self.seed, self.seed + count):
+                    suspect = KServeSuspect(url, amplification=amplification, timeout=PATIENCE, patience=PATIENCE)
+                    rows.append(_verdict(self.fingerprint, suspect, member.role, budget, seed))
+            write_bytes(path, json.dumps(rows).encode())
 
-        row: Row = json.loads(self.store.get(self._key(member, **what), make, ".row").read_bytes())
-        return row
+        what = {
+            "trouble": trouble,
+            "amount": amount,
+            "amplification": amplification,
+            "verdicts": count,
+            "budget": budget,
+        }
+        rows: list[Row] = json.loads(self.store.get(self._key(member, **what), make, ".rows").read_bytes())
+        return rows
 
     def _key(self, member: Member, **what: Any) -> dict[str, Any]:
-        return {
-            "measured on": platform.node(),
-            "copies": COPIES,
-            "fingerprint": self.fingerprint,
-            "network": member.network.key,
-            **what,
-        }
+        fingerprint = run_digest(self.fingerprint, subject="study", alpha=ERROR, beta=ERROR, seed=self.seed)
+        return {"measured on": platform.node(), "fingerprint": fingerprint, "network": member.network.key, **what}
 
 
-def network_row(member: Member, heard: Heard) -> Row:
-    """What a network is, and how its halves compare on the computed clock."""
-    return {
-        "network": member.name,
-        "truth": member.role,
-        "late, ms": 1e3 * float(heard.late.mean()),
-        "early, ms": 1e3 * float(heard.early.mean()),
-        "originals, ms": 1e3 * float(heard.benign.mean()),
-        "AUC": heard.auc,
-    }
-
-
-def jitter_rows(
-    members: Sequence[Member], heard: Mapping[str, Heard], test: SignTest, verdicts: int = VERDICTS, seed: int = 0
-) -> list[Row]:
-    """For each jitter and each truth: how computed verdicts come out and what they cost, the warm-up included."""
-    rows = []
-    with progress("computed verdicts with jitter", len(JITTERS) * len(members)) as advance:
-        for jitter in JITTERS:
-            outcomes: dict[bool, list[Outcomes]] = {True: [], False: []}
-            for number, member in enumerate(members):
-                late, early = (
-                    np.tile(jitter.amplification * times, (verdicts, 1))
-                    for times in (heard[member.name].late, heard[member.name].early)
-                )
-                drawn = simulate_times(
-                    late,
-                    early,
-                    partial(_noise, jitter),
-                    test=test,
-                    rounds=len(REPEATS),
-                    repeats=REPEATS,
-                    budget=BUDGET - BEFORE,
-                    seed=seed + number,
-                )
-                outcomes[member.role != "independent"].append(drawn)
-                advance(1)
-            rows += [_outcome(jitter, drawn, copies) for copies, drawn in outcomes.items()]
-    return rows
-
-
-def _outcome(jitter: Jitter, drawn: Sequence[Outcomes], copies: bool) -> Row:
-    decisions = np.concatenate([each.decision for each in drawn])
-    requests = np.concatenate([each.requests for each in drawn]) + BEFORE
-    right = 1 if copies else -1
-    return {
-        **asdict(jitter),
-        "truth": "target and stolen" if copies else "independent",
-        "verdicts": len(decisions),
-        "right, %": 100 * float((decisions == right).mean()),
-        "wrong": int((decisions == -right).sum()),
-        "inconclusive": int((decisions == 0).sum()),
-        "requests, median": int(np.median(requests)),
-        "requests, 95 %": int(np.quantile(requests, 0.95)),
-    }
-
-
-def served_rows(
-    members: Sequence[Member],
-    files: Mapping[str, Path],
-    fingerprint: Fingerprint,
-    measured: Measured,
-    seed: int = 0,
-) -> list[Row]:
-    """One verdict on each network behind each of `SERVED`, measured from beginning to end."""
-    rows = []
-    with progress("measured verdicts with jitter", len(SERVED) * len(members)) as advance:
-        for jitter in SERVED:
-            for member in members:
-                measure = partial(
-                    _under, files[member.name], jitter.kind, jitter.milliseconds, fingerprint, member.role, BUDGET, seed
-                )
-                found = measured.row(member, measure, **asdict(jitter), seed=seed)
-                rows.append({"standard deviation, ms": jitter.milliseconds, "network": member.name, **found})
-                advance(1)
-    return rows
-
-
-def null_rows(members: Sequence[Member], heard: Mapping[str, Heard], runs: int = RUNS, seed: int = 0) -> list[Row]:
-    """Share of `derived` where it would be false, over many runs that each stop at their first decision.
-
-    Coins; benign images against themselves, dealt anew in each run; and independents' own times, dealt anew.
-    """
-    rng = np.random.default_rng(seed)
-    independents = [heard[member.name] for member in members if member.role == "independent"]
-    one = independents[0].benign
-    dealt = rng.permuted(np.tile(one, (runs, 1)), axis=1)
-    half = len(one) // 2
-    which = rng.integers(len(independents), size=runs)
-    late, early = (np.stack([getattr(each, name) for each in independents])[which] for name in ("late", "early"))
-    cases: list[tuple[str, Callable[[SignTest], Outcomes]]] = [
-        ("coins", lambda test: simulate(0.5, 0.0, test=test, runs=runs, seed=seed)),
-    ]
-    for jitter in (Jitter("jitter", 0), Jitter("jitter", 1), Jitter("jitter", 5), Jitter("heavy-tail", 5)):
-        noise = partial(_noise, jitter)
-        label = f"{'heavy-tailed ' if jitter.kind == 'heavy-tail' else ''}{jitter.milliseconds:g} ms"
-        cases += [
-            (
-                f"benign against themselves, {label}",
-                partial(_simulated, dealt[:, :half], dealt[:, half : 2 * half], noise, seed),
-            ),
-            (f"independents, {label}", partial(_simulated, late, early, noise, seed)),
-        ]
-    rows = []
-    with progress("tests under the null", len(cases) * len(LEVELS)) as advance:
-        for name, run in cases:
-            for alpha in LEVELS:
-                outcomes = run(SignTest(alpha=alpha, beta=1e-12))
-                rows.append({"null": name, "alpha": alpha, "runs": runs, "derived": outcomes.derived})
-                advance(1)
-    return rows
-
-
-def _simulated(late: np.ndarray, early: np.ndarray, noise: Noise, seed: int, test: SignTest) -> Outcomes:
-    return simulate_times(late, early, noise, test=test, rounds=2, seed=seed)
-
-
-def _noise(jitter: Jitter, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    return jitter.draw(rng, shape)
-
-
-def operator_rows(
-    members: Sequence[Member],
-    files: Mapping[str, Path],
-    fingerprint: Fingerprint,
-    measured: Measured,
-    seed: int = 0,
-) -> list[Row]:
-    """Each hostile operator against a stolen copy and an independent, each verdict measured from beginning to end."""
-    rows = []
-    chosen = [next(m for m in members if m.role == role) for role in ("stolen", "independent")]
-    with progress("hostile operators", len(TROUBLES) * len(chosen)) as advance:
-        for name, trouble in TROUBLES.items():
-            for member in chosen:
-                does = trouble.does.format(amount=trouble.amount)
-                measure = partial(
-                    _under, files[member.name], name, None, fingerprint, member.role, OPERATOR_BUDGET, seed
-                )
-                rows.append(
-                    {
-                        "operator": does,
-                        "network": member.name,
-                        **measured.row(member, measure, operator=does, seed=seed),
-                    }
-                )
-                advance(1)
-    return rows
-
-
-def _under(
-    file: Path, trouble: str, amount: float | None, fingerprint: Fingerprint, truth: Role, budget: int, seed: int
-) -> Row:
+def _verdict(fingerprint: Fingerprint, suspect: KServeSuspect, truth: Role, budget: int, seed: int) -> Row:
     right = "independent" if truth == "independent" else "derived"
     start = perf_counter()
-    with misbehaving(file, trouble, amount, seed=seed) as url:
-        suspect = KServeSuspect(url, amplification=COPIES, timeout=PATIENCE, patience=PATIENCE)
-        try:
-            verdict = verify_sequentially(fingerprint, suspect, budget=budget, seed=seed)
-            decision: str = verdict.decision
-            pairs_right: float | None = verdict.value if right == "derived" else 1 - verdict.value
-            requests, why = verdict.requests, verdict.reason
-        except ExitprintError as error:
-            decision, pairs_right, requests, why = "error", None, suspect.requests, str(error)
+    try:
+        verdict = verify_sequentially(fingerprint, suspect, alpha=ERROR, beta=ERROR, budget=budget, seed=seed)
+        decision: str = verdict.decision
+        pairs_right: float | None = verdict.value if right == "derived" else 1 - verdict.value
+        requests, why = verdict.requests, verdict.reason
+    except ExitprintError as error:
+        decision, pairs_right, requests, why = "error", None, suspect.requests, str(error)
     return {
         "verdict": decision,
+        "right": decision == right,
         "wrong": decision not in (right, "inconclusive", "error"),
         "pairs right": pairs_right,
         "requests": requests,
@@ -389,28 +228,79 @@ def _under(
     }
 
 
+def recorded_times(members: Sequence[Member], bench: Bench) -> dict[tuple[str, int], Times]:
+    """What each network took for each image, by name and amplification."""
+    found = {}
+    with progress("recorded networks", len(AMPLIFICATIONS) * len(members)) as advance:
+        for amplification in AMPLIFICATIONS:
+            for member in members:
+                found[member.name, amplification] = bench.times(member, amplification)
+                advance(1)
+    return found
+
+
+def served_rows(members: Sequence[Member], bench: Bench) -> list[Row]:
+    """How verdicts on each network behind each of `SERVED` came out, and what they cost."""
+    rows = []
+    with progress("measured verdicts with jitter", sum(count for _, count in SERVED) * len(members)) as advance:
+        for jitter, count in SERVED:
+            for member in members:
+                found = bench.verdicts(member, jitter.kind, jitter.milliseconds, jitter.amplification, count)
+                rows.append(
+                    {
+                        "standard deviation, ms": jitter.milliseconds,
+                        "amplification": jitter.amplification,
+                        "network": member.name,
+                        "truth": member.role,
+                        "verdicts": len(found),
+                        "right": sum(row["right"] for row in found),
+                        "wrong": sum(row["wrong"] for row in found),
+                        "requests, median": int(np.median([row["requests"] for row in found])),
+                        "seconds, median": float(np.median([row["seconds"] for row in found])),
+                    }
+                )
+                advance(count)
+    return rows
+
+
+def operator_rows(members: Sequence[Member], bench: Bench) -> list[Row]:
+    """Each hostile operator against a stolen copy and an independent, one verdict each."""
+    rows = []
+    chosen = [next(m for m in members if m.role == role) for role in ("stolen", "independent")]
+    with progress("hostile operators", len(TROUBLES) * len(chosen)) as advance:
+        for name, trouble in TROUBLES.items():
+            for member in chosen:
+                (found,) = bench.verdicts(member, name, budget=OPERATOR_BUDGET)
+                operator = trouble.does.format(amount=trouble.amount)
+                rows.append({"operator": operator, "network": member.name, **found})
+                advance(1)
+    return rows
+
+
 def remote_page(tables: Mapping[str, Sequence[Row]]) -> str:
     """The tables of `study_remote` as Markdown."""
     parts = [
         "# Verification at an address\n",
-        f"Alpha and beta are 0.001, the budget is {BUDGET:,} requests. *Computed*: the test on the cost model's times, "
-        f"scaled so that the target's full run takes {1e3 * FULL_RUN:g} ms, with jitter drawn; amplification takes the "
-        "network so many times as long. *Measured*: real requests from beginning to end, to a server in another "
-        "process; "
-        f"an image is {COPIES} times in each.\n",
-        "## Networks, computed\n",
+        f"Alpha and beta are {ERROR:g}, the budget is {BUDGET:,} requests, the fingerprint has {SAMPLES} images. "
+        "*Measured*: real requests from beginning to end, to a server in another process. "
+        f"*Computed*: the test on recorded times; of {RECORDED} times that were measured for each image, behind such a "
+        "server, each asking draws one, and jitter is drawn on top.\n",
+        "## Networks, measured\n",
         markdown(tables["networks"]),
-        "Mean times. AUC: share of pairs whose late image takes longer.\n",
+        "Of each image the median of its recorded times; the longest of them, and means. AUC: share of pairs whose "
+        "late image takes longer.\n",
         "## Requests and errors with jitter, computed\n",
-        f"Requests include the {BEFORE} of the warm-up.\n",
+        f"Requests include the {BEFORE} of the warm-up. Times with amplification were recorded with so many copies of "
+        "the image in each request.\n",
         markdown(tables["jitter"], digits=1),
         "## Under the null hypothesis, computed\n",
         "Share of runs that ever say `derived`, each stopped at its first decision; it has to stay below alpha.\n",
         markdown(tables["null"], digits=5),
         "## Networks behind a path with jitter, measured\n",
-        markdown(_brief(tables["served"]), digits=2),
+        "Verdicts that are neither right nor wrong are `inconclusive`.\n",
+        markdown(tables["served"], digits=1),
         "## Hostile and unlucky operators, measured\n",
-        f"Budget {OPERATOR_BUDGET} requests, {PATIENCE:g} s of patience. *Pairs right*: share of comparisons on the "
+        f"Budget {OPERATOR_BUDGET:,} requests, {PATIENCE:g} s of patience. *Pairs right*: share of comparisons on the "
         "side of the truth, which is what is lost where images are altered.\n",
         markdown(_brief(tables["operators"]), digits=2),
     ]
@@ -419,7 +309,7 @@ def remote_page(tables: Mapping[str, Sequence[Row]]) -> str:
 
 def _brief(rows: Sequence[Row]) -> list[Row]:
     """The rows without the reasons of verdicts that were reached."""
-    return [{**row, "why": None if row["verdict"] in ("derived", "independent") else row["why"]} for row in rows]
+    return [{**row, "why": None if row["right"] or row["wrong"] else row["why"]} for row in rows]
 
 
 def _make(run: Run) -> list[Path]:
