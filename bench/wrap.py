@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.compare import row, seconds
+from bench.compare import in_turn, row
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 
-ROUNDS, CALLS = 7, 40
+ROUNDS, CALLS = 7, 100
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -61,10 +61,9 @@ def _of(name: str, module: nn.Module, exits: int) -> dict[str, Any]:
         network = MultiExitNetwork.wrap(module.eval(), exits, example=x, mean=MEAN, std=STD)
     network.policy = ExitPolicy(2.0)
     same = torch.equal(network.predict(x).probabilities, module(network.normalised(x)).softmax(1))
-    ours, peer = [], []
-    for _ in range(ROUNDS):
-        ours.append(min(seconds(lambda: network.predict(x)) for _ in range(CALLS)))
-        peer.append(min(seconds(lambda: module(network.normalised(x)).softmax(1).argmax(1)) for _ in range(CALLS)))
+    ours, peer = in_turn(
+        lambda: network.predict(x), lambda: module(network.normalised(x)).softmax(1).argmax(1), ROUNDS, CALLS
+    )
     note = f"a single image that passes {exits} ICs, both eager; every bit {'equal' if same else 'NOT EQUAL'}"
     title = f"predict, single, wrapped {name}, {exits} ICs: over the module"
     return row(title, "≤ 1.10", ours, peer, note, slower=True)

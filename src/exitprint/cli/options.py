@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from exitprint.errors import ExitprintError
+
+if TYPE_CHECKING:
+    from exitprint.networks import MultiExitNetwork
 
 out = Console(highlight=False, soft_wrap=True)
 
@@ -21,12 +24,40 @@ DataDir = Annotated[
 Limit = Annotated[int | None, typer.Option("--limit", help="Use this many training images.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same file.")]
+Rad = Annotated[float, typer.Option("--rad", help="Relative accuracy drop, in per cent, to calibrate T_c for.")]
+CriterionName = Literal["confidence", "entropy", "margin", "patience"]
+ByCriterion = Annotated[
+    CriterionName | None,
+    typer.Option("--criterion", help="By what inputs leave. Default: confidence; a BranchyNet's is entropy."),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold", "--confidence", help="Use this T_c, of --criterion or else confidence, and calibrate none."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def print_json(value: Any) -> None:
     """JSON for machines, on stdout."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def set_threshold(network: MultiExitNetwork, threshold: float | None, criterion: CriterionName | None) -> None:
+    """Let inputs leave at the threshold that the user gave, if he gave one, and say so in the network's history."""
+    from exitprint.networks import ExitPolicy
+
+    if threshold is None:
+        return
+    network.policy = ExitPolicy(threshold, criterion or "confidence")
+    network.history[-1] = {"step": "threshold given", "threshold": threshold, "criterion": network.policy.criterion}
+
+
+def say_policy(network: MultiExitNetwork) -> str:
+    """When inputs leave, in a few words."""
+    by = "" if network.policy.criterion == "confidence" else f" ({network.policy.criterion})"
+    return f"T_c = {network.policy.thresholds[0]:.3f}{by}"
 
 
 def check_writable(path: Path) -> None:

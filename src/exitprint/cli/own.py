@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from exitprint.cli.options import DataDir, DataName, Limit, Out, Seed, check_writable, out
+from exitprint.cli.options import (
+    ByCriterion,
+    DataDir,
+    DataName,
+    Limit,
+    Out,
+    Rad,
+    Seed,
+    Threshold,
+    check_writable,
+    out,
+    say_policy,
+    set_threshold,
+)
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -28,14 +41,15 @@ def train(
     depth: Annotated[int | None, typer.Option(help="Layers (ResNet, VGG) or blocks (MobileNet, MSDNet).")] = None,
     width: Annotated[int | None, typer.Option(help="Channels of the first stage.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs of the backbone.")] = None,
-    rad: Annotated[float, typer.Option(help="Relative accuracy drop, in per cent, to calibrate T_c for.")] = 5,
-    confidence: Annotated[float | None, typer.Option(help="Use this T_c instead of calibrating one.")] = None,
+    rad: Rad = 5,
+    criterion: ByCriterion = None,
+    threshold: Threshold = None,
     limit: Limit = None,
     seed: Seed = 0,
 ) -> None:
     """Train a multi-exit network: backbone, internal classifiers, exit policy."""
     from exitprint.data import load_data
-    from exitprint.networks import ExitPolicy, architecture, save_network
+    from exitprint.networks import architecture, save_network
     from exitprint.training import all_logits, policy_accuracy, recipe, train_network
 
     check_writable(out_file)
@@ -45,19 +59,18 @@ def train(
     partial = out_file.with_name(f".{out_file.name}.partial")
     if partial.exists():
         print("an unfinished training was found: it goes on if it is this one, else it starts clean.", file=sys.stderr)
-    network = train_network(arch_checked, images, how, seed, rad, partial)
-    if confidence is not None:
-        network.policy = ExitPolicy(confidence)
+    network = train_network(arch_checked, images, how, seed, rad, partial, criterion)
+    set_threshold(network, threshold, criterion)
     save_network(network, out_file)
     first = float((network.policy.exits(all_logits(network, images.test)) == 0).double().mean())
     out.print(
-        f"{out_file}: {network.exits} exits, T_c = {network.policy.thresholds[0]:.3f}, "
+        f"{out_file}: {network.exits} exits, {say_policy(network)}, "
         f"test accuracy {policy_accuracy(network, images.test):.3f} with early exits."
     )
     if first > 0.95:
         out.print(
             f"{first:.0%} of the images leave at the first exit: there is little time to tell a copy by; "
-            "a higher threshold (--confidence, or a smaller --rad) leaves more."
+            "a higher threshold (--threshold, or a smaller --rad) leaves more."
         )
 
 
@@ -120,7 +133,8 @@ def fingerprint(
     images = load_data(data, data_dir, limit)
     network.check_images(images.test.pixels[:1])
     rads = rad or ([0.0, 15.0] if kind == "contrast" else [])
-    policies = [network.policy, *(calibrated_policy(network, images.calibration, value) for value in rads)]
+    own, held_out = network.policy, images.calibration
+    policies = [own, *(calibrated_policy(network, held_out, value, own.criterion, own.answer) for value in rads)]
     if kind == "contrast":
         method = Method() if margin is None else Method(margin=margin)
         made = contrast_fingerprint(network, images.test, policies, samples, seed, method, references)

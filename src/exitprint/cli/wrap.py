@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exitprint.cli.options import DataDir, DataName, Limit, Out, Seed, check_writable, out
+from exitprint.cli.options import (
+    ByCriterion,
+    DataDir,
+    DataName,
+    Limit,
+    Out,
+    Rad,
+    Seed,
+    Threshold,
+    check_writable,
+    out,
+    say_policy,
+    set_threshold,
+)
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -35,8 +48,9 @@ def wrap(
     ] = None,
     std: Annotated[str | None, typer.Option(help="Its standard deviations, one for each channel.")] = None,
     data_dir: DataDir = None,
-    rad: Annotated[float, typer.Option(help="Relative accuracy drop, in per cent, to calibrate T_c for.")] = 5,
-    confidence: Annotated[float | None, typer.Option(help="Use this T_c instead of calibrating one.")] = None,
+    rad: Rad = 5,
+    criterion: ByCriterion = None,
+    threshold: Threshold = None,
     limit: Limit = None,
     seed: Seed = 0,
 ) -> None:
@@ -45,7 +59,7 @@ def wrap(
     The module's weights stay as they are, and so does its final answer. FACTORY is your own code and is run.
     """
     from exitprint.data import load_data
-    from exitprint.networks import ExitPolicy, MultiExitNetwork, save_network
+    from exitprint.networks import MultiExitNetwork, save_network
     from exitprint.networks.weights import load_weights
     from exitprint.training import all_logits, exit_accuracies, policy_accuracy, recipe, train_exits
 
@@ -68,7 +82,7 @@ def wrap(
             "made for."
         )
     heads = recipe("fast", "exported", data).heads
-    train_exits(network, images, heads, seed, rad)
+    train_exits(network, images, heads, seed, rad, criterion or "confidence")
     network.history += [
         {
             "step": "exits trained",
@@ -77,22 +91,21 @@ def wrap(
             "seed": seed,
             "heads": heads.model_dump(mode="json"),
         },
-        {"step": "calibrated", "rad": rad},
+        {"step": "calibrated", "rad": rad, "criterion": network.policy.criterion},
     ]
-    if confidence is not None:
-        network.policy = ExitPolicy(confidence)
+    set_threshold(network, threshold, criterion)
     save_network(network, out_file)
     places = [str(network.stages[stage].name) for stage in network.exit_stages[:-1]]
     own = exit_accuracies(network, images.test)[-1]
     first = float((network.policy.exits(all_logits(network, images.test)) == 0).double().mean())
     out.print(
-        f"{out_file}: exits after {', '.join(places)}; T_c = {network.policy.thresholds[0]:.3f}, test accuracy "
+        f"{out_file}: exits after {', '.join(places)}; {say_policy(network)}, test accuracy "
         f"{policy_accuracy(network, images.test):.3f} with early exits, {own:.3f} without."
     )
     if mean is None and std is None:
         out.print("no normalisation was given (--mean, --std): right only if the module takes pixels in [0, 1].")
     if first > 0.95:
-        out.print(f"{first:.0%} of the images leave at the first exit: a higher --confidence tells copies better.")
+        out.print(f"{first:.0%} of the images leave at the first exit: a higher --threshold tells copies better.")
 
 
 def _module(factory: str) -> nn.Module:

