@@ -18,6 +18,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from remembered import remembered
+
 EVERYTHING = (
     "exitprint.cli",
     "exitprint.demo",
@@ -67,18 +69,18 @@ def listen(address: str) -> None:
             caller, _ = door.accept()
             if os.fork() == 0:
                 door.close()
-                _attend(caller)
+                _attend(caller, Path(address).with_name("made"))
             caller.close()
 
 
-def _attend(caller: socket.socket) -> None:
+def _attend(caller: socket.socket, store: Path) -> None:
     """Run the job in a fork, tell its exit code, and end it if the caller goes away."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     message, files, _, _ = socket.recv_fds(caller, 1 << 20, 3)
     process = os.fork()
     if process == 0:
         caller.close()
-        _run(json.loads(message), files)
+        _run(json.loads(message), files, store)
     for file in files:
         os.close(file)
     handle = os.pidfd_open(process)
@@ -93,7 +95,7 @@ def _attend(caller: socket.socket) -> None:
         os._exit(0)
 
 
-def _run(job: dict, files: list[int]) -> None:
+def _run(job: dict, files: list[int], store: Path) -> None:
     """Become the command. Taking down an interpreter that shares its pages would cost a second, so that is left out."""
     for number, file in enumerate(files):
         os.dup2(file, number)
@@ -103,7 +105,7 @@ def _run(job: dict, files: list[int]) -> None:
     os.environ.update(job["environment"])
     code: object = 0
     try:
-        _command(job["name"], job["arguments"])
+        code = _command(job["name"], job["arguments"], store)
     except SystemExit as end:
         code = end.code
     except BaseException:
@@ -114,16 +116,16 @@ def _run(job: dict, files: list[int]) -> None:
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 
-def _command(name: str, arguments: list[str]) -> None:
+def _command(name: str, arguments: list[str], store: Path) -> object:
     from exitprint.cli import main
 
     if name == "exitprint":
         sys.argv = [name, *arguments]
-        main()
-    else:
-        sys.argv = arguments
-        sys.path[0] = str(Path(arguments[0]).resolve().parent)
-        runpy.run_path(arguments[0], run_name="__main__")
+        return remembered(arguments, store, main)
+    sys.argv = arguments
+    sys.path[0] = str(Path(arguments[0]).resolve().parent)
+    runpy.run_path(arguments[0], run_name="__main__")
+    return 0
 
 
 if __name__ == "__main__":

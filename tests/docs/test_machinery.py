@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pages import Block, _blocks
 from parsing import check_commands, check_python, commands
+from remembered import remembered
 from shell import run
 
 PAGE = """
@@ -111,3 +112,30 @@ def test_names_that_are_not_there_are_noticed(code):
 def test_names_that_are_there_are_not():
     check_python("import exitprint as ep\nfrom exitprint.timing import exits\nep.verify_sequentially\n")
     check_commands("exitprint verify f.safetensors http://host/v2/models/NAME --rate 5 || true\n")
+
+
+def test_a_command_that_another_page_gives_too_is_run_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("net").write_text("first")
+    runs = []
+
+    def ask(*arguments: str, out: str, code: int = 0) -> object:
+        def run() -> object:
+            runs.append(arguments)
+            Path(out).write_text(f"made of {Path('net').read_text()}")
+            print(f"wrote {out}")
+            return code
+
+        return remembered([*arguments, "--out", out], tmp_path / "made", run)
+
+    assert ask("tamper", "net", "prune", out="a") == 0 and ask("tamper", "net", "prune", out="b") == 0
+    assert len(runs) == 1 and Path("b").read_text() == "made of first"
+    assert capsys.readouterr().out == "wrote a\nwrote b\n"
+    ask("tamper", "net", "quantise", out="c")
+    ask("verify", "net", "prune", out="d")
+    ask("verify", "net", "prune", out="d")
+    Path("net").write_text("second")
+    ask("tamper", "net", "prune", out="e")
+    assert len(runs) == 5 and Path("e").read_text() == "made of second"
+    ask("train", out="f", code=2)
+    assert ask("train", out="f", code=2) == 2 and len(runs) == 7
