@@ -84,22 +84,29 @@ def victims(preset: Preset) -> list[Victim]:
     small, large = (Source(name="cifar10", limit=20_000, seed=seed) for seed in (0, 1))
     fashion = tuple(Source(name="fashion-mnist", limit=20_000, seed=seed) for seed in (0, 1))
     few = (0, 2, 4, 6)
-    on_digits = Victim(
-        "digits, ResNet-14",
-        declared(architecture("resnet14", (1, 8, 8), 10, width=8), digits),
-        Source(name="digits"),
-        queries=790,
-        tested=500,
-        arch="resnet20",
-        width=8,
-        recipe=_recipe(40, 0.1, crops=True),
-        shares=(0.125, 0.25, 0.5),
-        scanned=True,
-    )
+    on_digits = [
+        Victim(
+            f"digits, {name}",
+            declared(architecture(family, (1, 8, 8), 10, depth, width), digits),
+            Source(name="digits"),
+            queries=790,
+            tested=500,
+            arch="resnet20",
+            width=8,
+            recipe=_recipe(40, 0.1, crops=True),
+            shares=(0.125, 0.25, 0.5) if family == "resnet" else (),
+            scanned=family == "resnet",
+        )
+        for name, family, depth, width in (
+            ("ResNet-14", "resnet", 14, 8),
+            ("MSDNet", "msdnet", 4, 8),
+            ("BranchyNet", "branchynet", None, 16),
+        )
+    ]
     if preset == "gpu":
         whole, pool = Source(name="cifar10", limit=30_000), Source(name="cifar10", seed=1)
         return [
-            on_digits,
+            *on_digits,
             *(
                 Victim(
                     f"CIFAR-10, {name}",
@@ -126,12 +133,12 @@ def victims(preset: Preset) -> list[Victim]:
             ),
         ]
     return [
-        on_digits,
+        *on_digits,
         Victim(
             "CIFAR-10, VGG-11",
             declared(architecture("vgg11", (3, 32, 32), 10, width=16).model_copy(update={"exits": few}), small),
             large,
-            queries=4000,
+            queries=6000,
             tested=3000,
             arch="vgg13",
             width=12,
@@ -141,10 +148,11 @@ def victims(preset: Preset) -> list[Victim]:
             "CIFAR-10, ResNet-20",
             declared(architecture("resnet20", (3, 32, 32), 10, width=8), small),
             large,
-            queries=4000,
+            queries=6000,
             tested=3000,
-            arch="vgg16",
-            width=12,
+            arch="resnet",
+            depth=26,
+            width=8,
             recipe=_recipe(10, 0.05, crops=False),
         ),
         Victim(
