@@ -6,7 +6,7 @@ FLOPs, as a share of a network's own whole run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -138,7 +138,7 @@ def victims(preset: Preset) -> list[Victim]:
             "CIFAR-10, VGG-11",
             declared(architecture("vgg11", (3, 32, 32), 10, width=16).model_copy(update={"exits": few}), small),
             large,
-            queries=6000,
+            queries=4000,
             tested=3000,
             arch="vgg13",
             width=12,
@@ -148,7 +148,7 @@ def victims(preset: Preset) -> list[Victim]:
             "CIFAR-10, ResNet-20",
             declared(architecture("resnet20", (3, 32, 32), 10, width=8), small),
             large,
-            queries=6000,
+            queries=4000,
             tested=3000,
             arch="resnet",
             depth=26,
@@ -223,20 +223,27 @@ class Thief:
 
     def made(self, arch: Architecture, lessons: Lessons, how: SubstituteRecipe) -> MultiExitNetwork:
         """The substitute of these lessons, from the store or trained now."""
+        return self._kept("substitute", arch, lessons, how, lambda: train_substitute(arch, lessons, how))
+
+    def _kept(
+        self,
+        what: str,
+        arch: Architecture,
+        lessons: Lessons,
+        how: SubstituteRecipe,
+        make: Callable[[], MultiExitNetwork],
+    ) -> MultiExitNetwork:
         content = sha256(lessons.pixels.numpy().tobytes() + lessons.answers.numpy().tobytes())
         if lessons.exits is not None:
             content.update(lessons.exits.numpy().tobytes())
         specification = {
-            "stealing": "substitute",
+            "stealing": what,
             "architecture": arch.model_dump(mode="json"),
             "recipe": how.model_dump(mode="json"),
             "lessons": content.hexdigest(),
             "flips": lessons.flips,
         }
-        path = self.robbed.store.get(
-            specification, lambda path: save_network(train_substitute(arch, lessons, how), path)
-        )
-        return load_network(path)
+        return load_network(self.robbed.store.get(specification, lambda path: save_network(make(), path)))
 
     def ours(self, lessons: Lessons, **changes: float | bool) -> MultiExitNetwork:
         """Our substitute, thresholds searched; `changes` to its recipe."""
@@ -260,17 +267,21 @@ class Thief:
     def conventional(self, lessons: Lessons) -> MultiExitNetwork:
         """That, with internal classifiers trained afterwards on the victim's labels, as an SDN is made."""
         training, searched, _ = split_lessons(_silent(lessons), 0)
+        how = self.robbed.victim.recipe
+        network = self._kept("conventional", self.arch, training, how, lambda: self._as_sdn(lessons, training))
+        return _one_threshold(network, searched)
+
+    def _as_sdn(self, lessons: Lessons, training: Lessons) -> MultiExitNetwork:
         single = self.one_exit(lessons)
         network = MultiExitNetwork.build(self.arch, 0)
         parts = {k: v for k, v in single.state_dict().items() if not k.startswith("heads.")}
         last = {f"heads.{network.exits - 1}.{k}": v for k, v in single.heads[0].state_dict().items()}
         network.load_state_dict({**network.state_dict(), **parts, **last})
-        labels = training.answers.argmax(1)
-        images = Images(training.pixels, labels)
+        images = Images(training.pixels, training.answers.argmax(1))
         data = self.robbed.data
         own = ImageData(data.name, images, images, images, data.classes, data.mean, data.std, training.flips)
         train_heads(network, own, HEADS, 0)
-        return _one_threshold(network.eval(), searched)
+        return network.eval()
 
     def label_only(self) -> MultiExitNetwork:
         """All exits trained on the victim's labels at once, one threshold."""
