@@ -25,7 +25,7 @@ NETWORK = Trained(
 
 
 def test_the_study_measures_and_simulates(monkeypatch, tmp_path):
-    subject = exits_from_time.Subject("small", NETWORK, images=30, repeats=(2, 2))
+    subject = exits_from_time.Subject("small", NETWORK, images=30, repeats=(2, 2), amplification=3)
     few = list(islice(exits_from_time._settings(), 1))
     monkeypatch.setattr(exits_from_time, "subjects", lambda: [subject])
     monkeypatch.setattr(exits_from_time, "_settings", lambda: iter(few))
@@ -37,5 +37,6 @@ def test_the_study_measures_and_simulates(monkeypatch, tmp_path):
     assert all(row["found"] == row["used"] == 10 and row["ARI"] == pytest.approx(1, abs=0.01) for row in rows)
     timed = read_parquet(measured)
     assert [row["asked"] for row in timed] == ["in process", "KServe v2 on loopback"]
+    assert [row["amplification"] for row in timed] == [1, 3]
     assert all(row["images"] == 30 and 1 <= row["repeats"] <= 2 and row["found"] >= 1 for row in timed)
     assert "met in 1 of 1 settings" in page.read_text() and "Measured" in page.read_text()

@@ -135,12 +135,15 @@ class Subject:
         How many test images it is asked with.
     repeats
         How often each at most, in process and over HTTP.
+    amplification
+        How often an image is sent in one request over HTTP: a path's noise does not grow with it.
     """
 
     name: str
     network: Trained
     images: int
     repeats: tuple[int, int]
+    amplification: int
 
 
 def subjects() -> list[Subject]:
@@ -149,8 +152,8 @@ def subjects() -> list[Subject]:
     small = architecture("resnet14", (1, 8, 8), 10, width=8)
     large = architecture("resnet20", (3, 32, 32), 10, width=8)
     return [
-        Subject("digits, ResNet-14", declared(small, digits), images=500, repeats=(16, 48)),
-        Subject("CIFAR-10, ResNet-20", declared(large, cifar), images=500, repeats=(16, 32)),
+        Subject("digits, ResNet-14", declared(small, digits), images=500, repeats=(16, 48), amplification=64),
+        Subject("CIFAR-10, ResNet-20", declared(large, cifar), images=500, repeats=(16, 32), amplification=16),
     ]
 
 
@@ -166,13 +169,15 @@ def measured(subject: Subject, store: Store, data_dir: Path | None, seed: int = 
         file = Path(folder) / "network.safetensors"
         save_network(network, file)
         with running(file) as url:
-            served = inquire(KServeSuspect(url), x, repeats=subject.repeats[1], seed=seed)
-    ways = {"in process": in_process, "KServe v2 on loopback": served}
+            suspect = KServeSuspect(url, amplification=subject.amplification)
+            served = inquire(suspect, x, repeats=subject.repeats[1], seed=seed)
+    ways = {"in process": (1, in_process), "KServe v2 on loopback": (subject.amplification, served)}
     return [
         {
             "network": subject.name,
             "asked": way,
             "images": len(truth),
+            "amplification": amplification,
             "repeats": inquiry.seconds.shape[1],
             "used": int((np.bincount(truth) >= USED).sum()),
             "found": inquiry.estimate.count,
@@ -180,7 +185,7 @@ def measured(subject: Subject, store: Store, data_dir: Path | None, seed: int = 
             "gap_ms": 1e3 * float(np.median(np.diff(inquiry.estimate.centres))) if inquiry.estimate.count > 1 else None,
             "ended": inquiry.end,
         }
-        for way, inquiry in ways.items()
+        for way, (amplification, inquiry) in ways.items()
     ]
 
 
