@@ -12,8 +12,8 @@ from exitprint.fingerprints import verify_sequentially
 from exitprint.serving.hostile import PARETO_DEVIATION, PARETO_SHAPE, TROUBLES, misbehaving_here
 from exitprint.study import recorded, remote
 from exitprint.study.population import Source
-from exitprint.study.recorded import AMPLIFICATIONS, LEVELS, Jitter, jitter_rows, null_rows
-from exitprint.study.remote import Bench, remote_members, remote_page
+from exitprint.study.recorded import LEVELS, Jitter, amplified, jitter_rows, null_rows
+from exitprint.study.remote import Bench, remote_members, remote_page, remote_references
 from exitprint.study.store import Store
 from exitprint.timing.sequential import SignTest
 
@@ -39,7 +39,7 @@ def times_of(role: str) -> dict[str, np.ndarray]:
     return {kind: np.array([[seconds[key(image)]] * 3 for image in images]) for kind, images in kinds.items()}
 
 
-RECORDED = {(m.name, amplification): times_of(m.role) for m in MEMBERS for amplification in AMPLIFICATIONS}
+RECORDED = {m.name: times_of(m.role) for m in MEMBERS}
 
 
 @pytest.fixture
@@ -62,6 +62,8 @@ def _misbehaving(role, trouble="none", amount=None, seed=0):
 def test_the_networks_are_a_target_three_copies_and_three_independents():
     assert sorted(m.role for m in remote_members()) == ["independent"] * 3 + ["stolen"] * 3 + ["target"]
     assert remote_members()[0].role == "target"
+    known = {repr(m.network) for m in remote_references()}
+    assert known and not known & {repr(m.network) for m in remote_members()}
 
 
 def test_jitter_is_what_the_hostile_server_adds():
@@ -99,19 +101,25 @@ def test_what_was_measured_is_found_again(bench, monkeypatch):
 
 
 def test_recorded_times_follow_the_exits_and_are_found_again(bench, monkeypatch):
-    """The server sleeps twice as long as an image's exit says, twice that for two copies of it."""
+    """The server sleeps twice as long as an image's exit says."""
     monkeypatch.setattr(remote, "RECORDED", 2)
     few = Bench(SMALL, bench.files, bench.store)
-    times = {amplification: few.times(MEMBERS[0], amplification) for amplification in (1, 2)}
+    times = few.times(MEMBERS[0])
     seconds = seconds_of("target")
     late = np.array([seconds[key(image)] for image in SMALL.x[SMALL.late]])
-    for amplification, heard in times.items():
-        assert heard["late"].shape == heard["early"].shape == (4, 2)
-        assert (heard["late"] >= 2 * amplification * late[:, None]).all()
-        assert recorded.network_row(MEMBERS[0], heard)["AUC"] > 0.9
+    assert times["late"].shape == times["early"].shape == (4, 2)
+    assert (times["late"] >= 2 * late[:, None]).all()
+    assert recorded.network_row(MEMBERS[0], times)["AUC"] > 0.9
     assert few.benign_times(MEMBERS[0]).shape == (8, 2)
     monkeypatch.setattr(recorded, "misbehaving", None)
-    assert np.array_equal(few.times(MEMBERS[0], 2)["early"], times[2]["early"])
+    assert np.array_equal(few.times(MEMBERS[0])["early"], times["early"])
+
+
+def test_an_amplified_request_takes_the_sum_of_its_images():
+    times = np.array([[1.0, 1.0], [2.0, 4.0]])
+    assert amplified(times, Jitter("jitter", 20), seed=0) is times
+    sums = amplified(times, Jitter("jitter", 20, amplification=8), seed=0)
+    assert (sums[0] == 8).all() and sums[1].min() >= 16 and sums[1].max() <= 32 and np.ptp(sums[1]) > 0
 
 
 def test_tables_count_what_came_out(bench):
@@ -123,7 +131,7 @@ def test_tables_count_what_came_out(bench):
     assert [r["verdict"] for r in operators] == ["derived", "independent", "error", "error"]
     assert not any(r["wrong"] for r in operators) and "NaN" in operators[2]["why"]
     tables = {
-        "networks": [recorded.network_row(m, RECORDED[m.name, 1]) for m in MEMBERS],
+        "networks": [recorded.network_row(m, RECORDED[m.name]) for m in MEMBERS],
         "jitter": jitter_rows(MEMBERS, RECORDED, SignTest(), verdicts=20),
         "null": null_rows([times_of("independent")], times_of("independent")["benign"], runs=100),
         "served": served,

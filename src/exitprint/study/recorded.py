@@ -7,9 +7,8 @@ end have it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from exitprint.study.population import Member
 from exitprint.suspects import KServeSuspect
 from exitprint.timing import measure
 from exitprint.timing.sequential import SignTest
-from exitprint.timing.simulation import Outcomes, simulate, simulate_times
+from exitprint.timing.simulation import Outcomes, decide_many, draw_signs, simulate
 
 Row = dict[str, Any]
 Times = Mapping[str, np.ndarray]
@@ -66,10 +65,11 @@ JITTERS = (
     Jitter("jitter", 20, amplification=8),
     Jitter("heavy-tail", 5),
 )
-AMPLIFICATIONS = sorted({jitter.amplification for jitter in JITTERS})
+SUMS = 50
+"""So many times of an amplified request are made of the recorded ones."""
 
 
-def record(network: Path, groups: Mapping[str, Tensor], amplification: int, times: int, path: Path) -> None:
+def record(network: Path, groups: Mapping[str, Tensor], times: int, path: Path) -> None:
     """Ask a network's file, behind a server in another process, each image so many times, in random order.
 
     Parameters
@@ -78,15 +78,13 @@ def record(network: Path, groups: Mapping[str, Tensor], amplification: int, time
         What is served.
     groups
         Images by name.
-    amplification
-        How often each request holds its image.
     times
         How often each image is asked.
     path
         File that the times are written to, whole or not at all.
     """
     with misbehaving(network) as url:
-        timings = measure(KServeSuspect(url, amplification=amplification), groups, times)
+        timings = measure(KServeSuspect(url), groups, times)
     save_tensors(path, KIND, {}, {name: torch.from_numpy(group.seconds) for name, group in timings.items()})
 
 
@@ -116,7 +114,7 @@ def network_row(member: Member, times: Times) -> Row:
 
 def jitter_rows(
     members: Sequence[Member],
-    recorded: Mapping[tuple[str, int], Times],
+    recorded: Mapping[str, Times],
     test: SignTest,
     verdicts: int = VERDICTS,
     seed: int = 0,
@@ -128,7 +126,7 @@ def jitter_rows(
     members
         The networks.
     recorded
-        Their times for ``late`` and ``early`` images, by name and amplification.
+        Their times for ``late`` and ``early`` images, by name.
     test
         Whose parameters are used.
     verdicts
@@ -141,11 +139,11 @@ def jitter_rows(
         for jitter in JITTERS:
             outcomes: dict[bool, list[Outcomes]] = {True: [], False: []}
             for number, member in enumerate(members):
-                times = recorded[member.name, jitter.amplification]
                 late, early = (
-                    np.broadcast_to(part, (verdicts, *part.shape)) for part in (times["late"], times["early"])
+                    np.broadcast_to(times, (verdicts, *times.shape))
+                    for times in (amplified(recorded[member.name][name], jitter, seed) for name in ("late", "early"))
                 )
-                drawn = _computed(late, early, jitter, seed + number, test)
+                (drawn,) = _computed([test], late, early, jitter, seed + number)
                 outcomes[member.role != "independent"].append(drawn)
                 advance(1)
             what = {
@@ -155,6 +153,14 @@ def jitter_rows(
             }
             rows += [{**what, **_outcome(drawn, copies)} for copies, drawn in outcomes.items()]
     return rows
+
+
+def amplified(times: np.ndarray, jitter: Jitter, seed: int) -> np.ndarray:
+    """Times of requests that hold an image as often as `jitter` says, answered one image after the other."""
+    if jitter.amplification == 1:
+        return times
+    drawn = np.random.default_rng(seed).integers(times.shape[1], size=(SUMS, jitter.amplification))
+    return np.asarray(times[:, drawn].sum(2))
 
 
 def _outcome(drawn: Sequence[Outcomes], copies: bool) -> Row:
@@ -191,28 +197,32 @@ def null_rows(independents: Sequence[Times], benign: np.ndarray, runs: int = RUN
     dealt = benign[rng.permuted(np.tile(np.arange(len(benign)), (runs, 1)), axis=1)]
     which = rng.integers(len(independents), size=runs)
     late, early = (np.stack([times[name] for times in independents])[which] for name in ("late", "early"))
-    cases: list[tuple[str, Callable[[SignTest], Outcomes]]] = [
-        ("coins", lambda test: simulate(0.5, 0.0, test=test, runs=runs, seed=seed)),
-    ]
-    for jitter in (Jitter("jitter", 0), Jitter("jitter", 1), Jitter("jitter", 5), Jitter("heavy-tail", 5)):
-        label = f"{'heavy-tailed ' if jitter.kind == 'heavy-tail' else ''}{jitter.milliseconds:g} ms"
-        cases += [
-            (
+    tests = [SignTest(alpha=alpha, beta=1e-12) for alpha in LEVELS]
+    rows = _null("coins", [simulate(0.5, 0.0, test=test, runs=runs, seed=seed) for test in tests])
+    jitters = (Jitter("jitter", 0), Jitter("jitter", 1), Jitter("jitter", 5), Jitter("heavy-tail", 5))
+    with progress("tests under the null", 2 * len(jitters)) as advance:
+        for jitter in jitters:
+            label = f"{'heavy-tailed ' if jitter.kind == 'heavy-tail' else ''}{jitter.milliseconds:g} ms"
+            rows += _null(
                 f"benign against themselves, {label}",
-                partial(_computed, dealt[:, :half], dealt[:, half : 2 * half], jitter, seed),
-            ),
-            (f"independents, {label}", partial(_computed, late, early, jitter, seed)),
-        ]
-    rows = []
-    with progress("tests under the null", len(cases) * len(LEVELS)) as advance:
-        for name, run in cases:
-            for alpha in LEVELS:
-                outcomes = run(SignTest(alpha=alpha, beta=1e-12))
-                rows.append({"null": name, "alpha": alpha, "runs": runs, "derived": outcomes.derived})
-                advance(1)
+                _computed(tests, dealt[:, :half], dealt[:, half : 2 * half], jitter, seed),
+            )
+            advance(1)
+            rows += _null(f"independents, {label}", _computed(tests, late, early, jitter, seed))
+            advance(1)
     return rows
 
 
-def _computed(late: np.ndarray, early: np.ndarray, jitter: Jitter, seed: int, test: SignTest) -> Outcomes:
-    """Verdicts after one round at most: one of a hundred pairs costs more than the budget."""
-    return simulate_times(late, early, jitter.draw, test=test, repeated=True, budget=BUDGET - BEFORE, seed=seed)
+def _null(name: str, outcomes: Sequence[Outcomes]) -> list[Row]:
+    return [
+        {"null": name, "alpha": alpha, "runs": len(each.decision), "derived": each.derived}
+        for alpha, each in zip(LEVELS, outcomes, strict=True)
+    ]
+
+
+def _computed(
+    tests: Sequence[SignTest], late: np.ndarray, early: np.ndarray, jitter: Jitter, seed: int
+) -> list[Outcomes]:
+    """Verdicts of several tests on the same times, after one round at most, though a second one may be affordable."""
+    signs, repeats = draw_signs(late, early, jitter.draw, repeated=True, seed=seed)
+    return [decide_many(signs[..., 0], signs[..., 1], test, repeats, BUDGET - BEFORE) for test in tests]

@@ -31,7 +31,6 @@ from exitprint.study.contrast import LAPTOP_DATA, Setting, population
 from exitprint.study.jobs import realise_all
 from exitprint.study.population import Member, Role, Source, realise, source
 from exitprint.study.recorded import (
-    AMPLIFICATIONS,
     BEFORE,
     RUNS,
     VERDICTS,
@@ -55,14 +54,15 @@ SETTING = Setting(depth=56, width=8, epochs=9, learning_rate=0.1)
 CHOSEN = (
     "target", "retrained 1", "fine-tuned 2", "pruned 0.2", "independent 0", "independent 1", "independent 2",
 )  # fmt: skip
-SAMPLES = 400
+REFERENCES = ("independent 3",)
+SAMPLES = 200
 LOOSER_RAD = 15.0
 ERROR = 1e-3
-SERVED = ((Jitter("jitter", 0), 7), (Jitter("jitter", 1), 7), (Jitter("jitter", 5), 7))
+SERVED = ((Jitter("jitter", 0), 1), (Jitter("jitter", 1), 7), (Jitter("jitter", 5), 7))
 """Paths that verdicts are measured behind, and how many on each network."""
-RECORDED = 4
+RECORDED = 3
 """How often each input is asked for the record."""
-OPERATOR_BUDGET = 1000
+OPERATOR_BUDGET = 400
 PATIENCE = 5.0
 
 
@@ -71,18 +71,31 @@ def remote_members(data: Source = LAPTOP_DATA) -> list[Member]:
     return [member for member in population("resnet", data, setting=SETTING) if member.name in CHOSEN]
 
 
+def remote_references(data: Source = LAPTOP_DATA) -> list[Member]:
+    """Networks that the owner knows to be independent; none of them is verified."""
+    return [member for member in population("resnet", data, setting=SETTING) if member.name in REFERENCES]
+
+
 def remote_fingerprint(members: Sequence[Member], store: Store, data_dir: Path | None = None) -> Fingerprint:
     """The target's contrast fingerprint, for its own policy (RAD=5) and a looser one; from the store where it is."""
     target = members[0].network
+    references = [member.network for member in remote_references(source(target))]
 
     def make(path: Path) -> None:
         network = realise(target, store, data_dir)
         images = source(target).load(data_dir)
+        others = [realise(reference, store, data_dir) for reference in references]
         policies = [network.policy, calibrated_policy(network, images.calibration, LOOSER_RAD)]
-        made = contrast_fingerprint(network, images.test, policies, SAMPLES, seed=0)
+        made = contrast_fingerprint(network, images.test, policies, SAMPLES, seed=0, references=others)
         save_fingerprint(made, path)
 
-    what = {"contrast": target.key, "version": 3, "samples": SAMPLES, "looser": LOOSER_RAD}
+    what = {
+        "contrast": target.key,
+        "version": 3,
+        "samples": SAMPLES,
+        "references": [each.key for each in references],
+        "looser": LOOSER_RAD,
+    }
     return load_fingerprint(store.get(what, make))
 
 
@@ -96,7 +109,8 @@ def study_remote(
 ) -> dict[str, list[Row]]:
     """All tables of the study; networks and fingerprint are made first where the store lacks them.
 
-    Measuring takes about an hour. What was measured on this machine is kept in the store too, and not measured again.
+    Measuring takes about half an hour. What was measured on this machine is kept in the store too, and not measured
+    again.
 
     Parameters
     ----------
@@ -122,16 +136,16 @@ def study_remote(
         for member in members:
             save_network(realise(member.network, store, data_dir), files[member.name])
         bench = Bench(fingerprint, files, store, seed)
+        served = served_rows(members, bench)
+        operators = operator_rows(members, bench)
         recorded = recorded_times(members, bench)
         independents = [member for member in members if member.role == "independent"]
         benign = bench.benign_times(independents[0])
-        served = served_rows(members, bench)
-        operators = operator_rows(members, bench)
     test = sign_test(fingerprint.auc_threshold, ERROR, ERROR)
     return {
-        "networks": [network_row(member, recorded[member.name, 1]) for member in members],
+        "networks": [network_row(member, recorded[member.name]) for member in members],
         "jitter": jitter_rows(members, recorded, test, verdicts, seed),
-        "null": null_rows([recorded[member.name, 1] for member in independents], benign, runs, seed),
+        "null": null_rows([recorded[member.name] for member in independents], benign, runs, seed),
         "served": served,
         "operators": operators,
     }
@@ -158,20 +172,18 @@ class Bench:
     store: Store
     seed: int = 0
 
-    def times(self, member: Member, amplification: int = 1) -> Times:
+    def times(self, member: Member) -> Times:
         """What one network took for each ``late`` and each ``early`` image."""
         x, late = self.fingerprint.x, self.fingerprint.late
-        return self._recorded(member, {"late": x[late], "early": x[~late]}, amplification)
+        return self._recorded(member, {"late": x[late], "early": x[~late]})
 
     def benign_times(self, member: Member) -> np.ndarray:
         """What one network took for each image that the fingerprint was made from."""
-        return self._recorded(member, {"benign": self.fingerprint.benign}, 1)["benign"]
+        return self._recorded(member, {"benign": self.fingerprint.benign})["benign"]
 
-    def _recorded(self, member: Member, groups: Mapping[str, Tensor], amplification: int) -> Times:
-        key = self._key(member, recorded=RECORDED, of=list(groups), amplification=amplification)
-        return load_record(
-            self.store.get(key, partial(record, self.files[member.name], groups, amplification, RECORDED))
-        )
+    def _recorded(self, member: Member, groups: Mapping[str, Tensor]) -> Times:
+        key = self._key(member, recorded=RECORDED, of=list(groups))
+        return load_record(self.store.get(key, partial(record, self.files[member.name], groups, RECORDED)))
 
     def verdicts(
         self,
@@ -228,14 +240,13 @@ def _verdict(fingerprint: Fingerprint, suspect: KServeSuspect, truth: Role, budg
     }
 
 
-def recorded_times(members: Sequence[Member], bench: Bench) -> dict[tuple[str, int], Times]:
-    """What each network took for each image, by name and amplification."""
+def recorded_times(members: Sequence[Member], bench: Bench) -> dict[str, Times]:
+    """What each network took for each image, by name."""
     found = {}
-    with progress("recorded networks", len(AMPLIFICATIONS) * len(members)) as advance:
-        for amplification in AMPLIFICATIONS:
-            for member in members:
-                found[member.name, amplification] = bench.times(member, amplification)
-                advance(1)
+    with progress("recorded networks", len(members)) as advance:
+        for member in members:
+            found[member.name] = bench.times(member)
+            advance(1)
     return found
 
 
@@ -281,17 +292,18 @@ def remote_page(tables: Mapping[str, Sequence[Row]]) -> str:
     """The tables of `study_remote` as Markdown."""
     parts = [
         "# Verification at an address\n",
-        f"Alpha and beta are {ERROR:g}, the budget is {BUDGET:,} requests, the fingerprint has {SAMPLES} images. "
-        "*Measured*: real requests from beginning to end, to a server in another process. "
-        f"*Computed*: the test on recorded times; of {RECORDED} times that were measured for each image, behind such a "
-        "server, each asking draws one, and jitter is drawn on top.\n",
+        f"Alpha and beta are {ERROR:g}, the budget is {BUDGET:,} requests. The fingerprint has {SAMPLES} images; it "
+        f"was kept away from {len(REFERENCES)} network that is known to be independent. *Measured*: real requests from "
+        "beginning to end, to a server in another process. *Computed*: the test on recorded times; of "
+        f"{RECORDED} times that were measured for each image, behind such a server, each asking draws one, and jitter is "
+        "drawn on top.\n",
         "## Networks, measured\n",
         markdown(tables["networks"]),
         "Of each image the median of its recorded times; the longest of them, and means. AUC: share of pairs whose "
         "late image takes longer.\n",
         "## Requests and errors with jitter, computed\n",
-        f"Requests include the {BEFORE} of the warm-up. Times with amplification were recorded with so many copies of "
-        "the image in each request.\n",
+        f"Requests include the {BEFORE} of the warm-up. With amplification the server takes one image after the other, "
+        "each as long as one of its recorded times; one that works on the whole batch at once gains less.\n",
         markdown(tables["jitter"], digits=1),
         "## Under the null hypothesis, computed\n",
         "Share of runs that ever say `derived`, each stopped at its first decision; it has to stay below alpha.\n",
@@ -314,7 +326,7 @@ def _brief(rows: Sequence[Row]) -> list[Row]:
 
 def _make(run: Run) -> list[Path]:
     members = remote_members()
-    realise_all([member.network for member in members], run.store, run.data_dir, run.pool)
+    realise_all([member.network for member in [*members, *remote_references()]], run.store, run.data_dir, run.pool)
     tables = study_remote(members, run.store, run.data_dir)
     files = []
     for name, rows in tables.items():
@@ -328,6 +340,6 @@ def _make(run: Run) -> list[Path]:
 STUDY = Study(
     "remote",
     "What verification at an address costs and how often it errs.",
-    lambda preset: [member.network for member in remote_members()],
+    lambda preset: [member.network for member in [*remote_members(), *remote_references()]],
     _make,
 )

@@ -1,7 +1,7 @@
 """What the sign test does over thousands of runs: its error rates and what a verdict costs.
 
-`decide_many` is `SignTest` for many runs at once. `simulate` draws the signs themselves, `simulate_times` draws them
-from runtimes, matched and ordered as a verification does it.
+`decide_many` is `SignTest` for many runs at once. `simulate` draws the signs themselves, `draw_signs` and
+`simulate_times` draw them from runtimes, matched and ordered as a verification does it.
 """
 
 from __future__ import annotations
@@ -158,18 +158,16 @@ def simulate(
     return decide_many(signs[:, None], again[:, None], SignTest() if test is None else test)
 
 
-def simulate_times(
+def draw_signs(
     late: np.ndarray,
     early: np.ndarray,
     noise: Noise,
     *,
-    test: SignTest | None = None,
     rounds: int = 1,
     repeated: bool = False,
-    budget: int | None = None,
     seed: int = 0,
-) -> Outcomes:
-    """Sign tests on runtimes: every run matches its inputs at random, each used once a round, and asks them with noise.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Signs from runtimes: every run matches its inputs at random, each used once a round, and asks them with noise.
 
     Parameters
     ----------
@@ -181,21 +179,20 @@ def simulate_times(
         a request is made and not for what, so drift and bursts can be put in; it is called once for each stretch of
         a round's pairs that are asked equally often. A pair's second asking has places in that order whether it takes
         place or not.
-    test : SignTest, optional
-        Its parameters are used; the default ones otherwise.
     rounds : int
         How often the inputs are matched anew at most.
     repeated : bool
         Whether inputs are asked as often as `pairs.repeats_of` says, in turns, the mean of the quicker half counting,
         as a verification does it; once otherwise.
-    budget : int, optional
-        Most requests of a run; it ends without a decision where that would cost more.
     seed : int
         Of matching, order, noise and what is drawn of recorded times.
 
     Returns
     -------
-    Outcomes
+    signs : ndarray of int8, shape (runs, rounds, pairs, 2)
+        Both signs of every pair.
+    repeats : ndarray of int, shape (rounds, pairs)
+        How often the inputs of each pair are asked.
 
     Raises
     ------
@@ -218,6 +215,41 @@ def simulate_times(
         some = slice(start, start + at_once)
         for k, often in enumerate(repeats):
             signs[some, k] = _signs(late[some], early[some], noise, generator, k + 1, often)
+    return signs, repeats
+
+
+def simulate_times(
+    late: np.ndarray,
+    early: np.ndarray,
+    noise: Noise,
+    *,
+    test: SignTest | None = None,
+    rounds: int = 1,
+    repeated: bool = False,
+    budget: int | None = None,
+    seed: int = 0,
+) -> Outcomes:
+    """Sign tests on runtimes: every run draws its signs as `draw_signs` says, and is decided by `decide_many`.
+
+    Parameters
+    ----------
+    late, early, noise, rounds, repeated, seed
+        As in `draw_signs`.
+    test : SignTest, optional
+        Its parameters are used; the default ones otherwise.
+    budget : int, optional
+        Most requests of a run; it ends without a decision where that would cost more.
+
+    Returns
+    -------
+    Outcomes
+
+    Raises
+    ------
+    ExitprintError
+        As `draw_signs` does.
+    """
+    signs, repeats = draw_signs(late, early, noise, rounds=rounds, repeated=repeated, seed=seed)
     return decide_many(signs[..., 0], signs[..., 1], SignTest() if test is None else test, repeats, budget)
 
 
