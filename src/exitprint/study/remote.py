@@ -295,8 +295,8 @@ def remote_page(tables: Mapping[str, Sequence[Row]]) -> str:
         f"Alpha and beta are {ERROR:g}, the budget is {BUDGET:,} requests. The fingerprint has {SAMPLES} images; it "
         f"was kept away from {len(REFERENCES)} network that is known to be independent. *Measured*: real requests from "
         "beginning to end, to a server in another process. *Computed*: the test on recorded times; of "
-        f"{RECORDED} times that were measured for each image, behind such a server, each asking draws one, and jitter is "
-        "drawn on top.\n",
+        f"{RECORDED} times that were measured for each image, behind such a server, each asking draws one, and jitter "
+        "is drawn on top.\n",
         "## Networks, measured\n",
         markdown(tables["networks"]),
         "Of each image the median of its recorded times; the longest of them, and means. AUC: share of pairs whose "
