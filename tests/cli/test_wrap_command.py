@@ -46,7 +46,7 @@ def test_wrapped_fingerprinted_and_told_from_an_independent(folder, run):
         assert without > 0.85
     target, other = folder / "0.safetensors", folder / "1.safetensors"
     facts = run("info", target, "--json").json
-    assert [record["step"] for record in facts["history"]] == ["wrapped", "exits trained", "calibrated"]
+    assert [record["step"] for record in facts["history"]] == ["wrapped", "exits trained", "threshold given"]
     assert facts["architecture"]["stages"][-1]["ends after"] == "head" and facts["exits"] == 4
     for kind in ("retrain-exits", "finetune", "prune"):
         more = {"finetune": ("--set", "epochs=2"), "prune": ("--set", "rate=0.2")}.get(kind, ())
