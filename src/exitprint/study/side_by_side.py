@@ -44,7 +44,7 @@ from exitprint.training import calibrated_policy, policy_accuracy
 
 RADS = (5.0, 15.0)
 SAMPLES = 100
-VERSION = 2
+VERSION = 3
 """Raised whenever fingerprints are crafted otherwise than before by the same parameters."""
 CALIBRATED_FOR = (0.0, 5.0, 15.0)
 HARD = 0.9

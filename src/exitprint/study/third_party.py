@@ -38,7 +38,7 @@ RADS = (5.0, 15.0)
 TESTED = 2000
 SAMPLES = 100
 MARGINS = (0.5, 1.0, 1.5)
-VERSION = 2
+VERSION = 3
 """Raised whenever the fingerprint is crafted otherwise than before by the same parameters."""
 COPIES: dict[str, tuple[str, dict[str, Any], int]] = {
     "ICs retrained 1": ("retrain-exits", {}, 1),
