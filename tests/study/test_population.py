@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from exitprint.networks import MultiExitNetwork, load_network
 from exitprint.study import Calibrated, Member, Source, Spec, Store, Tampered, Trained, population, realise, realise_all
-from exitprint.study.contrast import LAPTOP, at_rad
-from exitprint.study.contrast import population as contrast_population
+from exitprint.study.laptop import LAPTOP, at_rad
+from exitprint.study.laptop import population as contrast_population
 from exitprint.study.population import is_there, suffix, with_ancestors
 
 

@@ -1,164 +1,430 @@
-"""`study contrast`: the networks on which the contrast fingerprint and the paper's are compared."""
+"""`study contrast`: the paper's fingerprint and the contrast on the same networks, and what each part is worth.
+
+Runtimes are a cost model's, unless a table says that they were measured.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from exitprint.errors import ExitprintError
-from exitprint.networks import architecture
-from exitprint.networks.policy import Criterion
-from exitprint.study.population import Calibrated, Member, Source, Spec, Tampered, Trained
-from exitprint.training import BackboneRecipe, HeadRecipe, Recipe
+import numpy as np
+import torch
 
-INDEPENDENTS = 20
-FIRST_INDEPENDENT_SEED = 101
-HEADS = HeadRecipe(epochs=25, learning_rate=1e-3, batch=128, milestones=(15,))
-INPUT_SHAPES = {"digits": (1, 8, 8), "fashion-mnist": (1, 28, 28), "tiny-imagenet": (3, 64, 64)}
-CLASSES = {"cifar100": 100, "tiny-imagenet": 200}
-LAPTOP_DATA = Source(name="cifar10", limit=6000)
+from exitprint.data import ImageData, unit_range
+from exitprint.errors import ExitprintError
+from exitprint.files import write_bytes
+from exitprint.fingerprints import (
+    Fingerprint,
+    Method,
+    contrast_fingerprint,
+    craft_paper,
+    load_fingerprint,
+    paper_fingerprint,
+    save_fingerprint,
+    verify,
+)
+from exitprint.fingerprints.score import auc, longest_time, t_n
+from exitprint.networks import ExitPolicy, MultiExitNetwork
+from exitprint.networks.policy import lowest
+from exitprint.study.jobs import realise_all, run_jobs
+from exitprint.study.laptop import FIRST_INDEPENDENT_SEED, INDEPENDENTS, LAPTOP, at_rad, population, trained
+from exitprint.study.metrics import roc_auc
+from exitprint.study.population import Member, Spec, realise, source
+from exitprint.study.store import Store
+from exitprint.study.study import Preset, Run, Study
+from exitprint.study.tables import Row, markdown, write_parquet
+from exitprint.study.third_party import third_party_networks, third_party_rows
+from exitprint.suspects import CostModel, InProcess
+from exitprint.training import calibrated_policy, policy_accuracy
+
+RADS = (5.0, 15.0)
+SAMPLES = 100
+VERSION = 3
+"""Raised whenever fingerprints are crafted otherwise than before by the same parameters."""
+CALIBRATED_FOR = (0.0, 5.0, 15.0)
+HARD = 0.9
+"""T_c of the hard cell: most benign inputs leave late."""
+USEFUL = 0.85
+"""A copy that keeps less than this share of the target's accuracy is useless to a thief (the paper's largest RAD)."""
+TESTED = 1000
+TIMED, REPEATS = 5, 10
+"""So many copies and independents of each family are measured besides, each input so often."""
+METHOD = Method()
+WITHOUT: dict[str, Method] = {
+    "everything": METHOD,
+    "no margin": replace(METHOD, margin=0.0),
+    "early at one exit": replace(METHOD, early_exits=1),
+    "no choice by nature": replace(METHOD, choice=0.5),
+    "no surplus of candidates": replace(METHOD, candidates=1),
+    "Adam on tanh instead of unit steps": replace(METHOD, adam=0.005),
+}
+REFERENCES = tuple(range(FIRST_INDEPENDENT_SEED + INDEPENDENTS, FIRST_INDEPENDENT_SEED + INDEPENDENTS + 2))
+"""Seeds of independents that the owner has; they are not among the suspects."""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Size and training of one architecture, chosen so that exits differ in what they can do."""
+class Asked:
+    """One network at one RAD, and the fingerprints that it is asked."""
 
-    depth: int
-    width: int
-    epochs: int
-    learning_rate: float
-
-    @property
-    def recipe(self) -> Recipe:
-        """The paper's optimisers, for fewer epochs; the internal classifiers' recipe is the paper's, unaugmented."""
-        backbone = BackboneRecipe(epochs=self.epochs, learning_rate=self.learning_rate, batch=64, weight_decay=5e-4)
-        return Recipe(backbone=backbone, heads=HEADS)
+    member: Member
+    files: Mapping[str, Path]
 
 
-LAPTOP = {
-    "resnet": Setting(depth=14, width=8, epochs=9, learning_rate=0.1),
-    "vgg": Setting(depth=11, width=8, epochs=16, learning_rate=0.02),
-    "mobilenet": Setting(depth=8, width=8, epochs=14, learning_rate=0.1),
-}
+def policies_of(network: MultiExitNetwork, data: ImageData) -> list[ExitPolicy]:
+    """The network's policies from RAD=0 to RAD=15."""
+    return [calibrated_policy(network, data.calibration, rad) for rad in CALIBRATED_FOR]
 
 
-def trained(family: str, data: Source, seed: int, setting: Setting | None = None) -> Trained:
-    """A network of this family, trained from scratch; at laptop size where no other setting is given.
+def fingerprints(family: str, store: Store, data_dir: Path | None) -> dict[str, Path]:
+    """Files of all fingerprints of a family's target, by name; crafted where the store lacks them.
 
-    Raises
-    ------
-    ExitprintError
-        If the family is unknown.
+    ``paper`` is the paper's with each sample stopped as soon as it passes every exit at RAD=5 and 15, ``on the same
+    images`` crafts that from the contrast's originals.
     """
-    if family not in LAPTOP:
-        raise ExitprintError(f"unknown architecture {family!r}: use one of {', '.join(LAPTOP)}.")
-    setting = setting or LAPTOP[family]
-    shape = INPUT_SHAPES.get(data.name, (3, 32, 32))
-    arch = architecture(family, shape, CLASSES.get(data.name, 10), setting.depth, setting.width)
-    return Trained(architecture=arch, data=data, recipe=setting.recipe, seed=seed)
+    spec = population(family)[0].network
 
+    def crafted(name: str, details: Any, make: Callable[[], Fingerprint]) -> Path:
+        key = {"side by side": name, "version": VERSION, "details": details, "target": spec.key, "samples": SAMPLES}
+        return store.get(key, lambda path: save_fingerprint(make(), path))
 
-def population(
-    family: str, data: Source = LAPTOP_DATA, independents: int = INDEPENDENTS, setting: Setting | None = None
-) -> list[Member]:
-    """Target, stolen copies and independents of one architecture, calibrated for RAD=5.
-
-    Members are in the order in which they are worth having: the target, cheap copies, some independents, the rest.
-
-    Parameters
-    ----------
-    family
-        ``resnet``, ``vgg`` or ``mobilenet``.
-    data
-        What all of them are trained on.
-    independents
-        How many networks of other seeds; architecture, data and recipe are the target's.
-    setting
-        Size and training, where they are to be others than `LAPTOP`'s.
-    """
-    target = trained(family, data, 0, setting)
-    others = [
-        Member(
-            name=f"independent {i}",
-            role="independent",
-            group="independent",
-            network=trained(family, data, seed, setting),
+    def contrast(method: Method, references: Sequence[int] = ()) -> Fingerprint:
+        network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
+        known = [realise(trained(family, source(spec), seed), store, data_dir) for seed in references]
+        return contrast_fingerprint(
+            network, data.test, policies_of(network, data), SAMPLES, method=method, references=known
         )
-        for i, seed in enumerate(range(FIRST_INDEPENDENT_SEED, FIRST_INDEPENDENT_SEED + independents))
-    ]
-    stolen = [
-        Member(name=name, role="stolen", group=group, network=network) for group, name, network in _copies(target)
-    ]
-    quick, slow = stolen[:26], stolen[26:]
-    owner = Member(name="target", role="target", group="target", network=target)
-    return [owner, *quick[:10], *others[:4], *quick[10:], *slow[:4], *others[4:8], *slow[4:], *others[8:]]
+
+    def narrow() -> Fingerprint:
+        network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
+        return contrast_fingerprint(network, data.test, [network.policy], SAMPLES, method=METHOD)
+
+    def paper() -> Fingerprint:
+        network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
+        strictest = lowest(policies_of(network, data)[1:], network.exits - 1)
+        return paper_fingerprint(network, data.test, strictest, SAMPLES)
+
+    def same_images(file: Path) -> Fingerprint:
+        network, data, other = realise(spec, store, data_dir), source(spec).load(data_dir), load_fingerprint(file)
+        strictest = lowest(policies_of(network, data)[1:], network.exits - 1)
+        made = craft_paper(network, other.benign, strictest)
+        return replace(
+            other, kind="paper", samples=made.samples, reached=made.reached, steps=made.steps, late=other.late | True
+        )
+
+    files = {name: crafted("contrast", asdict(method), partial(contrast, method)) for name, method in WITHOUT.items()}
+    files["one policy only"] = crafted("one policy", asdict(METHOD), narrow)
+    files["with two networks known to be independent"] = crafted(
+        "references", asdict(METHOD), partial(contrast, METHOD, REFERENCES)
+    )
+    files["paper"] = crafted("paper", "", paper)
+    files["paper, same images"] = crafted("paper, same", asdict(METHOD), partial(same_images, files["everything"]))
+    return files
 
 
-def at_rad(members: list[Member], rad: float) -> list[Member]:
-    """The population with every policy calibrated for this RAD, and the copies that differ in their policy only.
+def scored(asked: Asked, store: Store, data_dir: Path | None) -> dict[str, float]:
+    """What a network does with every fingerprint, by name, and its accuracy; kept in the store."""
+    spec = asked.member.network
+    digests = {name: json.loads(_note(file))["specification"] for name, file in asked.files.items()}
+    key = {"scored": 2, "network": spec.key, "fingerprints": digests, "tested": TESTED}
 
-    Those leave at a lower T_c (RAD 5 and 10 per cent points further), or by another criterion at the same RAD.
-    """
-    target = members[0].network
-    policies: list[tuple[str, str, float, Criterion]] = [
-        ("lower T_c", "RAD + 5", rad + 5, "confidence"),
-        ("lower T_c", "RAD + 10", rad + 10, "confidence"),
-        ("other criterion", "entropy", rad, "entropy"),
-        ("other criterion", "margin", rad, "margin"),
-    ]
-    changed = [
-        Member(name=name, role="stolen", group=group, network=Calibrated(parent=target, rad=lower, criterion=criterion))
-        for group, name, lower, criterion in policies
-    ]
-    return [*(member.at(rad) for member in members), *changed]
+    def measure(path: Path) -> None:
+        network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
+        suspect = CostModel(network)
+        longest = longest_time(suspect.ask(data.test[:TESTED].x).seconds)
+        found = {"accuracy": policy_accuracy(network, data.test[:TESTED])}
+        for name, file in asked.files.items():
+            fingerprint = load_fingerprint(file)
+            seconds = suspect.ask(fingerprint.x).seconds
+            late = fingerprint.late.numpy()
+            found[name] = t_n(seconds, longest) if fingerprint.kind == "paper" else auc(seconds[late], seconds[~late])
+            if name in ("everything", "paper"):
+                verdict = verify(fingerprint, suspect, repeats=1)
+                found[f"{name} derived"] = float(verdict.decision == "derived")
+                found[f"{name} independent"] = float(verdict.decision == "independent")
+        write_bytes(path, json.dumps(found, sort_keys=True).encode())
+
+    return dict(json.loads(store.get(key, measure, ".scores").read_bytes()))
 
 
-def _copies(target: Spec) -> list[tuple[str, str, Spec]]:
-    """(group, name, network) of every copy whose weights or exits differ, cheap ones first."""
-    heads = HEADS.model_dump(mode="json")
+def _note(file: Path) -> bytes:
+    return file.with_suffix(".json").read_bytes()
 
-    def tampered(kind: str, seed: int = 0, parent: Spec = target, **parameters: Any) -> Tampered:
-        return Tampered(parent=parent, kind=kind, parameters=parameters, seed=seed)
 
-    def chain(kind: str, saves: int, seed: int, **parameters: Any) -> list[Tampered]:
-        series: list[Tampered] = []
-        for _ in range(saves):
-            series.append(tampered(kind, seed, series[-1] if series else target, epochs=2, heads=heads, **parameters))
-        return series
+def rows_of(run: Run) -> list[Row]:
+    """One row for each family, RAD and network."""
+    rows: list[Row] = []
+    for family in LAPTOP:
+        files = fingerprints(family, run.store, run.data_dir)
+        for rad in RADS:
+            members = at_rad(population(family), rad)
+            asked = [Asked(member, files) for member in members]
+            scoring = partial(scored, store=run.store, data_dir=run.data_dir)
+            found = run_jobs(scoring, asked, run.pool, f"{family} at RAD={rad:g}")
+            own = found[0]["accuracy"]
+            for member, scores in zip(members, found, strict=True):
+                about = {"family": family, "RAD": rad, "network": member.name, "truth": member.role}
+                rows.append(
+                    {
+                        **about,
+                        "group": member.group,
+                        "keeps": scores["accuracy"] / own,
+                        "clock": "cost model",
+                        **scores,
+                    }
+                )
+    return rows
 
-    rates = (0.1, 0.2, 0.3, 0.4)
-    sparse = {every: tampered("remove-exits", every=every) for every in (2, 3)}
-    pruned = tampered("prune", 12, rate=0.2, heads=heads)
-    tuned = chain("finetune", 8, 21, share=0.5)
-    hardened = chain("adversarial", 3, 31, share=0.25)
-    return [
-        *(("ICs retrained", f"retrained {seed}", tampered("retrain-exits", seed, heads=heads)) for seed in (1, 2, 3)),
-        ("pruned", "pruned 0.2", pruned),
-        ("pruned", "pruned 0.4", tampered("prune", 14, rate=0.4, heads=heads)),
-        ("8-bit", "8-bit 1", tampered("quantise", 1, heads=heads)),
-        ("ICs removed", "removed every 2nd", sparse[2]),
-        ("ICs added", "every 2nd added 1", tampered("add-exits", 1, sparse[2], heads=heads)),
-        ("pruned", "pruned 0.4, own ICs", tampered("prune", rate=0.4, retrain_heads=False)),
-        ("8-bit", "8-bit, own ICs", tampered("quantise", retrain_heads=False)),
-        *(("ICs retrained", f"retrained {seed}", tampered("retrain-exits", seed, heads=heads)) for seed in (4, 5, 6)),
-        *(
-            (
-                "ICs retrained",
-                f"retrained {seed}, half data",
-                tampered("retrain-exits", seed, share=0.5, heads=heads),
+
+def hard_rows(run: Run) -> list[Row]:
+    """The hard cell: everybody at T_c = `HARD`, fingerprints made for that."""
+    rows: list[Row] = []
+    for family in LAPTOP:
+        members = population(family)
+        spec = members[0].network
+        data = source(spec).load(run.data_dir)
+        target = realise(spec, run.store, run.data_dir)
+        target.policy = ExitPolicy(HARD)
+        contrast = contrast_fingerprint(target, data.test, [target.policy], SAMPLES)
+        paper = paper_fingerprint(target, data.test, target.policy, SAMPLES)
+        benign = data.test[:TESTED].x
+        for member in members:
+            network = realise(member.network, run.store, run.data_dir)
+            network.policy = ExitPolicy(HARD)
+            suspect = CostModel(network)
+            ordinary = suspect.ask(benign).seconds
+            seconds, late = suspect.ask(contrast.x).seconds, contrast.late.numpy()
+            rows.append(
+                {
+                    "family": family,
+                    "network": member.name,
+                    "truth": member.role,
+                    "group": member.group,
+                    "benign T_N": t_n(ordinary, longest_time(ordinary)),
+                    "paper": t_n(suspect.ask(paper.x).seconds, longest_time(ordinary)),
+                    "everything": auc(seconds[late], seconds[~late]),
+                }
             )
-            for seed in (7, 8)
-        ),
-        ("pruned", "pruned 0.1", tampered("prune", 11, rate=0.1, heads=heads)),
-        ("pruned", "pruned 0.3", tampered("prune", 13, rate=0.3, heads=heads)),
-        *(("pruned", f"pruned {r}, own ICs", tampered("prune", rate=r, retrain_heads=False)) for r in rates[:3]),
-        ("8-bit", "8-bit 2", tampered("quantise", 2, heads=heads)),
-        ("ICs removed", "removed every 3rd", sparse[3]),
-        ("ICs removed", "first two removed", tampered("remove-exits", which=[0, 1])),
-        ("ICs added", "every 2nd added 2", tampered("add-exits", 2, sparse[2], heads=heads)),
-        ("ICs added", "every 3rd added", tampered("add-exits", 3, sparse[3], heads=heads)),
-        ("combined", "pruned 0.2, 8-bit", tampered("quantise", 41, pruned, heads=heads)),
-        *(("fine-tuned", f"fine-tuned {2 * (i + 1)}", network) for i, network in enumerate(tuned)),
-        *(("adversarial", f"adversarial {2 * (i + 1)}", network) for i, network in enumerate(hardened)),
-        ("combined", "fine-tuned 16, pruned 0.2", tampered("prune", 42, tuned[-1], rate=0.2, heads=heads)),
+    return rows
+
+
+def measured_rows(run: Run) -> list[Row]:
+    """Verdicts by measured time, in this process, of some networks of each family at RAD=5."""
+    rows: list[Row] = []
+    for family in LAPTOP:
+        files = fingerprints(family, run.store, run.data_dir)
+        members = at_rad(population(family), RADS[0])
+        stolen = [member for member in members if member.role == "stolen"]
+        others = [member for member in members if member.role == "independent"]
+        for member in [*stolen[:: len(stolen) // TIMED][:TIMED], *others[:TIMED]]:
+            suspect = InProcess(realise(member.network, run.store, run.data_dir))
+            for name in ("everything", "paper"):
+                verdict = verify(load_fingerprint(files[name]), suspect, REPEATS)
+                rows.append(
+                    {
+                        "family": family,
+                        "network": member.name,
+                        "truth": member.role,
+                        "method": "contrast" if name == "everything" else "paper",
+                        "clock": verdict.clock,
+                        "statistic": verdict.value,
+                        "decision": verdict.decision,
+                        "requests": verdict.requests,
+                        "seconds": verdict.seconds,
+                    }
+                )
+    return rows
+
+
+def _values(rows: Sequence[Row], column: str, truth: str, useful: bool = False) -> np.ndarray:
+    return np.array([r[column] for r in rows if r["truth"] == truth and not (useful and r["keeps"] < USEFUL)])
+
+
+def roc_table(rows: Sequence[Row]) -> list[Row]:
+    """ROC AUC of both methods in each cell, over all copies and over those worth having."""
+    table: list[Row] = []
+    for family, rad, cell in _cells(rows):
+        line: dict[str, Any] = {
+            "network": family,
+            "RAD": int(rad),
+            "independents": len(_values(cell, "paper", "independent")),
+        }
+        for useful in (False, True):
+            copies = _values(cell, "paper", "stolen", useful)
+            line |= {"copies" if not useful else "useful copies": len(copies)}
+            for column, method, sign in (("everything", "contrast", 1), ("paper", "paper", -1)):
+                estimate = roc_auc(
+                    sign * _values(cell, column, "stolen", useful), sign * _values(cell, column, "independent")
+                )
+                name = f"{method}{', useful copies' if useful else ''}"
+                line[name] = f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"
+        table.append(line)
+    return table
+
+
+def natural_table(rows: Sequence[Row]) -> list[Row]:
+    """Verdicts of the contrast at its natural threshold, and the statistics behind them."""
+    table: list[Row] = []
+    for family, rad, cell in _cells(rows):
+        copies, others = _values(cell, "everything", "stolen", True), _values(cell, "everything", "independent")
+        derived = _values(cell, "everything derived", "stolen", True)
+        wrong = int(_values(cell, "everything derived", "independent").sum())
+        table.append(
+            {
+                "network": family,
+                "RAD": int(rad),
+                "independents called derived": f"{wrong} of {len(others)}",
+                "largest AUC of an independent": float(others.max()),
+                "useful copies called derived": f"{int(derived.sum())} of {len(derived)}",
+                "called independent": int(_values(cell, "everything independent", "stolen", True).sum()),
+                "median AUC of a copy": float(np.median(copies)),
+                "missed": ", ".join(
+                    f"{r['network']} ({r['everything']:.2f})"
+                    for r in cell
+                    if r["truth"] == "stolen" and r["keeps"] >= USEFUL and not r["everything derived"]
+                )
+                or "none",
+            }
+        )
+    return table
+
+
+def group_table(rows: Sequence[Row]) -> list[Row]:
+    """Mean and least contrast, and the paper's mean T_N, by what was done to a copy."""
+    table: list[Row] = []
+    for group in dict.fromkeys(row["group"] for row in rows):
+        cell = [row for row in rows if row["group"] == group]
+        table.append(
+            {
+                "group": group,
+                "networks × RAD": len(cell),
+                "accuracy kept": float(np.mean([r["keeps"] for r in cell])),
+                "contrast, mean AUC": float(np.mean([r["everything"] for r in cell])),
+                "least": float(min(r["everything"] for r in cell)),
+                "largest": float(max(r["everything"] for r in cell)),
+                "paper, mean T_N": float(np.mean([r["paper"] for r in cell])),
+            }
+        )
+    return table
+
+
+def hard_table(rows: Sequence[Row]) -> list[Row]:
+    """ROC AUC of both methods where most inputs leave late."""
+    table: list[Row] = []
+    for family in dict.fromkeys(row["family"] for row in rows):
+        cell = [row for row in rows if row["family"] == family]
+        line: dict[str, Any] = {"network": family, "benign T_N of the target": cell[0]["benign T_N"]}
+        for column, method, sign in (("everything", "contrast", 1), ("paper", "paper", -1)):
+            for without in (False, True):
+                chosen = [r for r in cell if not (without and r["group"] == "adversarial")]
+                estimate = roc_auc(
+                    sign * _values(chosen, column, "stolen"), sign * _values(chosen, column, "independent")
+                )
+                line[f"{method}{', without adversarial training' if without else ''}"] = estimate.value
+        line["largest AUC of an independent"] = float(_values(cell, "everything", "independent").max())
+        table.append(line)
+    return table
+
+
+def ablation_table(rows: Sequence[Row], run: Run) -> list[Row]:
+    """What each part is worth: taken out once, over all families and both RADs."""
+    table: list[Row] = []
+    for name in [*WITHOUT, "one policy only", "with two networks known to be independent"]:
+        made = [load_fingerprint(fingerprints(family, run.store, run.data_dir)[name]) for family in LAPTOP]
+        aucs = []
+        for _, _, cell in _cells(rows):
+            aucs.append(roc_auc(_values(cell, name, "stolen", True), _values(cell, name, "independent")).value)
+        copies, others = _values(rows, name, "stolen", True), _values(rows, name, "independent")
+        table.append(
+            {
+                "contrast": name,
+                "goal reached": float(np.mean([f.reached.double().mean() for f in made])),
+                "mean L2": float(np.mean([f.l2.mean() for f in made])),
+                "target": float(np.mean(_values(rows, name, "target"))),
+                "useful copies, median AUC": float(np.median(copies)),
+                "5 % quantile": float(np.quantile(copies, 0.05)),
+                "independents, median": float(np.median(others)),
+                "largest": float(others.max()),
+                "least ROC AUC": float(min(aucs)),
+            }
+        )
+    return table
+
+
+def visibility_table(run: Run) -> list[Row]:
+    """Table 6's row: how much both methods change the same images."""
+    table: list[Row] = []
+    for family in LAPTOP:
+        files = fingerprints(family, run.store, run.data_dir)
+        for name, file in (("contrast", "everything"), ("paper", "paper, same images")):
+            made = load_fingerprint(files[file])
+            change = unit_range(made.samples) - unit_range(made.originals)
+            early = made.late if name == "contrast" else torch.arange(len(made)) < (len(made) + 1) // 2
+            table.append(
+                {
+                    "network": family,
+                    "method": name,
+                    "reached": int(made.reached.sum()),
+                    "mean L2": float(made.l2.mean()),
+                    "mean L2, early by nature": float(made.l2[early].mean()),
+                    "mean L2, late by nature": float(made.l2[~early].mean()),
+                    "mean square per pixel": float(change.square().mean()),
+                    "steps": float(made.steps.double().mean()),
+                }
+            )
+    return table
+
+
+def _cells(rows: Sequence[Row]) -> list[tuple[str, float, list[Row]]]:
+    return [
+        (family, rad, [row for row in rows if (row["family"], row["RAD"]) == (family, rad)])
+        for family in dict.fromkeys(row["family"] for row in rows)
+        for rad in RADS
     ]
+
+
+def _networks(preset: Preset) -> list[Spec]:
+    specs = [member.network for family in LAPTOP for member in population(family)]
+    data = source(specs[0])
+    known = [trained(family, data, seed) for family in LAPTOP for seed in REFERENCES]
+    return [*specs, *known, *third_party_networks()]
+
+
+def _make(run: Run) -> list[Path]:
+    realise_all(
+        [s for s in _networks(run.preset) if s not in third_party_networks()], run.store, run.data_dir, run.pool
+    )
+    rows = rows_of(run)
+    hard, timed = hard_rows(run), measured_rows(run)
+    tables: dict[str, Sequence[Row]] = {
+        "1. ROC AUC, cost model": roc_table(rows),
+        "2. Verdicts at the natural threshold, cost model": natural_table(rows),
+        "By what was done to the copy": group_table(rows),
+        f"3. The hard cell: T_c = {HARD} everywhere, cost model": hard_table(hard),
+        "4. Visibility: the same images, changed by both methods": visibility_table(run),
+        "6. Ablation: each part taken out once, cost model": ablation_table(rows, run),
+        "Verdicts by measured time, RAD=5, in process": timed,
+    }
+    files = [run.out / "contrast.parquet", run.out / "contrast-hard.parquet", run.out / "contrast-measured.parquet"]
+    for file, content in zip(files, (rows, hard, timed), strict=True):
+        write_parquet(content, file)
+    try:
+        other = third_party_rows(run)
+        tables["5. A third party's ResNet-20, cost model"] = other
+        files.append(run.out / "contrast-third-party.parquet")
+        write_parquet(other, files[-1])
+    except ExitprintError as error:
+        note = f"\n## 5. A third party's ResNet-20\n\nNot run: {error}\n"
+    else:
+        note = ""
+    page = run.out / "contrast.md"
+    parts = [f"## {title}\n\n{markdown(table)}" for title, table in sorted(tables.items())]
+    write_bytes(page, ("# The contrast fingerprint beside the paper's\n\n" + "\n".join(parts) + note).encode())
+    return [page, *files]
+
+
+STUDY = Study("contrast", "The paper's fingerprint and the contrast on the same networks.", _networks, _make)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from exitprint.errors import ExitprintError
+from exitprint.study.contrast import STUDY as CONTRAST
 from exitprint.study.exits_from_time import STUDY as EXITS_FROM_TIME
 from exitprint.study.paper import STUDIES as PAPER
 from exitprint.study.remote import STUDY as REMOTE
-from exitprint.study.side_by_side import STUDY as CONTRAST
 from exitprint.study.stealing import STUDY as STEALING
 from exitprint.study.study import Study
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from exitprint.study import Calibrated, Source, Tampered
-from exitprint.study.contrast import HEADS, LAPTOP_DATA, population
+from exitprint.study.laptop import HEADS, LAPTOP_DATA, population
 from exitprint.study.paper import EXHIBITS
 from exitprint.study.paper.cells import (
     DIGITS_HEADS,

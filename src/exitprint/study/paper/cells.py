@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from exitprint.networks import architecture
-from exitprint.study import contrast
+from exitprint.study import laptop
 from exitprint.study.population import Calibrated, Member, Role, Source, Spec, Tampered, Trained
 from exitprint.study.study import Preset
 from exitprint.tampering import parameter_model
@@ -100,7 +100,7 @@ class Cell:
         """Members calibrated for this RAD, by default all that rates rest on, changed policies among them."""
         if chosen is not None:
             return [member.at(rad) for member in chosen]
-        return contrast.at_rad(list(self.members), rad)
+        return laptop.at_rad(list(self.members), rad)
 
 
 def amount(spec: Spec) -> float | None:
@@ -138,7 +138,7 @@ def cells(preset: Preset) -> list[Cell]:
     copies. ``gpu``: the paper's networks on CIFAR-10, few of each kind. ``paper``: the paper's grid.
     """
     if preset == "laptop":
-        sources = (contrast.LAPTOP_DATA, Source(name="digits"))
+        sources = (laptop.LAPTOP_DATA, Source(name="digits"))
         return [laptop_cell(family, data) for data in sources for family in FAMILIES]
     if preset == "gpu":
         return [gpu_cell(family) for family in FAMILIES]
@@ -156,10 +156,10 @@ def laptop_cell(family: str, data: Source) -> Cell:
 
     Most of that is declared on digits only, where it takes seconds.
     """
-    recipe_ = DIGITS_HEADS if data.name == "digits" else contrast.HEADS
+    recipe_ = DIGITS_HEADS if data.name == "digits" else laptop.HEADS
     members = tuple(
         member.model_copy(update={"network": with_heads(member.network, recipe_)})
-        for member in contrast.population(family, data)
+        for member in laptop.population(family, data)
     )
     target = members[0].network
     heads = recipe_.model_dump(mode="json")
@@ -179,7 +179,7 @@ def laptop_cell(family: str, data: Source) -> Cell:
         members,
         tuple(more),
         surrogates=tuple(_surrogates(target, (91, 92), heads=heads)),
-        references=(with_heads(contrast.trained(family, data, FIRST_REFERENCE_SEED), recipe_),),
+        references=(with_heads(laptop.trained(family, data, FIRST_REFERENCE_SEED), recipe_),),
         effort=Effort(epsilon=0.2 if data.name == "digits" else Effort.epsilon),
     )
 
@@ -276,13 +276,13 @@ def paper_cell(family: str, data_name: str) -> Cell:
 
 
 def _full_size(family: str, data: Source, recipe_: Recipe, seed: int) -> Trained:
-    shape = contrast.INPUT_SHAPES.get(data.name, (3, 32, 32))
-    arch = architecture(FULL_SIZE[family], shape, contrast.CLASSES.get(data.name, 10))
+    shape = laptop.INPUT_SHAPES.get(data.name, (3, 32, 32))
+    arch = architecture(FULL_SIZE[family], shape, laptop.CLASSES.get(data.name, 10))
     return Trained(architecture=arch, data=data, recipe=recipe_, seed=seed)
 
 
 def _independents(family: str, data: Source, recipe_: Recipe, count: int) -> list[Member]:
-    first = contrast.FIRST_INDEPENDENT_SEED
+    first = laptop.FIRST_INDEPENDENT_SEED
     return [
         _member(f"independent {i}", "independent", "independent", _full_size(family, data, recipe_, first + i))
         for i in range(count)

@@ -8,8 +8,8 @@ import torch
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import Method
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
-from exitprint.study import side_by_side
-from exitprint.study.contrast import population
+from exitprint.study import contrast as study
+from exitprint.study.laptop import population
 from exitprint.study.population import Source, realise
 from exitprint.study.store import Store
 from exitprint.study.studies import study_named
@@ -53,20 +53,20 @@ def rows():
 
 
 def test_roc_counts_useless_copies_in_one_column_only(rows):
-    first = side_by_side.roc_table(rows)[0]
+    first = study.roc_table(rows)[0]
     assert (first["copies"], first["useful copies"], first["independents"]) == (3, 2, 2)
     assert first["contrast"].startswith("0.667") and first["contrast, useful copies"].startswith("1.000")
     assert first["paper"].startswith("0.500") and first["paper, useful copies"].startswith("0.750")
 
 
 def test_what_the_natural_threshold_says(rows):
-    first = side_by_side.natural_table(rows)[0]
+    first = study.natural_table(rows)[0]
     assert first["independents called derived"] == "0 of 2" and first["useful copies called derived"] == "1 of 2"
     assert first["missed"] == "stolen 1 (0.50)"
 
 
 def test_groups_are_averaged(rows):
-    table = side_by_side.group_table(rows)
+    table = study.group_table(rows)
     assert [line["networks × RAD"] for line in table] == [12]
     assert table[0]["least"] == pytest.approx(0.2)
 
@@ -82,22 +82,22 @@ def test_rows_of_a_small_population(tmp_path, monkeypatch):
         network.policy = ExitPolicy(0.7)
         return network
 
-    monkeypatch.setattr(side_by_side, "realise", at_one_threshold)
-    monkeypatch.setattr(side_by_side, "policies_of", lambda network, data: [network.policy] * 2)
-    monkeypatch.setattr(side_by_side, "population", small)
-    monkeypatch.setattr(side_by_side, "at_rad", lambda members, rad: [m.at(rad) for m in members])
-    monkeypatch.setattr(side_by_side, "LAPTOP", ("resnet",))
-    monkeypatch.setattr(side_by_side, "WITHOUT", {"everything": Method(), "no margin": Method(margin=0.0)})
-    monkeypatch.setattr(side_by_side, "REFERENCES", ())
-    monkeypatch.setattr(side_by_side, "SAMPLES", 20)
-    monkeypatch.setattr(side_by_side, "RADS", (0.0,))
+    monkeypatch.setattr(study, "realise", at_one_threshold)
+    monkeypatch.setattr(study, "policies_of", lambda network, data: [network.policy] * 2)
+    monkeypatch.setattr(study, "population", small)
+    monkeypatch.setattr(study, "at_rad", lambda members, rad: [m.at(rad) for m in members])
+    monkeypatch.setattr(study, "LAPTOP", ("resnet",))
+    monkeypatch.setattr(study, "WITHOUT", {"everything": Method(), "no margin": Method(margin=0.0)})
+    monkeypatch.setattr(study, "REFERENCES", ())
+    monkeypatch.setattr(study, "SAMPLES", 20)
+    monkeypatch.setattr(study, "RADS", (0.0,))
     run = Run("laptop", tmp_path, Store(tmp_path / "store"))
-    rows = side_by_side.rows_of(run)
+    rows = study.rows_of(run)
     assert [r["truth"] for r in rows] == ["target", "independent"]
     assert rows[0]["everything"] > 0.9 and rows[0]["keeps"] == 1.0
     assert rows[1]["everything"] < rows[0]["everything"] and rows[0]["clock"] == "cost model"
-    assert side_by_side.rows_of(run) == rows
-    assert {line["method"] for line in side_by_side.visibility_table(run)} == {"contrast", "paper"}
+    assert study.rows_of(run) == rows
+    assert {line["method"] for line in study.visibility_table(run)} == {"contrast", "paper"}
 
 
 def foreign_state(network):
