@@ -25,7 +25,7 @@ SMALL = replace(
         for field in ("samples", "originals", "late", "reached", "steps", "chosen")
     },
 )
-MEMBERS = [m for m in remote_members(Source(name="digits")) if m.name in ("target", "retrained 1", "independent 0")]
+MEMBERS = [m for m in remote_members(Source(name="digits")) if m.name in ("target", "retrained 1", "independent 5")]
 
 
 def seconds_of(role: str) -> dict[bytes, float]:
@@ -125,7 +125,7 @@ def test_an_amplified_request_takes_the_sum_of_its_images():
 def test_tables_count_what_came_out(bench):
     served = remote.served_rows(MEMBERS, bench)
     assert [(r["network"], r["verdicts"], r["right"], r["wrong"]) for r in served] == [
-        (name, 2, 2, 0) for name in ("target", "retrained 1", "independent 0")
+        (name, 2, 2, 0) for name in ("target", "retrained 1", "independent 5")
     ]
     operators = remote.operator_rows(MEMBERS, bench)
     assert [r["verdict"] for r in operators] == ["derived", "independent", "error", "error"]
@@ -142,7 +142,7 @@ def test_tables_count_what_came_out(bench):
         ("independent", 20, 0),
     ]
     page = remote_page(tables)
-    assert "independent 0" in page and "answers NaN" in page and "heavy-tailed 5 ms" in page
+    assert "independent 5" in page and "answers NaN" in page and "heavy-tailed 5 ms" in page
 
 
 def test_false_claims_stay_below_alpha():
