@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
@@ -48,6 +49,9 @@ def test_it_answers_as_the_network_does(target: MultiExitNetwork, digits: ImageD
     assert answer.probabilities is not None
     assert np.allclose(answer.probabilities, expected.probabilities.numpy(), atol=1e-4)
     assert answer.clock == "measured" and answer.seconds.shape == (1000,) and (answer.seconds > 0).all()
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    exits = [int(session.run(["exit"], {"images": image.numpy()})[0][0]) for image in x.split(1)]
+    assert exits == expected.exits.tolist() and len(set(exits)) > 2
 
 
 def test_a_model_for_batches_of_8_bit_pixels_channels_last(tmp_path: Path) -> None:

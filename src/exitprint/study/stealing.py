@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
@@ -34,7 +34,7 @@ from exitprint.networks import (
     save_network,
 )
 from exitprint.stealing import Lessons, SubstituteRecipe, substitute_architecture, train_substitute
-from exitprint.stealing.agreement import agreement, behaviour
+from exitprint.stealing.agreement import Agreement, agreement, behaviour
 from exitprint.stealing.steal import split_lessons
 from exitprint.stealing.substitute import logits_of, victim_thresholds, with_searched_policy
 from exitprint.study.jobs import realise_all, run_jobs
@@ -60,6 +60,8 @@ OURS = "ours"
 NO_SEARCH = "ours without search"
 NO_STRATEGY = "ours without strategy loss"
 TRUE_EXITS = "ours with the true exits"
+EXITS_ALONE = "a classifier of exits, nothing else"
+"""What the queries tell of where an image leaves, asked of a network that has nothing else to learn."""
 SCAN: dict[str, dict[str, float | bool]] = {
     "strategy 0": {"strategy": 0.0},
     "strategy 0.3": {"strategy": 0.3},
@@ -316,7 +318,27 @@ class Thief:
             TRUE_EXITS: self.ours(self.true),
         }
         rows = [{"victim": robbed.victim.name, "method": "the victim itself", "queries": 0, **itself}]
-        return [*rows, *(self.row(method, network, len(lessons)) for method, network in made.items())]
+        substitutes = [self.row(method, network, len(lessons)) for method, network in made.items()]
+        return [*rows, *substitutes, self.exits_alone()]
+
+    def exits_alone(self) -> Row:
+        """How well this many queries let a network of the substitute's size tell the victim's exits, as a yardstick."""
+        training = split_lessons(self.estimated, 0)[0]
+        assert training.exits is not None
+        exits = torch.nn.functional.one_hot(training.exits, len(self.names)).float()
+        lessons = Lessons(training.pixels, exits, None, training.flips)
+        arch = self.arch.model_copy(update={"exits": (), "classes": len(self.names)})
+        classifier = self.made(arch, lessons, self.robbed.victim.recipe)
+        told = self.names[logits_of(classifier, self.robbed.tested.pixels)[:, -1].argmax(1).numpy()]
+        distance = np.abs(told - self.robbed.truth.exits)
+        return {
+            "victim": self.robbed.victim.name,
+            "method": EXITS_ALONE,
+            "queries": len(self.estimated),
+            **dict.fromkeys(field.name for field in fields(Agreement)),
+            "same_exit": float((distance == 0).mean()),
+            "within_one": float((distance <= 1).mean()),
+        }
 
     def curve(self) -> list[Row]:
         """Ours and the conventional substitute with fewer queries."""
