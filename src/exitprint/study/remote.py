@@ -59,7 +59,13 @@ REFERENCES = ("independent 3", "independent 4")
 SAMPLES = 200
 LOOSER_RAD = 15.0
 ERROR = 1e-3
-SERVED = ((Jitter("jitter", 0), 1), (Jitter("jitter", 1), 7), (Jitter("jitter", 5), 7))
+SERVED = (
+    (Jitter("jitter", 0), 7),
+    (Jitter("jitter", 1), 7),
+    (Jitter("jitter", 5), 7),
+    (Jitter("heavy-tail", 5), 3),
+    (Jitter("jitter", 20, amplification=8), 3),
+)
 """Paths that verdicts are measured behind, and how many on each network."""
 RECORDED = 3
 """How often each input is asked for the record."""
@@ -260,6 +266,7 @@ def served_rows(members: Sequence[Member], bench: Bench) -> list[Row]:
                 found = bench.verdicts(member, jitter.kind, jitter.milliseconds, jitter.amplification, count)
                 rows.append(
                     {
+                        "kind": jitter.kind,
                         "standard deviation, ms": jitter.milliseconds,
                         "amplification": jitter.amplification,
                         "network": member.name,
