@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,24 +58,44 @@ def test_damping_asks_for_less_confidence_before_the_victims_exit_only():
     assert performance_loss(logits, p, left_at) > 0.01
 
 
-def test_the_strategy_loss_by_hand():
-    thresholds = torch.tensor([0.7, 0.8])
-    confidences = torch.tensor([[0.9, 0.5, 0.4], [0.9, 0.85, 0.4], [0.75, 0.1, 0.2], [0.1, 0.1, 0.1]])
-    left_at = torch.tensor([0, 1, 2, 2])
-    each = [strategy_loss(confidences[i : i + 1], thresholds, left_at[i : i + 1], margin=0.1).item() for i in range(4)]
-    assert each == pytest.approx([0.0, (0.9 - 0.6) + (0.9 - 0.85), (0.75 - 0.6) / 2, 0.0], abs=1e-6)
-    together = strategy_loss(confidences, thresholds, left_at, margin=0.1)
-    assert together.item() == pytest.approx(sum(each) / 4)
+def leaving(confidences, thresholds):
+    """Probability of leaving at each exit, an exit's own being the odds of its confidence over those of T."""
+    odds = confidences[:, :-1] / (1 - confidences[:, :-1]) / (thresholds / (1 - thresholds))
+    here = torch.cat([odds / (1 + odds), torch.ones(len(confidences), 1)], 1)
+    stays = torch.cat([torch.ones(len(confidences), 1), (1 - here).cumprod(1)[:, :-1]], 1)
+    return here * stays
 
 
-@given(seed=st.integers(0, 1000), margin=st.floats(0, 0.2))
-def test_without_strategy_loss_everybody_leaves_where_the_victim_does(seed, margin):
+@given(seed=st.integers(0, 1000))
+def test_without_margin_the_strategy_loss_is_the_likelihood_of_the_victims_exits(seed):
     g = torch.Generator().manual_seed(seed)
-    thresholds = 0.3 + 0.6 * torch.rand(3, generator=g)
+    thresholds, confidences = 0.2 + 0.7 * torch.rand(3, generator=g), 0.1 + 0.8 * torch.rand(20, 4, generator=g)
     left_at = torch.randint(4, (20,), generator=g)
-    exits = torch.arange(3)
-    confidences = torch.where(exits < left_at[:, None], thresholds - margin - 1e-3, (thresholds + margin + 1e-3))
-    confidences = torch.cat([confidences, torch.rand(20, 1, generator=g)], 1)
-    assert strategy_loss(confidences, thresholds, left_at, margin) == 0
-    leaves = torch.cat([confidences[:, :-1] >= thresholds, torch.ones(20, 1, dtype=torch.bool)], 1)
-    assert (leaves.int().argmax(1) == left_at).all()
+    likely = leaving(confidences, thresholds)
+    assert torch.allclose(likely.sum(1), torch.ones(()), atol=1e-5)
+    expected = -likely.gather(1, left_at[:, None]).log().mean()
+    assert torch.isclose(strategy_loss(confidences, thresholds, left_at, margin=0.0), expected, rtol=1e-4)
+
+
+def test_a_margin_asks_for_more():
+    thresholds, left_at = torch.tensor([0.7, 0.8]), torch.tensor([1])
+    confidences = torch.tensor([[0.5, 0.9, 0.2]])
+    low, high = (strategy_loss(confidences, thresholds, left_at, margin) for margin in (0.0, 1.0))
+    assert 0 < low < high
+    clearer = torch.tensor([[0.3, 0.97, 0.2]])
+    assert strategy_loss(clearer, thresholds, left_at, 1.0) < high
+
+
+def test_the_strategy_loss_teaches_at_the_victims_exit_and_before_it_only():
+    confidences = torch.full((1, 4), 0.6, requires_grad=True)
+    strategy_loss(confidences, torch.tensor([0.7, 0.7, 0.7]), torch.tensor([1]), 0.2).backward()
+    assert confidences.grad is not None
+    first, second, *others = confidences.grad[0].tolist()
+    assert first > 0 > second and others == [0.0, 0.0]
+
+
+def test_confidences_of_one_and_thresholds_near_it_are_finite():
+    confidences = torch.tensor([[1.0, 0.0, 0.5]], requires_grad=True)
+    loss = strategy_loss(confidences, torch.tensor([1.0, 0.999]), torch.tensor([2]), 0.2)
+    loss.backward()
+    assert loss.isfinite() and confidences.grad is not None and confidences.grad.isfinite().all()

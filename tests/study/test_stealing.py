@@ -43,6 +43,7 @@ VICTIM = Victim(
     ),
     shares=(0.5,),
     scanned=True,
+    again=(1,),
 )
 
 
@@ -104,9 +105,9 @@ def test_the_whole_study_and_again_out_of_the_store(monkeypatch, store, tmp_path
         shares = ("same_exit", "within_one") if row["method"] == EXITS_ALONE else SHARES
         assert all(0 <= row[share] <= 1 for share in shares)
     assert all(row["same_exit"] <= row["within_one"] for row in rows)
-    assert [row["queries"] for row in rows if row["method"] == OURS] == [200, 100, 200]
+    assert [row["queries"] for row in rows if row["method"] == OURS] == [200, 100, 200, 200]
     words = page.read_text()
-    for expected in ("goal: 2", "strategy 0", "Left out", "absent", "verdict", picture.name):
+    for expected in ("goal: 2", "Of 1 further victims", "strategy 0", "Left out", "absent", "verdict", picture.name):
         assert expected in words
     assert picture.read_bytes()[:4] == b"\x89PNG"
 

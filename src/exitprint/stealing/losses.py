@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+SURE = 1e-4
+"""How near 0 or 1 a confidence may come in log-odds, beyond which its gradient would vanish anyway."""
+
 
 def damped(answers: Tensor, ceilings: Tensor) -> Tensor:
     """Answers made so uncertain that none is more confident than allowed, their ranking kept.
@@ -66,8 +69,16 @@ def performance_loss(
     return ((weight * divergence).sum(1) / weight.sum(1)).mean()
 
 
+def log_odds(confidences: Tensor) -> Tensor:
+    """log(c / (1 − c)), finite for a confidence of 0 or 1."""
+    return confidences.clamp(SURE, 1 - SURE).logit()
+
+
 def strategy_loss(confidences: Tensor, thresholds: Tensor, victim_exits: Tensor, margin: float) -> Tensor:
-    """How far confidences are from leaving at the victim's exit and at none before it.
+    """How unlikely it is to leave at the victim's exit and at none before it.
+
+    Exits are the times of a discrete survival model (Cox 1972): an input that has come to exit i leaves there with
+    the probability σ(z_i), z_i being the log-odds of its confidence over those of the threshold.
 
     Parameters
     ----------
@@ -78,17 +89,15 @@ def strategy_loss(confidences: Tensor, thresholds: Tensor, victim_exits: Tensor,
     victim_exits
         Where the victim left, shape (batch,).
     margin
-        m: how far below T_i a confidence must be before the victim's exit, and how far above it at that exit.
+        m, in log-odds: how far below T_i a confidence should be before the victim's exit, and how far above it there.
 
     Returns
     -------
     Tensor
-        Mean over the batch of Σ_{i<e} max(0, c_i − T_i + m) / e + max(0, T_e − c_e + m), T_e + m being at most 1; the
-        last exit, where everybody leaves, has no such term.
+        Mean over the batch of Σ_{i<e} log(1 + exp(m + z_i)) + log(1 + exp(m − z_e)); the last exit, where everybody
+        leaves, has no such term.
     """
-    early = confidences[:, :-1]
-    exits = torch.arange(early.shape[1], device=early.device)
+    z = log_odds(confidences[:, :-1]) - log_odds(thresholds)
+    exits = torch.arange(z.shape[1], device=z.device)
     before, at = exits < victim_exits[:, None], exits == victim_exits[:, None]
-    above = (F.relu(early - thresholds + margin) * before).sum(1) / victim_exits.clamp_min(1)
-    below = (F.relu((thresholds + margin).clamp_max(1) - early) * at).sum(1)
-    return (above + below).mean()
+    return (F.softplus(margin + z) * before + F.softplus(margin - z) * at).sum(1).mean()

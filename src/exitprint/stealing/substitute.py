@@ -46,7 +46,9 @@ class SubstituteRecipe(BaseModel):
     early
         What an exit before the victim's counts in the performance loss.
     margin
-        Of the strategy loss, and of the ceiling that answers are damped to before the victim's exit.
+        Of the strategy loss, in log-odds.
+    below
+        How far below the threshold the confidence is that answers are damped to before the victim's exit.
     begin
         Share of the epochs after which the strategy loss sets in.
     damp
@@ -60,7 +62,8 @@ class SubstituteRecipe(BaseModel):
     optimiser: BackboneRecipe
     strategy: float = Field(default=1.0, ge=0)
     early: float = Field(default=0.5, ge=0, le=1)
-    margin: float = Field(default=0.1, ge=0, lt=1)
+    margin: float = Field(default=0.2, ge=0)
+    below: float = Field(default=0.1, ge=0, lt=1)
     begin: float = Field(default=0.3, ge=0, lt=1)
     damp: bool = True
     crops: bool = True
@@ -185,7 +188,7 @@ def _fit(network: MultiExitNetwork, lessons: Lessons, thresholds: Tensor, recipe
     )
     form, device = memory_format(network), network.mean.device
     network.to(memory_format=form)  # type: ignore[call-overload]
-    ceilings = torch.cat([thresholds - recipe.margin, torch.ones(1)]).to(device) if recipe.damp else None
+    ceilings = torch.cat([thresholds - recipe.below, torch.ones(1)]).to(device) if recipe.damp else None
     thresholds = thresholds.to(device)
     epochs, batch_size = recipe.optimiser.epochs, min(recipe.optimiser.batch, len(lessons))
     steps = len(lessons) // batch_size

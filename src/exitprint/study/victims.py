@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -62,6 +62,8 @@ class Victim:
         Shares of the queries for the curve.
     scanned
         Whether weights of the losses are compared on it.
+    again
+        Seeds of further victims of the same kind, which show how much of a difference is chance.
     """
 
     name: str
@@ -76,6 +78,13 @@ class Victim:
     keep: float = KEEP
     shares: tuple[float, ...] = ()
     scanned: bool = False
+    again: tuple[int, ...] = ()
+
+    @property
+    def others(self) -> list[Victim]:
+        """Further victims of the same kind, trained from other seeds."""
+        networks = [self.network.model_copy(update={"seed": seed}) for seed in self.again]
+        return [replace(self, network=network, again=()) for network in networks]
 
 
 class Robbed:
