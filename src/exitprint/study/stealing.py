@@ -476,7 +476,7 @@ def _page(booty: Sequence[Booty], absent: Sequence[str], picture: str | None) ->
         parts.append(_goals(one.rows))
         if one.again:
             parts += [
-                f"{len(one.again) // 2} further victims, trained from other seeds:\n",
+                f"Of {len(one.again) // 2} further victims, trained from other seeds:\n",
                 markdown(_means(one.again)),
             ]
         if one.scan:
