@@ -130,12 +130,23 @@ def test_a_full_disk_keeps_the_old_file(run, target_file, tmp_path, monkeypatch)
     assert [p.name for p in tmp_path.iterdir()] == ["out.safetensors"]
 
 
-def started(*words: object) -> subprocess.Popen[str]:
+def started(*words: object, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """The command line in a process of its own."""
     command = [sys.executable, "-m", "exitprint", *map(str, words)]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
+
+
+def read_until(terminal: int, word: bytes | None = None) -> bytes:
+    """What is shown on a terminal up to this word, or until nobody has it open any more."""
+    said = b""
+    while word is None or word not in said:
+        try:
+            said += os.read(terminal, 4096)
+        except OSError:
+            break
+    return said
 
 
 def test_ctrl_c_during_training_and_the_rerun_continues_to_the_same_bytes(tmp_path):
@@ -172,12 +183,14 @@ def test_kill_during_training_leaves_nothing_that_looks_whole(tmp_path):
 def test_ctrl_c_during_crafting(target_file, tmp_path):
     out = tmp_path / "f.safetensors"
     words = ("--data", "digits", "--kind", "paper", "--samples", 400, "--all-steps", "--out", out)
-    process = started("fingerprint", target_file, *words)
-    time.sleep(8)
-    assert process.poll() is None
+    terminal, theirs = os.openpty()
+    process = started("fingerprint", target_file, *words, stderr=theirs)
+    os.close(theirs)
+    assert b"crafting" in read_until(terminal, b"crafting")
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 2 and "Traceback" not in said
+    said = read_until(terminal)
+    os.close(terminal)
+    assert process.wait(timeout=60) == 2 and b"Traceback" not in said
     assert not list(tmp_path.iterdir())
 
 
