@@ -34,6 +34,8 @@ KIND = "recorded times"
 VERDICTS = 1000
 RUNS = 10_000
 LEVELS = (0.05, 1e-3)
+ROUNDS = 2
+"""Rounds of pairs that a verdict may take: a third one is beyond the budget."""
 BEFORE = 17
 """Requests for metadata, for the cheapest request and of the warm-up, before the first pair."""
 
@@ -223,6 +225,6 @@ def _null(name: str, outcomes: Sequence[Outcomes]) -> list[Row]:
 def _computed(
     tests: Sequence[SignTest], late: np.ndarray, early: np.ndarray, jitter: Jitter, seed: int
 ) -> list[Outcomes]:
-    """Verdicts of several tests on the same times, after one round at most, though a second one may be affordable."""
-    signs, repeats = draw_signs(late, early, jitter.draw, repeated=True, seed=seed)
+    """Verdicts of several tests on the same times."""
+    signs, repeats = draw_signs(late, early, jitter.draw, rounds=ROUNDS, repeated=True, seed=seed)
     return [decide_many(signs[..., 0], signs[..., 1], test, repeats, BUDGET - BEFORE) for test in tests]
