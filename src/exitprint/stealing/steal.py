@@ -177,7 +177,8 @@ def steal(
     if not function_only and not estimate.depends_on_input:
         raise ExitprintError(
             "no exits can be told apart in the suspect's times, so there is no strategy to steal: "
-            "ask more often, or steal its function alone (--function-only)."
+            "ask more often, at an address with a larger --amplification, or steal its function alone "
+            "(--function-only)."
         )
     answers = one_hot_or_probabilities(inquiry, classes)
     depths = np.ones(1) if function_only else estimate.relative_depths
