@@ -60,7 +60,7 @@ class SubstituteRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     optimiser: BackboneRecipe
-    strategy: float = Field(default=1.0, ge=0)
+    strategy: float = Field(default=0.3, ge=0)
     early: float = Field(default=0.5, ge=0, le=1)
     margin: float = Field(default=0.2, ge=0)
     below: float = Field(default=0.1, ge=0, lt=1)

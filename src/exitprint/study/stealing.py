@@ -64,9 +64,9 @@ EXITS_ALONE = "a classifier of exits, nothing else"
 """What the queries tell of where an image leaves, asked of a network that has nothing else to learn."""
 SCAN: dict[str, dict[str, float | bool]] = {
     "strategy 0": {"strategy": 0.0},
-    "strategy 0.3": {"strategy": 0.3},
-    "as it is: strategy 1, early 0.5, damped": {},
-    "strategy 3": {"strategy": 3.0},
+    "strategy 0.1": {"strategy": 0.1},
+    "as it is: strategy 0.3, early 0.5, damped": {},
+    "strategy 1": {"strategy": 1.0},
     "early 0": {"early": 0.0},
     "early 1": {"early": 1.0},
     "not damped": {"damp": False},
