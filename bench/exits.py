@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import ruptures
 import torch
-from bayesian_changepoint_detection import StudentT, const_prior, offline_changepoint_detection
+from bayesian_changepoint_detection import const_prior, offline_changepoint_detection
+from bayesian_changepoint_detection.offline_likelihoods import StudentT
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
