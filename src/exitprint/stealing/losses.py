@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SURE = 1e-4
-"""How near 0 or 1 a confidence may come in log-odds, beyond which its gradient would vanish anyway."""
+"""How near 0 or 1 a confidence counts in log-odds; the strategy loss does not move one that is nearer."""
 
 
 def damped(answers: Tensor, ceilings: Tensor) -> Tensor:
