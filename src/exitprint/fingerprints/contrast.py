@@ -15,7 +15,7 @@ from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
 from exitprint.fingerprints.score import NATURAL
 from exitprint.networks import ExitPolicy, MultiExitNetwork
-from exitprint.networks.policy import CERTAINTY, Criterion
+from exitprint.networks.policy import CERTAINTY, LEAST, Criterion, in_log_odds
 
 BATCH = 256
 EARLY_QUANTILE = 0.25
@@ -29,8 +29,6 @@ LARGEST_CHANGE = {True: 0.8, False: 0.6}
 """The largest that is allowed, with networks known to be independent and without."""
 CAUTIOUS = {True: 0.8, False: 0.95}
 """The AUC that a copy has to exceed where the change is not small, with independent networks at hand and without."""
-LEAST = 1e-4
-"""Certainties are compared in log-odds, cut off this far from 0 and 1."""
 MOST_LOG_ODDS = math.log((1 - 2 * LEAST) / (2 * LEAST))
 """No goal asks for more certainty than this."""
 
@@ -102,7 +100,7 @@ class Goals:
 
 def log_odds(logits: Tensor, criterion: Criterion) -> Tensor:
     """Log-odds of the certainty at every internal classifier, (images, exits - 1), from logits of every exit."""
-    return CERTAINTY[criterion](logits[:, :-1]).clamp(LEAST, 1 - LEAST).logit()
+    return in_log_odds(CERTAINTY[criterion](logits[:, :-1]))
 
 
 def craft_contrast(
@@ -315,7 +313,7 @@ def contrast_goals(
         As in `Method`. Where a threshold is close to chance, a late image has to come half-way to chance only.
     """
     T_c = torch.tensor([policy.for_exits(internal) for policy in policies])
-    limits = T_c.clamp(LEAST, 1 - LEAST).logit()
+    limits = in_log_odds(T_c)
     chance = torch.tensor(least_certainty(policies[0].criterion, classes)).clamp(min=LEAST).logit()
     strictest = limits.amin(0)
     above = torch.full_like(T_c, -torch.inf)

@@ -217,3 +217,12 @@ def calibrate(
             break
         lowest = T_c
     return ExitPolicy(lowest, criterion, answer)
+
+
+LEAST = 1e-4
+"""Certainties are compared in log-odds, cut off this far from 0 and 1; one that is nearer has no gradient."""
+
+
+def in_log_odds(certainty: Tensor) -> Tensor:
+    """log(c / (1 − c)) of certainties from 0 to 1, finite at both ends; of the same shape."""
+    return certainty.clamp(LEAST, 1 - LEAST).logit()

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SURE = 1e-4
-"""How near 0 or 1 a confidence counts in log-odds; the strategy loss does not move one that is nearer."""
+from exitprint.networks.policy import in_log_odds
 
 
 def damped(answers: Tensor, ceilings: Tensor) -> Tensor:
@@ -69,11 +68,6 @@ def performance_loss(
     return ((weight * divergence).sum(1) / weight.sum(1)).mean()
 
 
-def log_odds(confidences: Tensor) -> Tensor:
-    """log(c / (1 − c)), finite for a confidence of 0 or 1."""
-    return confidences.clamp(SURE, 1 - SURE).logit()
-
-
 def strategy_loss(confidences: Tensor, thresholds: Tensor, victim_exits: Tensor, margin: float) -> Tensor:
     """How unlikely it is to leave at the victim's exit and at none before it.
 
@@ -97,7 +91,7 @@ def strategy_loss(confidences: Tensor, thresholds: Tensor, victim_exits: Tensor,
         Mean over the batch of Σ_{i<e} log(1 + exp(m + z_i)) + log(1 + exp(m − z_e)); the last exit, where everybody
         leaves, has no such term.
     """
-    z = log_odds(confidences[:, :-1]) - log_odds(thresholds)
+    z = in_log_odds(confidences[:, :-1]) - in_log_odds(thresholds)
     exits = torch.arange(z.shape[1], device=z.device)
     before, at = exits < victim_exits[:, None], exits == victim_exits[:, None]
     return (F.softplus(margin + z) * before + F.softplus(margin - z) * at).sum(1).mean()
