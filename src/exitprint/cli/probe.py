@@ -65,7 +65,7 @@ def probe(
         from exitprint.timing.exits import condense
 
         title = f"{suspect}: {inquiry.estimate.count} exits found by {method}, {inquiry.clock} time"
-        write_bytes(plot, exit_histogram(condense(inquiry.seconds), inquiry.estimate, title))
+        write_bytes(plot, exit_histogram(condense(inquiry.steady), inquiry.estimate, title))
     own = _self_check(suspect, x, inquiry, method, seed) if suspect.endswith(".safetensors") else None
     if as_json:
         print_json(_as_json(inquiry, own))
@@ -83,7 +83,7 @@ def _self_check(
     from exitprint.timing.leak import countermeasures, leak
 
     truth = load_network(network_file).predict(x).exits.numpy()
-    return leak(inquiry.estimate, truth), countermeasures(inquiry.seconds, truth, method, seed)
+    return leak(inquiry.estimate, truth), countermeasures(inquiry.steady, truth, method, seed)
 
 
 def _as_json(inquiry: Inquiry, own: tuple[Leak, list[Countermeasure]] | None) -> dict[str, Any]:

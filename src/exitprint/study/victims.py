@@ -25,8 +25,9 @@ from exitprint.stealing.substitute import SubstituteRecipe, logits_of
 from exitprint.study.population import Source, Trained, realise
 from exitprint.study.store import Store
 from exitprint.suspects import InProcess
+from exitprint.timing.drift import steadied
 from exitprint.timing.exits import exits
-from exitprint.timing.inquiry import Inquiry, inquire
+from exitprint.timing.inquiry import Inquiry, inquire, places
 from exitprint.training import recipe
 
 AS_DEEP = 0.99
@@ -132,12 +133,16 @@ class Robbed:
         path = self.store.get(specification, self._ask)
         header, tensors = load_tensors(path, KIND)
         seconds = tensors["seconds"].numpy()
+        steady = steadied(seconds, places(seconds.shape, seed=0)) if header["clock"] == "measured" else seconds
         return Inquiry(
             seconds,
+            steady,
             header["clock"],
+            0.0,
+            1,
             None,
             tensors["probabilities"].numpy(),
-            exits(seconds),
+            exits(steady),
             header["end"],
             header["requests"],
             None,

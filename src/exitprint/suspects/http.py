@@ -138,6 +138,11 @@ class KServeSuspect:
         """Bytes of the bodies received so far."""
         return self._connection.bytes_received
 
+    @property
+    def amplification(self) -> int:
+        """How often an image is sent in one request."""
+        return self._amplification
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

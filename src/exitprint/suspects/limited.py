@@ -70,6 +70,11 @@ class Limited:
         return self._suspect.ask(x)
 
     @property
+    def copies(self) -> int:
+        """How often an image is sent in one request."""
+        return self._metered.amplification if self._metered else 1
+
+    @property
     def has_floor(self) -> bool:
         """Whether the suspect has a cheapest request that can be timed."""
         return self._metered is not None

@@ -59,6 +59,8 @@ class Metered(Suspect, Protocol):
     ----------
     requests, bytes_sent, bytes_received
         What it has cost so far, requests of all kinds and repeated ones included.
+    amplification
+        How often an image is sent in one request.
     """
 
     @property
@@ -69,6 +71,9 @@ class Metered(Suspect, Protocol):
 
     @property
     def bytes_received(self) -> int: ...
+
+    @property
+    def amplification(self) -> int: ...
 
     def limit(self, requests: int) -> None:
         """Allow so many requests in all, those already made included; beyond them `ask` raises `BudgetSpent`."""

@@ -20,6 +20,7 @@ from exitprint.progress import progress
 from exitprint.suspects.journal import Journal, Record, Work, opened
 from exitprint.suspects.limited import Limited
 from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Suspect
+from exitprint.timing.drift import steadied
 from exitprint.timing.exits import ExitEstimate, Method, condense, exits
 from exitprint.timing.exits.estimate import FEWEST
 from exitprint.timing.measure import WARM_UP, timed
@@ -36,6 +37,12 @@ SURE_OF_COUNT = 0.9
 CHANCE = 0.1
 """p-value of the rank correlation of two halves of the repeats above which it counts as chance."""
 
+FLOORS = 5
+"""How often the path alone is timed, where there is one, as part of the warm-up."""
+
+PATH = -1
+"""In the place of an image's number, the path alone."""
+
 FEWEST_FOR_CHANCE = 8
 """Repeats before which a suspect is not said to take the same time for every image."""
 
@@ -51,15 +58,21 @@ class Inquiry:
     Attributes
     ----------
     seconds
-        Shape (images, repeats).
+        As they were taken, shape (images, repeats).
+    steady
+        The same with the clock's drift taken out, as far as it shows (see `steadied`).
     clock
         By which they were taken.
+    floor
+        Seconds that path and server add to every answer: the median of the cheapest requests; 0 without a path.
+    copies
+        How often each image was sent in one request.
     labels
         What the suspect says each image is, shape (images,), where it says so.
     probabilities
         Its probabilities, shape (images, classes), where it gives them.
     estimate
-        The exits in these times.
+        The exits in the steady times.
     end
         Why no more was asked: exits are ``clear``; there is ``no difference`` between images that comes back when
         they are asked again; or ``repeats`` or ``budget`` were used up.
@@ -68,7 +81,10 @@ class Inquiry:
     """
 
     seconds: NDArray[np.float64]
+    steady: NDArray[np.float64]
     clock: Clock
+    floor: float
+    copies: int
     labels: NDArray[np.int64] | None
     probabilities: NDArray[np.float32] | None
     estimate: ExitEstimate
@@ -76,6 +92,12 @@ class Inquiry:
     requests: int
     bytes: int | None
     elapsed: float
+
+    @property
+    def relative_times(self) -> NDArray[np.float64]:
+        """Time of each exit found as a share of the deepest one's, without what the path adds, shape (K,)."""
+        times = (self.estimate.centres - self.floor).clip(min=0)
+        return times / times[-1] if times[-1] > 0 else np.ones(len(times))
 
     @property
     def answers(self) -> NDArray[np.int64]:
@@ -95,12 +117,12 @@ class Inquiry:
 
 @dataclass(frozen=True)
 class Asked(Record):
-    """One image asked once; what it is said to be is kept from its first asking.
+    """One image asked once, or the path alone; what an image is said to be is kept from its first asking.
 
     Attributes
     ----------
     index
-        The image.
+        The image, or `PATH`.
     seconds, clock
         How long the answer took.
     label, probabilities
@@ -202,16 +224,34 @@ class _Asker:
         self.first: dict[int, Asked] = {}
 
     def ask(self, index: int) -> Asked:
-        if self.heard < len(self.journal.earlier):
-            asked = self.journal.earlier[self.heard]
-            if asked.index != index:
-                raise ExitprintError(
-                    f"line {self.heard + 2} of the journal does not fit these images: begin anew with another one."
-                )
-        else:
+        asked = self._earlier(index)
+        if asked is None:
             asked = self._asked(index, timed(self.limited, self.x[index : index + 1]), 0)
             self.journal.add(asked)
         return self._hear(asked)
+
+    def ask_path(self) -> list[float]:
+        """Seconds of the cheapest request, several times; none where there is no path."""
+        floors = []
+        for _ in range(FLOORS if self.limited.has_floor else 0):
+            asked = self._earlier(PATH)
+            if asked is None:
+                asked = self._recorded(PATH, self.limited.floor(), "measured", None, None)
+                self.journal.add(asked)
+            self.heard += 1
+            floors.append(asked.seconds)
+        return floors
+
+    def _earlier(self, index: int) -> Asked | None:
+        """What the journal knows of the next asking, which is of this image."""
+        if self.heard >= len(self.journal.earlier):
+            return None
+        asked = self.journal.earlier[self.heard]
+        if asked.index != index:
+            raise ExitprintError(
+                f"line {self.heard + 2} of the journal does not fit these images: begin anew with another one."
+            )
+        return asked
 
     def ask_all(self) -> None:
         """Every image once, many in one request: for a clock that gives each its own time, and costs nothing."""
@@ -225,15 +265,21 @@ class _Asker:
         known = index in self.first
         label = None if known or answer.labels is None else int(answer.labels[row])
         probabilities = None if known or answer.probabilities is None else tuple(answer.probabilities[row].tolist())
+        return self._recorded(index, float(answer.seconds[row]), answer.clock, label, probabilities)
+
+    def _recorded(
+        self, index: int, seconds: float, clock: Clock, label: int | None, probabilities: tuple[float, ...] | None
+    ) -> Asked:
+        limited = self.limited
         return Asked(
             index,
-            float(answer.seconds[row]),
-            answer.clock,
+            seconds,
+            clock,
             label,
             probabilities,
-            requests=self.limited.requests,
-            bytes=self.limited.bytes,
-            elapsed=self.limited.elapsed,
+            requests=limited.requests,
+            bytes=limited.bytes,
+            elapsed=limited.elapsed,
         )
 
     def _hear(self, asked: Asked) -> Asked:
@@ -248,7 +294,8 @@ def _rounds(asker: _Asker, repeats: int, method: Method, seed: int, advance: Cal
     first = asker.ask(int(rng.integers(images)))
     if first.clock == "cost model":
         return _of_cost_model(asker, method, seed)
-    for index in rng.integers(images, size=WARM_UP - 1):
+    floors = asker.ask_path()
+    for index in rng.integers(images, size=WARM_UP - 1 - len(floors)):
         asker.ask(int(index))
     columns: list[NDArray[np.float64]] = []
     end: End = "repeats"
@@ -256,7 +303,7 @@ def _rounds(asker: _Asker, repeats: int, method: Method, seed: int, advance: Cal
     for number in range(1, repeats + 1):
         column = np.empty(images)
         try:
-            for index in np.random.default_rng([seed, number]).permutation(images):
+            for index in _order(images, number, seed):
                 column[index] = asker.ask(int(index)).seconds
         except BudgetSpent:
             if not columns:
@@ -266,38 +313,67 @@ def _rounds(asker: _Asker, repeats: int, method: Method, seed: int, advance: Cal
         columns.append(column)
         advance()
         if 1 < number < repeats and _worth_a_look(number):
-            seconds = np.stack(columns, 1)
-            estimate = exits(seconds, method, seed)
+            steady = _steady(columns, seed)
+            estimate = exits(steady, method, seed)
             if clear(estimate):
                 end = "clear"
                 break
-            if not estimate.depends_on_input and number >= FEWEST_FOR_CHANCE and not _comes_back(seconds):
+            if not estimate.depends_on_input and number >= FEWEST_FOR_CHANCE and not _comes_back(steady):
                 end = "no difference"
                 break
-    seconds = np.stack(columns, 1)
+    steady = _steady(columns, seed)
     if end in ("repeats", "budget") or estimate is None:
-        estimate = exits(seconds, method, seed)
+        estimate = exits(steady, method, seed)
         if clear(estimate):
             end = "clear"
-        elif not estimate.depends_on_input and seconds.shape[1] > 1 and not _comes_back(seconds):
+        elif not estimate.depends_on_input and steady.shape[1] > 1 and not _comes_back(steady):
             end = "no difference"
-    return _inquiry(asker, seconds, first.clock, estimate, end)
+    floor = float(np.median(floors)) if floors else 0.0
+    return _inquiry(asker, np.stack(columns, 1), steady, first.clock, floor, estimate, end)
+
+
+def places(shape: tuple[int, ...], seed: int) -> NDArray[np.intp]:
+    """When `inquire` asks each image in each round, counted in askings; of this shape, (images, repeats)."""
+    images, repeats = shape
+    ranks = [np.argsort(_order(images, number, seed)) for number in range(1, repeats + 1)]
+    return np.stack(ranks, 1) + images * np.arange(repeats)
+
+
+def _order(images: int, number: int, seed: int) -> NDArray[np.intp]:
+    return np.random.default_rng([seed, number]).permutation(images)
+
+
+def _steady(columns: list[NDArray[np.float64]], seed: int) -> NDArray[np.float64]:
+    seconds = np.stack(columns, 1)
+    return steadied(seconds, places(seconds.shape, seed))
 
 
 def _of_cost_model(asker: _Asker, method: Method, seed: int) -> Inquiry:
     asker.ask_all()
     seconds = np.array([asker.first[index].seconds for index in range(len(asker.x))])[:, None]
     estimate = exits(seconds, method, seed)
-    return _inquiry(asker, seconds, "cost model", estimate, "clear" if estimate.depends_on_input else "no difference")
+    end: End = "clear" if estimate.depends_on_input else "no difference"
+    return _inquiry(asker, seconds, seconds, "cost model", 0.0, estimate, end)
 
 
-def _inquiry(asker: _Asker, seconds: NDArray[np.float64], clock: Clock, estimate: ExitEstimate, end: End) -> Inquiry:
+def _inquiry(
+    asker: _Asker,
+    seconds: NDArray[np.float64],
+    steady: NDArray[np.float64],
+    clock: Clock,
+    floor: float,
+    estimate: ExitEstimate,
+    end: End,
+) -> Inquiry:
     answers = [asker.first[index] for index in range(len(asker.x))]
     labels = [answer.label for answer in answers]
     probabilities = [answer.probabilities for answer in answers]
     return Inquiry(
         seconds,
+        steady,
         clock,
+        floor,
+        asker.limited.copies,
         None if None in labels else np.array(labels, dtype=np.int64),
         None if None in probabilities else np.array(probabilities, dtype=np.float32),
         estimate,
