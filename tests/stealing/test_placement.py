@@ -67,5 +67,5 @@ ROOM = [("resnet", 4, "resnet8"), ("resnet", 10, "resnet20"), ("vgg", 11, "vgg13
 @pytest.mark.parametrize(("family", "exits", "name"), ROOM)
 def test_the_shallowest_with_room(family, exits, name):
     assert smallest_with_room(family, exits) == name
-    arch = substitute_architecture(family, np.linspace(0.1, 1, exits), (3, 32, 32), 10, width=8)
+    arch = place_exits(substitute_architecture(family, exits, (3, 32, 32), 10, width=8), np.linspace(0.1, 1, exits))
     assert len(arch.exits) == exits - 1 and arch.width == 8

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, architecture
+from exitprint.stealing.depths import victim_depths
 from exitprint.stealing.placement import place_exits, smallest_with_room
 from exitprint.stealing.strategy import StrategySearch
 from exitprint.stealing.substitute import (
@@ -94,29 +95,28 @@ def one_hot_or_probabilities(inquiry: Inquiry, classes: int) -> Tensor:
 
 def substitute_architecture(
     name: str,
-    relative_depths: np.ndarray,
+    exits: int,
     input_shape: tuple[int, int, int],
     classes: int,
     depth: int | None = None,
     width: int | None = None,
 ) -> Architecture:
-    """An architecture of ours with exits at these relative depths.
+    """An architecture of ours that has room for so many exits; where they sit, `place_exits` says.
 
     Parameters
     ----------
     name
         As `networks.architecture` takes it; a family without `depth` is taken as shallow as the exits allow.
-    relative_depths
-        Of the victim's exits, ascending, the last 1; a single one for a network with one exit.
+    exits
+        The victim's.
     input_shape, classes
         Of the victim.
     depth, width
         If others than usual.
     """
     if depth is None and name in ("resnet", "vgg"):
-        name = smallest_with_room(name, len(relative_depths))
-    arch = architecture(name, input_shape, classes, depth, WIDTH if width is None else width)
-    return place_exits(arch, relative_depths)
+        name = smallest_with_room(name, exits)
+    return architecture(name, input_shape, classes, depth, WIDTH if width is None else width)
 
 
 def steal(
@@ -181,15 +181,17 @@ def steal(
             "(--function-only)."
         )
     answers = one_hot_or_probabilities(inquiry, classes)
-    depths = np.ones(1) if function_only else estimate.relative_depths
     channels, height, side = pixels.shape[1:]
-    chosen = substitute_architecture(arch, depths, (channels, height, side), answers.shape[1], depth, width)
+    exits = 1 if function_only else estimate.count
+    chosen = substitute_architecture(arch, exits, (channels, height, side), answers.shape[1], depth, width)
+    depths = None if function_only else victim_depths(inquiry, chosen, pixels, seed)
+    chosen = place_exits(chosen, [1.0] if depths is None else depths)
     how = recipe or default_recipe(side < 28)
     left_at = None if function_only else torch.from_numpy(estimate.exits.astype(np.int64))
     lessons = Lessons(pixels, answers, left_at, flips)
     training, searched, kept_back = split_lessons(lessons, seed)
     network = train_substitute(chosen, training, how, seed)
-    found = None if function_only else with_searched_policy(network, searched, seed)
+    found = None if function_only else with_searched_policy(network, searched, depths, seed)
     if function_only:
         network.policy = ExitPolicy(2.0)
     logits = logits_of(network, searched.pixels)

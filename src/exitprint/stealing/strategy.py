@@ -57,6 +57,7 @@ def search_thresholds(
     victim_labels: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     costs: ArrayLike | None = None,
+    mean_cost: float | None = None,
     restarts: int = 8,
     seed: int = 0,
 ) -> StrategySearch:
@@ -68,9 +69,9 @@ def search_thresholds(
     combinations of thresholds exist, all are tried.
 
     Most agreement is often had by sending more queries to one exit than the victim does, so that the substitute is
-    cheaper or dearer than it. With `costs` the thresholds agree as much as they can at the victim's mean cost: a price
+    cheaper or dearer than it. With `costs` the thresholds agree as much as they can at a given mean cost: a price
     on cost (a Lagrange multiplier) is found by bisection under which the best thresholds meet it, or two prices next to
-    each other with the victim's cost in between, and then thresholds between the two that are best under them.
+    each other with that cost in between, and then thresholds between the two that are best under them.
 
     Parameters
     ----------
@@ -82,6 +83,8 @@ def search_thresholds(
         The victim's label of each query, shape (queries,), and the substitute's at each exit, shape (queries, K).
     costs
         What leaving at each exit costs, shape (K,); None for agreement alone.
+    mean_cost
+        What is to be met, in the unit of `costs`; None for what leaving at the victim's exits would cost.
     restarts
         How often the search is started anew.
     seed
@@ -100,7 +103,9 @@ def search_thresholds(
     ladder = _Ladder(np.asarray(confidences, dtype=np.float64), worth)
     thresholds = ladder.best(restarts, np.random.default_rng(seed))
     if costs is not None:
-        thresholds = _at_cost(ladder, thresholds, np.asarray(victim_exits), _checked(costs, len(worth)), seed)
+        checked = _checked(costs, len(worth))
+        wanted = float(checked[np.asarray(victim_exits)].mean()) if mean_cost is None else mean_cost
+        thresholds = _at_cost(ladder, thresholds, wanted, checked, seed)
     left_at = ladder.exits(thresholds)
     reached = worth[left_at, np.arange(len(left_at))]
     agreed, labelled = np.divmod(reached, len(left_at) + 1)
@@ -110,15 +115,10 @@ def search_thresholds(
 
 
 def _at_cost(
-    ladder: _Ladder,
-    thresholds: NDArray[np.float64],
-    victim_exits: NDArray[np.int64],
-    costs: NDArray[np.float64],
-    seed: int,
+    ladder: _Ladder, thresholds: NDArray[np.float64], wanted: float, costs: NDArray[np.float64], seed: int
 ) -> NDArray[np.float64]:
-    """From the best thresholds without a price to the best at the victim's mean cost."""
-    wanted = costs[victim_exits].mean()
-    run = (len(victim_exits) + 1) * costs / costs.max()
+    """From the best thresholds without a price to the best at the wanted mean cost."""
+    run = (ladder.worth.shape[1] + 1) * costs / costs.max()
 
     def above(thresholds: NDArray[np.float64]) -> float:
         return float(costs[ladder.exits(thresholds)].mean() / wanted - 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -243,10 +243,10 @@ def logits_of(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
     return torch.cat([network(unit_range(part)).float() for part in pixels.split(BATCH)])
 
 
-def with_searched_policy(network: MultiExitNetwork, lessons: Lessons, seed: int = 0) -> StrategySearch:
+def with_searched_policy(
+    network: MultiExitNetwork, lessons: Lessons, depths: ArrayLike | None = None, seed: int = 0
+) -> StrategySearch:
     """Give a substitute the thresholds that agree best with the victim's exits on these queries, at the same mean cost.
-
-    That is what the substitute would cost if it left wherever the victim left.
 
     Parameters
     ----------
@@ -254,6 +254,9 @@ def with_searched_policy(network: MultiExitNetwork, lessons: Lessons, seed: int 
         Its policy is replaced.
     lessons
         With exits; better not those it was trained on, of which it is surer than of others.
+    depths
+        Cost of each of the victim's exits as a share of its whole run, as far as it is known, shape (K,); None takes
+        what the substitute costs there.
     seed
         Of the search.
 
@@ -270,6 +273,7 @@ def with_searched_policy(network: MultiExitNetwork, lessons: Lessons, seed: int 
         lessons.answers.argmax(1).numpy(),
         logits.argmax(-1).numpy(),
         exit_costs(network),
+        None if depths is None else float(np.asarray(depths)[lessons.exits.numpy()].mean()),
         seed=seed,
     )
     network.policy = ExitPolicy(found.thresholds.tolist())

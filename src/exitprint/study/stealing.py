@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from exitprint.data import ImageData, Images
 from exitprint.errors import ExitprintError
-from exitprint.files import write_bytes
+from exitprint.files import load_tensors, save_tensors, write_bytes
 from exitprint.fingerprints import contrast_fingerprint, paper_fingerprint, verify
 from exitprint.networks import (
     Architecture,
@@ -30,11 +31,19 @@ from exitprint.networks import (
     MultiExitNetwork,
     architecture,
     calibrate,
+    exit_costs,
     load_network,
     save_network,
 )
-from exitprint.stealing import Lessons, SubstituteRecipe, substitute_architecture, train_substitute
+from exitprint.stealing import (
+    Lessons,
+    SubstituteRecipe,
+    place_exits,
+    substitute_architecture,
+    train_substitute,
+)
 from exitprint.stealing.agreement import Agreement, agreement, behaviour
+from exitprint.stealing.depths import costs_at, timed_costs
 from exitprint.stealing.steal import split_lessons
 from exitprint.stealing.substitute import logits_of, victim_thresholds, with_searched_policy
 from exitprint.study.jobs import realise_all, run_jobs
@@ -44,12 +53,14 @@ from exitprint.study.study import Preset, Run, Study
 from exitprint.study.tables import markdown, write_parquet
 from exitprint.study.victims import Robbed, Victim, as_words, declared, exit_names, is_at_hand
 from exitprint.suspects import CostModel
+from exitprint.timing.exits import condense
 from exitprint.training import BackboneRecipe, HeadRecipe, train_heads
 
 Row = dict[str, Any]
+Array = NDArray[np.float64]
+TIMES = "own times"
 RAD = 5.0
 """Of the conventional substitute's one threshold, by the thief's own means: against the victim's labels."""
-HEADS = HeadRecipe(epochs=10, learning_rate=1e-3, batch=128)
 SAMPLES = 40
 """Of the fingerprints that substitutes are verified with."""
 
@@ -219,14 +230,33 @@ class Thief:
         self.estimated = Lessons(robbed.queries, answers, torch.from_numpy(found), flips)
         true = np.searchsorted(self.names, robbed.true_exits).clip(max=len(self.names) - 1)
         self.true = Lessons(robbed.queries, answers, torch.from_numpy(true), flips)
-        self.arch = substitute_architecture(
+        unplaced = substitute_architecture(
             victim.arch,
-            inquiry.estimate.relative_depths,
+            inquiry.estimate.count,
             robbed.data.input_shape,
             robbed.data.classes,
             victim.depth,
             victim.width,
         )
+        self.times, self.costs = self._timed(unplaced)
+        self.depths = costs_at(inquiry.relative_times, self.times, self.costs)
+        self.arch = place_exits(unplaced, self.depths)
+
+    def _timed(self, arch: Architecture) -> tuple[Array, Array]:
+        """Times and costs of the thief's own exits, each as a share of the last; on a cost model they are the same."""
+        if self.robbed.inquiry.clock == "cost model":
+            with torch.device("meta"):
+                costs = np.array(exit_costs(MultiExitNetwork.build(arch.model_copy(update={"exits": None}))))
+            return costs, costs
+        specification = {"stealing": TIMES, "architecture": arch.model_dump(mode="json")}
+
+        def timed(path: Path) -> None:
+            seconds, costs = timed_costs(arch, self.robbed.queries)
+            tensors = {"times": torch.from_numpy(seconds / seconds[-1]), "costs": torch.from_numpy(costs)}
+            save_tensors(path, TIMES, {}, tensors)
+
+        tensors = load_tensors(self.robbed.store.get(specification, timed), TIMES)[1]
+        return tensors["times"].numpy(), tensors["costs"].numpy()
 
     def made(self, arch: Architecture, lessons: Lessons, how: SubstituteRecipe) -> MultiExitNetwork:
         """The substitute of these lessons, from the store or trained now."""
@@ -239,6 +269,7 @@ class Thief:
         lessons: Lessons,
         how: SubstituteRecipe,
         make: Callable[[], MultiExitNetwork],
+        heads: HeadRecipe | None = None,
     ) -> MultiExitNetwork:
         content = sha256(lessons.pixels.numpy().tobytes() + lessons.answers.numpy().tobytes())
         if lessons.exits is not None:
@@ -249,6 +280,7 @@ class Thief:
             "recipe": how.model_dump(mode="json"),
             "lessons": content.hexdigest(),
             "flips": lessons.flips,
+            **({} if heads is None else {"heads": heads.model_dump(mode="json")}),
         }
         return load_network(self.robbed.store.get(specification, lambda path: save_network(make(), path)))
 
@@ -256,7 +288,7 @@ class Thief:
         """Our substitute, thresholds searched; `changes` to its recipe."""
         training, searched, _ = split_lessons(lessons, 0)
         network = self.made(self.arch, training, self.robbed.victim.recipe.model_copy(update=changes))
-        with_searched_policy(network, searched)
+        with_searched_policy(network, searched, self.depths)
         return network
 
     def not_searched(self) -> MultiExitNetwork:
@@ -275,10 +307,13 @@ class Thief:
         """That, with internal classifiers trained afterwards on the victim's labels, as an SDN is made."""
         training, searched, _ = split_lessons(_silent(lessons), 0)
         how = self.robbed.victim.recipe
-        network = self._kept("conventional", self.arch, training, how, lambda: self._as_sdn(lessons, training))
+        heads = HeadRecipe(epochs=how.optimiser.epochs, learning_rate=1e-3, batch=128)
+        network = self._kept(
+            "conventional", self.arch, training, how, lambda: self._as_sdn(lessons, training, heads), heads
+        )
         return _one_threshold(network, searched)
 
-    def _as_sdn(self, lessons: Lessons, training: Lessons) -> MultiExitNetwork:
+    def _as_sdn(self, lessons: Lessons, training: Lessons, heads: HeadRecipe) -> MultiExitNetwork:
         single = self.one_exit(lessons)
         network = MultiExitNetwork.build(self.arch, 0)
         parts = {k: v for k, v in single.state_dict().items() if not k.startswith("heads.")}
@@ -287,7 +322,7 @@ class Thief:
         images = Images(training.pixels, training.answers.argmax(1))
         data = self.robbed.data
         own = ImageData(data.name, images, images, images, data.classes, data.mean, data.std, training.flips)
-        train_heads(network, own, HEADS, 0)
+        train_heads(network, own, heads, 0)
         return network.eval()
 
     def label_only(self) -> MultiExitNetwork:
@@ -307,7 +342,18 @@ class Thief:
         names = self.names if network.exits > 1 else np.array([self.robbed.exits - 1])
         here = behaviour(network, self.robbed.tested.pixels, names)
         found = asdict(agreement(here, victim, self.robbed.tested.labels.numpy()))
-        return {"victim": self.robbed.victim.name, "method": method, "queries": queries, **found}
+        spent = float(np.interp(here.costs, self.costs, self.times).mean() / self._victims_times.mean() - 1)
+        name = self.robbed.victim.name
+        return {"victim": name, "method": method, "queries": queries, **found, "time_difference": spent}
+
+    @cached_property
+    def _victims_times(self) -> Array:
+        """How long the victim takes for each test image, as a share of its longest way: by the queries' times."""
+        usual, exits = condense(self.robbed.inquiry.steady), self.robbed.true_exits
+        each = np.array(
+            [np.median(usual[exits == exit]) if (exits == exit).any() else np.nan for exit in range(self.robbed.exits)]
+        )
+        return (each / np.nanmax(each))[self.robbed.truth.exits]
 
     def rows(self) -> list[Row]:
         """The victim itself, then every substitute."""
@@ -322,7 +368,8 @@ class Thief:
             NO_STRATEGY: self.ours(lessons, strategy=0.0, damp=False, early=1.0),
             TRUE_EXITS: self.ours(self.true),
         }
-        rows = [{"victim": robbed.victim.name, "method": "the victim itself", "queries": 0, **itself}]
+        same = {"method": "the victim itself", "queries": 0, **itself, "time_difference": 0.0}
+        rows = [{"victim": robbed.victim.name, **same}]
         substitutes = [self.row(method, network, len(lessons)) for method, network in made.items()]
         return [*rows, *substitutes, self.exits_alone()]
 
@@ -340,7 +387,7 @@ class Thief:
             "victim": self.robbed.victim.name,
             "method": EXITS_ALONE,
             "queries": len(self.estimated),
-            **dict.fromkeys(field.name for field in fields(Agreement)),
+            **dict.fromkeys([*(field.name for field in fields(Agreement)), "time_difference"]),
             "same_exit": float((distance == 0).mean()),
             "within_one": float((distance <= 1).mean()),
         }
@@ -468,6 +515,7 @@ def _page(booty: Sequence[Booty], absent: Sequence[str], picture: str | None) ->
         "within_one": "within one",
         "cost": "mean cost",
         "cost_difference": "cost against the victim's",
+        "time_difference": "time against the victim's",
         "exit_distance": "distance of exit distributions",
     }
     parts = ["# Stealing multi-exit networks\n", "## Exits found in measured runtimes\n", markdown(estimates)]
