@@ -84,8 +84,15 @@ class Victim:
     @property
     def others(self) -> list[Victim]:
         """Further victims of the same kind, trained from other seeds."""
-        networks = [self.network.model_copy(update={"seed": seed}) for seed in self.again]
-        return [replace(self, network=network, again=()) for network in networks]
+        return [
+            replace(
+                self,
+                name=f"{self.name}, seed {seed}",
+                network=self.network.model_copy(update={"seed": seed}),
+                again=(),
+            )
+            for seed in self.again
+        ]
 
 
 class Robbed:
