@@ -73,6 +73,17 @@ def test_the_victims_cost_is_met_for_little_agreement(seed):
     assert free.agreement - 0.03 < found.agreement <= free.agreement
 
 
+@pytest.mark.parametrize("share", [0.8, 1.25])
+def test_another_mean_cost_than_the_victims_is_met_too(share):
+    confidences, left_at, _ = planted(3000, 9, 0, noise=0.3)
+    costs = np.linspace(1 / 9, 1, 9)
+    wanted = share * costs[left_at].mean()
+    found = search_thresholds(confidences, left_at, costs=costs, mean_cost=wanted)
+    assert costs[found.exits].mean() == pytest.approx(wanted, rel=0.02)
+    common = search_thresholds(confidences, left_at, costs=costs)
+    assert found.agreement < common.agreement
+
+
 def test_small_cases_too_come_nearer_to_the_victims_cost():
     nearer = 0
     for seed in range(40):

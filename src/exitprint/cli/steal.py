@@ -132,6 +132,7 @@ def _as_json(inquiry: Inquiry, stolen: Stolen) -> dict[str, Any]:
         "architecture": network.architecture.model_dump(mode="json"),
         "thresholds": list(network.policy.for_exits(network.exits - 1)),
         "relative_costs": list(exit_costs(network)),
+        "victim_costs": None if stolen.depths is None else stolen.depths.tolist(),
         "estimate": {
             "exits": estimate.count,
             "certainty": estimate.certainty,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exitprint.stealing.depths import victim_depths
 from exitprint.stealing.placement import place_exits
 from exitprint.stealing.steal import Stolen, default_recipe, steal, substitute_architecture
 from exitprint.stealing.strategy import StrategySearch, search_thresholds
@@ -18,5 +19,6 @@ __all__ = [
     "steal",
     "substitute_architecture",
     "train_substitute",
+    "victim_depths",
     "with_searched_policy",
 ]

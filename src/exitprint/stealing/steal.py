@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
@@ -43,6 +44,9 @@ class Stolen:
     ----------
     network
         The substitute, in evaluation mode.
+    depths
+        What each of the victim's exits costs as a share of its deepest, as its times tell (see `victim_depths`), shape
+        (K,); None where the function alone was stolen.
     search
         What its thresholds reach on the queries that they were searched with; None where the function alone was
         stolen.
@@ -53,6 +57,7 @@ class Stolen:
     """
 
     network: MultiExitNetwork
+    depths: NDArray[np.float64] | None
     search: StrategySearch | None
     searched: tuple[int, bool]
     fidelity: float
@@ -197,7 +202,7 @@ def steal(
     logits = logits_of(network, searched.pixels)
     labels = logits[torch.arange(len(logits)), network.policy.exits(logits)].argmax(1)
     fidelity = float((labels == searched.answers.argmax(1)).double().mean())
-    return Stolen(network, found, (len(searched), kept_back), fidelity)
+    return Stolen(network, depths, found, (len(searched), kept_back), fidelity)
 
 
 def split_lessons(lessons: Lessons, seed: int) -> tuple[Lessons, Lessons, bool]:
