@@ -168,7 +168,7 @@ def victims(preset: Preset) -> list[Victim]:
             arch="resnet",
             depth=26,
             width=8,
-            recipe=_recipe(10, 0.05, crops=False),
+            recipe=_recipe(30, 0.05, crops=True),
         ),
         Victim(
             "Fashion-MNIST, ResNet-14",
