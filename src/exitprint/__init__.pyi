@@ -1,0 +1,54 @@
+from .data import ImageData, Images, image_data, load_data
+from .errors import ExitprintError
+from .fingerprints import (
+    Fingerprint,
+    Verdict,
+    contrast_fingerprint,
+    load_fingerprint,
+    paper_fingerprint,
+    save_fingerprint,
+    verify,
+    verify_sequentially,
+    with_references,
+)
+from .networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
+from .stealing import steal
+from .suspects import Answer, CallableSuspect, CostModel, InProcess, Suspect, open_suspect
+from .timing import exits, inquire
+from .training import MultiExitClassifier, calibrated_policy, recipe, train_network
+
+__all__ = [
+    "Answer",
+    "CallableSuspect",
+    "CostModel",
+    "ExitPolicy",
+    "ExitprintError",
+    "Fingerprint",
+    "ImageData",
+    "Images",
+    "InProcess",
+    "MultiExitClassifier",
+    "MultiExitNetwork",
+    "Suspect",
+    "Verdict",
+    "architecture",
+    "calibrated_policy",
+    "contrast_fingerprint",
+    "exit_costs",
+    "exits",
+    "image_data",
+    "inquire",
+    "load_data",
+    "load_fingerprint",
+    "load_network",
+    "open_suspect",
+    "paper_fingerprint",
+    "recipe",
+    "save_fingerprint",
+    "save_network",
+    "steal",
+    "train_network",
+    "verify",
+    "verify_sequentially",
+    "with_references",
+]
