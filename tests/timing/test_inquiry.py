@@ -114,6 +114,73 @@ def test_no_query_is_paid_twice(number, stop, tmp_path):
     assert not third.asked
 
 
+class BehindAPath(Clocked):
+    """The same behind a path that adds seconds to every answer, and can be timed alone."""
+
+    amplification = 4
+    bytes_sent = bytes_received = 7
+
+    def __init__(self, path=0.5, fails=lambda number: None):
+        super().__init__(fails=fails)
+        self.path, self.floors = path, 0
+
+    @property
+    def requests(self):
+        return len(self.asked) + self.floors
+
+    def limit(self, requests):
+        pass
+
+    def floor(self):
+        self.floors += 1
+        return self.path + 0.01 * self.floors
+
+    def ask(self, x):
+        answer = super().ask(x)
+        return replace(answer, seconds=answer.seconds + self.path)
+
+
+def test_what_the_path_adds_is_timed_in_the_warm_up_and_taken_off(tmp_path):
+    suspect = BehindAPath()
+    inquiry = inquire(suspect, X, journal=tmp_path / "j")
+    assert suspect.floors == 5 and inquiry.floor == pytest.approx(0.53) and inquiry.copies == 4
+    assert inquiry.requests == suspect.requests == 2 * IMAGES + 20
+    assert inquiry.relative_times == pytest.approx([0.25, 0.5, 0.75, 1], abs=0.02)
+    plain = inquire(Clocked(), X)
+    assert plain.floor == 0 and plain.copies == 1
+    again = inquire(BehindAPath(path=9.0), X, journal=tmp_path / "j", resume=True)
+    assert again.floor == inquiry.floor
+
+
+@pytest.mark.parametrize("answered", [1, 9, 60])
+def test_the_path_too_is_not_paid_twice(answered, tmp_path):
+    def fails(asked):
+        if asked == answered:
+            raise ExitprintError("down.")
+
+    first, second = BehindAPath(fails=fails), BehindAPath()
+    with pytest.raises(ExitprintError, match=f"{answered + 5} answers are kept"):
+        inquire(first, X, journal=tmp_path / "j")
+    inquire(second, X, journal=tmp_path / "j", resume=True)
+    assert first.floors + second.floors == 5 and len(first.asked) + len(second.asked) == 2 * IMAGES + 15
+
+
+def test_a_drifting_clock_is_steadied():
+    rng = np.random.default_rng(5)
+    pace = np.exp(np.cumsum(0.03 * rng.standard_normal(2000)))
+
+    class Drifting(Clocked):
+        def ask(self, x):
+            answer = super().ask(x)
+            return replace(answer, seconds=answer.seconds * pace[len(self.asked)])
+
+    inquiry = inquire(Drifting(), X, repeats=8)
+    assert inquiry.end == "clear" and (inquiry.estimate.exits == EXITS).mean() > 0.98
+    assert inquiry.steady.shape == inquiry.seconds.shape and (inquiry.steady != inquiry.seconds).any()
+    usual = (1 + EXITS)[:, None]
+    assert np.log(inquiry.steady / usual).std() < 0.5 * np.log(inquiry.seconds / usual).std()
+
+
 def test_a_journal_of_other_images_or_another_suspect_is_refused(tmp_path):
     inquire(Clocked(), X, journal=tmp_path / "j", subject="a")
     with pytest.raises(ExitprintError, match="--resume"):
