@@ -74,9 +74,9 @@ def default_recipe(small: bool, epochs: int | None = None) -> SubstituteRecipe:
         If other than usual.
     """
     optimiser = BackboneRecipe(
-        epochs=epochs or (40 if small else 20), learning_rate=0.1 if small else 0.05, batch=64, weight_decay=5e-4
+        epochs=epochs or (100 if small else 30), learning_rate=0.1 if small else 0.05, batch=64, weight_decay=5e-4
     )
-    return SubstituteRecipe(optimiser=optimiser, crops=small)
+    return SubstituteRecipe(optimiser=optimiser)
 
 
 def one_hot_or_probabilities(inquiry: Inquiry, classes: int) -> Tensor:
