@@ -283,7 +283,7 @@ def strip_chart(lanes: Sequence[Lane], lower_is_derived: bool, most: float) -> M
     drawn = _x_axis(frame, "", ticks(0, most), 2 if most < 0.5 else 1)
     for row, lane in enumerate(lanes):
         top = frame.top + lane_height * row
-        drawn += _side(lane.threshold, frame, top, lane_height, lower_is_derived)
+        drawn += _side(lane.threshold, frame, (top, top + name_room, top + lane_height), lower_is_derived)
         if lane.name:
             drawn.append(_text(frame.left + 4, top + 18, shown(lane.name, 48), kind="tick over"))
         drawn += _whisker(lane, frame, top + name_room + 15)
@@ -301,12 +301,14 @@ def strip_chart(lanes: Sequence[Lane], lower_is_derived: bool, most: float) -> M
     return _chart(frame.bottom + 42, f"{said}.", *drawn)
 
 
-def _side(threshold: float, frame: Frame, top: float, height: float, lower_is_derived: bool) -> list[Markup]:
+def _side(threshold: float, frame: Frame, edges: tuple[float, float, float], lower_is_derived: bool) -> list[Markup]:
+    """The copies' side of a lane, and the threshold below its name, which it would cross out."""
+    top, below_name, bottom = edges
     cut = frame.px(threshold)
     left, right = (frame.left, cut) if lower_is_derived else (cut, frame.right)
     return [
-        element("rect", class_="side", x=left, y=top, width=right - left, height=height),
-        _line(cut, top, cut, top + height, "threshold"),
+        element("rect", class_="side", x=left, y=top, width=right - left, height=bottom - top),
+        _line(cut, below_name, cut, bottom, "threshold"),
     ]
 
 
