@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 
 from exitprint.errors import ExitprintError
-from exitprint.networks import architecture
+from exitprint.networks import architecture, exit_costs
+from exitprint.stealing.substitute import logits_of
 from exitprint.study import stealing
 from exitprint.study.jobs import InThisProcess
 from exitprint.study.population import Source, Trained
-from exitprint.study.stealing import CONVENTIONAL, EXITS_ALONE, LABELS, NO_SEARCH, NO_STRATEGY, OURS, SINGLE, TRUE_EXITS
+from exitprint.study.stealing import (
+    AT_COST,
+    CONVENTIONAL,
+    EXITS_ALONE,
+    LABELS,
+    NO_SEARCH,
+    NO_STRATEGY,
+    OURS,
+    SINGLE,
+    TRUE_EXITS,
+)
 from exitprint.study.store import Store
 from exitprint.study.study import Run
 from exitprint.study.tables import read_parquet
@@ -98,7 +109,9 @@ def test_the_whole_study_and_again_out_of_the_store(monkeypatch, store, tmp_path
     page, table, picture = stealing.STUDY.run(run)
     rows = read_parquet(table)
     methods = [row["method"] for row in rows if row["queries"] in (0, 200)]
-    assert {SINGLE, CONVENTIONAL, LABELS, OURS, NO_SEARCH, NO_STRATEGY, TRUE_EXITS, EXITS_ALONE} <= set(methods)
+    assert {SINGLE, CONVENTIONAL, AT_COST, LABELS, OURS, NO_SEARCH, NO_STRATEGY, TRUE_EXITS, EXITS_ALONE} <= set(
+        methods
+    )
     itself = rows[0]
     assert itself["fidelity"] == itself["same_exit"] == 1 and itself["cost_difference"] == 0
     for row in rows:
@@ -119,6 +132,13 @@ def test_the_whole_study_and_again_out_of_the_store(monkeypatch, store, tmp_path
     before = page.read_bytes(), table.read_bytes(), picture.read_bytes()
     stealing.STUDY.run(run)
     assert (page.read_bytes(), table.read_bytes(), picture.read_bytes()) == before
+
+
+def test_a_conventional_substitute_can_be_set_for_the_victims_cost(robbed):
+    thief = stealing.Thief(robbed)
+    network = thief.conventional_at_cost()
+    spent = np.array(exit_costs(network))[network.policy.exits(logits_of(network, robbed.queries))]
+    assert spent.mean() == pytest.approx(thief.depths[robbed.inquiry.estimate.exits].mean(), rel=0.1)
 
 
 @pytest.mark.parametrize("preset", stealing.STUDY.presets)
