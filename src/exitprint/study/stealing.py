@@ -67,7 +67,7 @@ SAMPLES = 40
 
 SINGLE = "Knockoff Nets, one exit"
 CONVENTIONAL = "Knockoff Nets, then an SDN, one threshold"
-AT_COST = "that, its one threshold set for the victim's cost"
+AT_COST = "the same, its one threshold set for the victim's cost"
 """The conventional substitute of a thief who measures the victim's mean time and nothing else of its strategy."""
 LABELS = "label-only distillation, one threshold"
 OURS = "ours"
