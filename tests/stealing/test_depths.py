@@ -46,15 +46,15 @@ def test_on_a_cost_model_times_are_costs(inquiry, digits, target):
 def test_measured_times_are_read_against_a_network_of_ones_own(monkeypatch, inquiry, digits):
     seen = {}
 
-    def timed(arch, pixels, copies, seed):
-        seen.update(arch=arch, copies=copies)
+    def timed(arch, pixels, clock, copies, seed):
+        seen.update(arch=arch, copies=copies, clock=clock)
         return np.array([1.0, 2.0, 4.0]), np.array([0.1, 0.5, 1.0])
 
     monkeypatch.setattr(depths, "timed_costs", timed)
     measured = replace(inquiry, clock="measured", copies=8)
     told = victim_depths(measured, ARCH, digits.train.pixels)
     assert told == pytest.approx(np.interp(inquiry.relative_times, [0, 0.25, 0.5, 1], [0, 0.1, 0.5, 1]))
-    assert seen == {"arch": ARCH, "copies": 8}
+    assert seen == {"arch": ARCH, "copies": 8, "clock": "measured"}
 
 
 def test_what_the_path_adds_is_not_the_networks(inquiry):
@@ -65,7 +65,7 @@ def test_what_the_path_adds_is_not_the_networks(inquiry):
 
 
 def test_later_exits_of_ones_own_network_take_longer(digits):
-    seconds, costs = timed_costs(ARCH, digits.train.pixels)
+    seconds, costs = timed_costs(ARCH, digits.train.pixels, "measured")
     assert seconds.shape == costs.shape and costs[-1] == 1
     assert seconds.min() > 0 and seconds[-1] > seconds[0]
     assert costs == pytest.approx(exit_costs(MultiExitNetwork.build(ARCH.model_copy(update={"exits": None}))))

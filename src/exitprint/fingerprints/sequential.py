@@ -32,12 +32,12 @@ from exitprint.progress import progress
 from exitprint.suspects import BudgetSpent, Suspect
 from exitprint.suspects.journal import Work, opened
 from exitprint.timing.course import Course, InputKind
+from exitprint.timing.measure import FLOORS
 from exitprint.timing.pairs import draw_pairs
 from exitprint.timing.sequential import SequentialTest, SignTest
 
 BUDGET = 2000
 LEAST_BUDGET = 50
-FLOORS = 5
 WARM_UP = 10
 BENIGN = 50
 REPEATS = 2

@@ -14,6 +14,7 @@ from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_
 from exitprint.networks.policy import CLOSED
 from exitprint.progress import progress
 from exitprint.suspects import InProcess
+from exitprint.suspects.suspect import Clock
 from exitprint.timing.inquiry import Inquiry
 
 Array = NDArray[np.float64]
@@ -53,9 +54,7 @@ def victim_depths(inquiry: Inquiry, arch: Architecture, pixels: Tensor, seed: in
     ndarray
         Ascending, the last 1, shape (K,).
     """
-    if inquiry.clock == "cost model":
-        return inquiry.relative_times
-    seconds, costs = timed_costs(arch, pixels, inquiry.copies, seed)
+    seconds, costs = timed_costs(arch, pixels, inquiry.clock, inquiry.copies, seed)
     return costs_at(inquiry.relative_times, seconds, costs)
 
 
@@ -78,10 +77,12 @@ def costs_at(relative_times: Array, seconds: Array, costs: Array) -> Array:
     return np.interp(relative_times, np.append(0, times / times[-1]), np.append(0, costs / costs[-1]))
 
 
-def timed_costs(arch: Architecture, pixels: Tensor, copies: int = 1, seed: int = 0) -> tuple[Array, Array]:
+def timed_costs(
+    arch: Architecture, pixels: Tensor, clock: Clock, copies: int = 1, seed: int = 0
+) -> tuple[Array, Array]:
     """Seconds to each exit that a network of this architecture has room for, and FLOPs as a share of all; shape (E,).
 
-    The quickest of many runs counts, so that other work on the machine does not.
+    The quickest of many runs counts, so that other work on the machine does not. On a cost model times are the shares.
 
     Parameters
     ----------
@@ -89,12 +90,17 @@ def timed_costs(arch: Architecture, pixels: Tensor, copies: int = 1, seed: int =
         Weights do not matter: each exit is made to take every image.
     pixels
         8-bit images, shape (images, channels, height, width).
+    clock
+        The victim's.
     copies
         How often an image is in a batch; more than `MOST_COPIES` are not needed.
     seed
         Of the order.
     """
     network = MultiExitNetwork.build(arch.model_copy(update={"exits": None}), seed).eval()
+    costs = np.array(exit_costs(network))
+    if clock == "cost model":
+        return costs, costs
     x = unit_range(pixels[:ROUNDS]).repeat_interleave(min(copies, MOST_COPIES), 0)
     images = x.split(min(copies, MOST_COPIES))
     suspect, rng = InProcess(network), np.random.default_rng(seed)
@@ -108,4 +114,4 @@ def timed_costs(arch: Architecture, pixels: Tensor, copies: int = 1, seed: int =
             advance(1)
             if number + 1 >= FEWEST and perf_counter() - start > ENOUGH:
                 break
-    return quickest, np.array(exit_costs(network))
+    return quickest, costs

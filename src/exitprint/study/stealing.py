@@ -247,14 +247,11 @@ class Thief:
 
     def _timed(self, arch: Architecture) -> tuple[Array, Array]:
         """Times and costs of the thief's own exits, each as a share of the last; on a cost model they are the same."""
-        if self.robbed.inquiry.clock == "cost model":
-            with torch.device("meta"):
-                costs = np.array(exit_costs(MultiExitNetwork.build(arch.model_copy(update={"exits": None}))))
-            return costs, costs
-        specification = {"stealing": TIMES, "architecture": arch.model_dump(mode="json")}
+        clock = self.robbed.inquiry.clock
+        specification = {"stealing": TIMES, "clock": clock, "architecture": arch.model_dump(mode="json")}
 
         def timed(path: Path) -> None:
-            seconds, costs = timed_costs(arch, self.robbed.queries)
+            seconds, costs = timed_costs(arch, self.robbed.queries, clock)
             tensors = {"times": torch.from_numpy(seconds / seconds[-1]), "costs": torch.from_numpy(costs)}
             save_tensors(path, TIMES, {}, tensors)
 

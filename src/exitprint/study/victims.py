@@ -38,6 +38,9 @@ KEEP = 0.85
 
 KIND = "inquiry"
 
+SEED = 0
+"""Of the order that victims are asked in, by which drift is told."""
+
 
 @dataclass(frozen=True)
 class Victim:
@@ -140,7 +143,7 @@ class Robbed:
         path = self.store.get(specification, self._ask)
         header, tensors = load_tensors(path, KIND)
         seconds = tensors["seconds"].numpy()
-        steady = steadied(seconds, places(seconds.shape, seed=0)) if header["clock"] == "measured" else seconds
+        steady = steadied(seconds, places(seconds.shape, SEED)) if header["clock"] == "measured" else seconds
         return Inquiry(
             seconds,
             steady,
@@ -157,7 +160,7 @@ class Robbed:
         )
 
     def _ask(self, path: Path) -> None:
-        asked = inquire(InProcess(self.network), unit_range(self.queries))
+        asked = inquire(InProcess(self.network), unit_range(self.queries), seed=SEED)
         assert asked.probabilities is not None
         header = {"clock": asked.clock, "end": asked.end, "requests": asked.requests, "elapsed": asked.elapsed}
         tensors = {

@@ -23,7 +23,7 @@ from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Suspect
 from exitprint.timing.drift import steadied
 from exitprint.timing.exits import ExitEstimate, Method, condense, exits
 from exitprint.timing.exits.estimate import FEWEST
-from exitprint.timing.measure import WARM_UP, timed
+from exitprint.timing.measure import FLOORS, WARM_UP, timed
 
 REPEATS = 16
 """How often each image is asked at most, by default."""
@@ -37,11 +37,8 @@ SURE_OF_COUNT = 0.9
 CHANCE = 0.1
 """p-value of the rank correlation of two halves of the repeats above which it counts as chance."""
 
-FLOORS = 5
-"""How often the path alone is timed, where there is one, as part of the warm-up."""
-
-PATH = -1
-"""In the place of an image's number, the path alone."""
+FLOOR = -1
+"""In the place of an image's number, the cheapest request."""
 
 FEWEST_FOR_CHANCE = 8
 """Repeats before which a suspect is not said to take the same time for every image."""
@@ -117,12 +114,12 @@ class Inquiry:
 
 @dataclass(frozen=True)
 class Asked(Record):
-    """One image asked once, or the path alone; what an image is said to be is kept from its first asking.
+    """One image asked once, or the cheapest request; what an image is said to be is kept from its first asking.
 
     Attributes
     ----------
     index
-        The image, or `PATH`.
+        The image, or `FLOOR`.
     seconds, clock
         How long the answer took.
     label, probabilities
@@ -230,13 +227,13 @@ class _Asker:
             self.journal.add(asked)
         return self._hear(asked)
 
-    def ask_path(self) -> list[float]:
-        """Seconds of the cheapest request, several times; none where there is no path."""
+    def ask_floor(self) -> list[float]:
+        """Seconds of the cheapest request, several times; none where the suspect has none."""
         floors = []
         for _ in range(FLOORS if self.limited.has_floor else 0):
-            asked = self._earlier(PATH)
+            asked = self._earlier(FLOOR)
             if asked is None:
-                asked = self._recorded(PATH, self.limited.floor(), "measured", None, None)
+                asked = self._recorded(FLOOR, self.limited.floor(), "measured", None, None)
                 self.journal.add(asked)
             self.heard += 1
             floors.append(asked.seconds)
@@ -294,12 +291,12 @@ def _rounds(asker: _Asker, repeats: int, method: Method, seed: int, advance: Cal
     first = asker.ask(int(rng.integers(images)))
     if first.clock == "cost model":
         return _of_cost_model(asker, method, seed)
-    floors = asker.ask_path()
+    floors = asker.ask_floor()
     for index in rng.integers(images, size=WARM_UP - 1 - len(floors)):
         asker.ask(int(index))
     columns: list[NDArray[np.float64]] = []
     end: End = "repeats"
-    estimate = None
+    look = None
     for number in range(1, repeats + 1):
         column = np.empty(images)
         try:
@@ -313,23 +310,33 @@ def _rounds(asker: _Asker, repeats: int, method: Method, seed: int, advance: Cal
         columns.append(column)
         advance()
         if 1 < number < repeats and _worth_a_look(number):
-            steady = _steady(columns, seed)
-            estimate = exits(steady, method, seed)
-            if clear(estimate):
-                end = "clear"
+            look = _look(columns, method, seed, FEWEST_FOR_CHANCE)
+            if look.end is not None:
                 break
-            if not estimate.depends_on_input and number >= FEWEST_FOR_CHANCE and not _comes_back(steady):
-                end = "no difference"
-                break
-    steady = _steady(columns, seed)
-    if end in ("repeats", "budget") or estimate is None:
-        estimate = exits(steady, method, seed)
-        if clear(estimate):
-            end = "clear"
-        elif not estimate.depends_on_input and steady.shape[1] > 1 and not _comes_back(steady):
-            end = "no difference"
+    if look is None or look.end is None:
+        look = _look(columns, method, seed, fewest_for_chance=2)
     floor = float(np.median(floors)) if floors else 0.0
-    return _inquiry(asker, np.stack(columns, 1), steady, first.clock, floor, estimate, end)
+    return _inquiry(asker, np.stack(columns, 1), look.steady, first.clock, floor, look.estimate, look.end or end)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the rounds so far say, and why no more are needed; None where they are."""
+
+    steady: NDArray[np.float64]
+    estimate: ExitEstimate
+    end: End | None
+
+
+def _look(columns: list[NDArray[np.float64]], method: Method, seed: int, fewest_for_chance: int) -> _Look:
+    seconds = np.stack(columns, 1)
+    steady = steadied(seconds, places(seconds.shape, seed))
+    estimate = exits(steady, method, seed)
+    if clear(estimate):
+        return _Look(steady, estimate, "clear")
+    if not estimate.depends_on_input and len(columns) >= fewest_for_chance and not _comes_back(steady):
+        return _Look(steady, estimate, "no difference")
+    return _Look(steady, estimate, None)
 
 
 def places(shape: tuple[int, ...], seed: int) -> NDArray[np.intp]:
@@ -341,11 +348,6 @@ def places(shape: tuple[int, ...], seed: int) -> NDArray[np.intp]:
 
 def _order(images: int, number: int, seed: int) -> NDArray[np.intp]:
     return np.random.default_rng([seed, number]).permutation(images)
-
-
-def _steady(columns: list[NDArray[np.float64]], seed: int) -> NDArray[np.float64]:
-    seconds = np.stack(columns, 1)
-    return steadied(seconds, places(seconds.shape, seed))
 
 
 def _of_cost_model(asker: _Asker, method: Method, seed: int) -> Inquiry:

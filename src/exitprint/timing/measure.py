@@ -16,6 +16,9 @@ from exitprint.timing.timings import Timings
 
 WARM_UP = 20
 
+FLOORS = 5
+"""How often the cheapest request is timed, where the suspect has one."""
+
 
 def timed(suspect: Suspect, x: Tensor) -> Answer:
     """Ask until the time is usable: it is not where a request had to be repeated after a fault.
