@@ -146,20 +146,26 @@ def wait_for_lines(process: subprocess.Popen[str], journal: Path, lines: int) ->
 
 @pytest.fixture
 def killed(monkeypatch):
-    """Run `exitprint` in a process of its own, and kill it so long after its journal holds so many lines."""
+    """Run `exitprint` in a process of its own, and kill it so long after its journal holds so many lines.
+
+    Says whether it was still running then: on a busy machine it may need fewer requests than it did before.
+    """
     context = multiprocessing.get_context("forkserver")  # imports once what every one of its children needs
     context.set_forkserver_preload(["pytest", "exitprint.fingerprints", "exitprint.reports", "httpx"])
 
-    def call(words: tuple[object, ...], journal: Path, lines: int, seconds: float) -> None:
+    def call(words: tuple[object, ...], journal: Path, lines: int, seconds: float) -> bool:
         monkeypatch.setattr(sys, "argv", ["exitprint", *map(str, words)])
         process = context.Process(target=main)
         process.start()
         while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
-            assert process.is_alive()
+            if not process.is_alive():
+                assert process.exitcode in (0, 1)  # derived, independent
+                return False
             time.sleep(0.0005)
         time.sleep(seconds)
         process.kill()
         process.join()
+        return process.exitcode == -signal.SIGKILL
 
     return call
 
@@ -183,10 +189,10 @@ def test_kill_9_at_ten_moments_and_resume_gives_the_same_verdict_and_asks_nothin
         journal, network.asked = tmp_path / "j", []
         words = (folder / "made-up.safetensors", url, "--journal", journal, "--resume", "--json")
         lines = len(answered(tmp_path / "whole"))
-        for moment in sorted(rng.choice(np.arange(lines), size=10, replace=False)):
-            killed(("verify", *words), journal, int(moment), rng.uniform(0, 2 * EXIT * EXITS))
+        moments = sorted(rng.choice(np.arange(lines), size=10, replace=False))
+        kills = [killed(("verify", *words), journal, int(at), rng.uniform(0, 2 * EXIT * EXITS)) for at in moments]
         verdict = run("verify", *words).json
-    assert verdict["decision"] == whole.decision == truth
+    assert sum(kills) >= 5 and verdict["decision"] == whole.decision == truth
     seen = list(network.asked)
     for kind, index in answered(journal):
         seen.remove(key(images[kind][index]))
@@ -220,7 +226,7 @@ def no_journals_left(folder):
 RIGHT, ANY = "right", "right or inconclusive"
 OPERATORS = {
     "none": (None, RIGHT),
-    "constant-time": (30, "inconclusive: constant time"),
+    "constant-time": (50, "inconclusive: constant time"),
     "uniform-delay": (20, ANY),
     "jitter": (3, RIGHT),
     "heavy-tail": (3, RIGHT),

@@ -107,6 +107,25 @@ def test_a_busy_machine_is_not_taken_for_a_network():
     assert verdict.decision == "inconclusive" and "answers in constant time" in verdict.reason
 
 
+def wandering(seed: int, memory: float = 0.9) -> Show:
+    """50 ms for everything, and a load that wanders: a request meets nearly what the one before it met."""
+    rng, load = np.random.default_rng(seed), [0.0]
+
+    def show(seconds, number):
+        load[0] = memory * load[0] + np.sqrt(1 - memory**2) * rng.standard_normal()
+        return 0.05 + 2e-4 * np.exp(load[0])
+
+    return show
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("budget", [110, 1000])
+def test_nor_is_a_load_that_wanders(budget, seed):
+    """It alone lets an input's askings agree with a correlation of 0.6, and with those of the input asked beside it."""
+    verdict = verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", wandering(seed)), budget=budget)
+    assert verdict.decision == "inconclusive" and "answers in constant time" in verdict.reason
+
+
 def test_noise_far_above_the_network_is_inconclusive_for_that_reason():
     verdict = verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", noisy("gaussian", 0.5)), budget=800)
     assert verdict.decision == "inconclusive" and "too noisy" in verdict.reason

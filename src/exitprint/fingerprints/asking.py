@@ -80,12 +80,28 @@ class Heard:
     @property
     def steady(self) -> dict[tuple[InputKind, int], list[float]]:
         """The same, less what the askings around each took: a busy moment slows down whatever is asked in it."""
+        left = self._left()
+        return {one: [left[place] for place in places] for one, places in self.places.items()}
+
+    @property
+    def beside(self) -> dict[tuple[InputKind, int], list[float]]:
+        """For each of `steady`, that of the asking next to it that was another input's."""
+        left, whose = self._left(), {place: one for one, places in self.places.items() for place in places}
+        last = len(left) - 1
+
+        def other(one: tuple[InputKind, int], place: int) -> int:
+            return place + 1 if place < last and whose.get(place + 1) != one else max(0, place - 1)
+
+        return {one: [left[other(one, place)] for place in places] for one, places in self.places.items()}
+
+    def _left(self) -> list[float]:
+        """What each asking took beyond what was usual around it."""
         if not self.places:
-            return {}
+            return []
         around = sliding_window_view(np.pad(self.seconds, NEIGHBOURS, mode="edge"), 2 * NEIGHBOURS + 1)
         usual = np.sort(around, axis=1)[:, NEIGHBOURS // 2 : -(NEIGHBOURS // 2)].mean(1)
-        left = (np.array(self.seconds) - usual).tolist()
-        return {one: [left[place] for place in places] for one, places in self.places.items()}
+        left: list[float] = (np.array(self.seconds) - usual).tolist()
+        return left
 
     def quiet_times(self, *kinds: InputKind) -> NDArray[np.float64]:
         """Quiet time of each input of these kinds that was asked, shape (inputs,)."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from exitprint.fingerprints.asking import quiet
+from exitprint.fingerprints.asking import Heard, quiet
 from exitprint.fingerprints.bracket import BracketTest
 from exitprint.fingerprints.score import FloatArray
 from exitprint.timing.sequential import SequentialTest, SignTest
 
 LEAST_RELIABILITY = 0.5
 LEAST_INPUTS = 8
+CHANCE = 3.0
+"""Standard deviations (Fisher's z) that a correlation of a few inputs only has to be away from none."""
 CACHED = 0.75
 SPREAD_OF_CACHED = 1 / 3
 SPREAD_OF_CONSTANT_TIME = 0.2
@@ -90,17 +92,13 @@ def paper_reason(test: BracketTest | None, requests: int) -> str:
     return text[test.decision].format(T_N=test.T_N, T_f=test.T_f, **_words(test, requests, test.interval()))
 
 
-def why_silent(times: Mapping[Any, list[float]], steady: Mapping[Any, list[float]]) -> str | None:
+def why_silent(heard: Heard) -> str | None:
     """A sentence if the suspect's time does not depend on its input, as far as repeated askings can tell.
 
-    Parameters
-    ----------
-    times
-        Seconds of each input's askings, in the order of asking.
-    steady
-        The same, less what was usual when they were asked: two askings of one input that follow each other agree
-        already because they met the same load.
+    Two askings of one input that follow each other agree already because they met the same load, so what counts is by
+    how much more they agree than either does with the input asked next to the other.
     """
+    times = heard.evidence
     if not times:
         return None
     everything = np.concatenate(list(times.values()))
@@ -113,13 +111,23 @@ def why_silent(times: Mapping[Any, list[float]], steady: Mapping[Any, list[float
     first, later = (_spread(values) for values in zip(*((x[0], quiet(x[1:])) for x in repeated), strict=True))
     if cached >= CACHED and later < SPREAD_OF_CACHED * first:
         return CACHE.format(cached=cached)
-    halves = [[quiet(left[start::2]) for left in steady.values() if len(left) > 1] for start in (0, 1)]
-    reliability = float(np.nan_to_num(spearmanr(*halves).statistic))
-    if reliability >= LEAST_RELIABILITY:
+    early, late, other = (
+        [quiet(left[start::2]) for left in these.values() if len(left) > 1]
+        for these, start in ((heard.steady, 0), (heard.steady, 1), (heard.beside, 1))
+    )
+    own, load = _correlation(early, late), max(0.0, _correlation(early, other))
+    reliability = (own - load) / (1 - load) if load < 1 else 0.0
+    by_chance = float(np.tanh(CHANCE / np.sqrt(len(repeated) - 3)))
+    if reliability >= max(LEAST_RELIABILITY, by_chance):
         return None
     middle, spread = 1e3 * float(np.median(everything)), 1e3 * _spread(everything)
     text = CONSTANT if spread < SPREAD_OF_CONSTANT_TIME * middle else NOISY
     return text.format(middle=middle, spread=spread, reliability=reliability)
+
+
+def _correlation(one: list[float], other: list[float]) -> float:
+    """By ranks; 0 where one of the two is the same throughout."""
+    return float(np.nan_to_num(spearmanr(one, other).statistic))
 
 
 def _spread(seconds: Sequence[float] | FloatArray) -> float:

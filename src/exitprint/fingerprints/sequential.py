@@ -123,7 +123,7 @@ def _contrast(fingerprint: Fingerprint, asker: Asker, alpha: float, beta: float,
             if test.decision != "inconclusive":
                 break
     heard = asker.heard
-    silent = why_silent(heard.evidence, heard.steady) if test.decision == "inconclusive" else None
+    silent = why_silent(heard) if test.decision == "inconclusive" else None
     late, every = heard.quiet_times("late"), heard.quiet_times("late", "early")
     return _verdict(
         asker,
@@ -183,7 +183,7 @@ def _paper(fingerprint: Fingerprint, asker: Asker, alpha: float, beta: float, se
     with suppress(BudgetSpent):
         _warm_up(asker, len(fingerprint), seed)
         benign, noise = _benign(asker, len(fingerprint), seed)
-        silent = why_silent(asker.heard.evidence, asker.heard.steady)
+        silent = why_silent(asker.heard)
         if silent is None:
             test = BracketTest(benign, noise, lambda T_N: threshold(fingerprint, T_N), alpha, beta)
             for seconds, control in _drawn(asker, len(fingerprint), seed):
