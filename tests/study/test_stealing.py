@@ -12,6 +12,7 @@ from exitprint.study import stealing
 from exitprint.study.jobs import InThisProcess
 from exitprint.study.population import Source, Trained
 from exitprint.study.stealing import (
+    ANEW,
     AT_COST,
     CONVENTIONAL,
     EXITS_ALONE,
@@ -25,6 +26,7 @@ from exitprint.study.stealing import (
 from exitprint.study.store import Store
 from exitprint.study.study import Run
 from exitprint.study.tables import read_parquet
+from exitprint.study.third_party import WEIGHTS, Adopted
 from exitprint.study.victims import Robbed, Victim, exit_names, is_at_hand, spread_policy
 from exitprint.suspects import CostModel
 from exitprint.training import BackboneRecipe, HeadRecipe, Recipe
@@ -118,6 +120,8 @@ def test_the_whole_study_and_again_out_of_the_store(monkeypatch, store, tmp_path
         shares = ("same_exit", "within_one") if row["method"] == EXITS_ALONE else SHARES
         assert all(0 <= row[share] <= 1 for share in shares)
     assert all(row["same_exit"] <= row["within_one"] for row in rows)
+    (anew,) = (row for row in rows if row["method"] == ANEW)
+    assert anew["same_exit"] < 1 and anew["cost_difference"] != 0  # another network than the victim
     assert [row["queries"] for row in rows if row["method"] == OURS] == [200, 100, 200, 200]
     words = page.read_text()
     for expected in ("goal: 2", "Of 1 further victims", "strategy 0", "Left out", "absent", "verdict", picture.name):
@@ -147,6 +151,20 @@ def test_every_declared_victim_has_room_for_its_exits(preset):
     assert len(victims) >= 3 and len({victim.name for victim in victims}) == len(victims)
     assert {"digits", "cifar10", "fashion-mnist"} <= {victim.network.data.name for victim in victims}
     assert all(victim.network.data != victim.pool for victim in victims)
+
+
+def test_a_third_partys_network_has_no_next_training_and_is_not_trained(tmp_path, monkeypatch, robbed):
+    other = replace(VICTIM, network=Adopted())
+    assert stealing._networks([other]) == []
+    thief = stealing.Thief(robbed)
+    monkeypatch.setattr(robbed, "victim", other)
+    assert thief.trained_again() == []
+    (tmp_path / "cifar10").mkdir()
+    assert not other.is_at_hand(None) and not other.is_at_hand(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b"others")
+    assert other.is_at_hand(tmp_path)
+    with pytest.raises(ExitprintError, match="other weights"):
+        other.network.realise(Store(tmp_path / "store"), tmp_path)
 
 
 def test_data_is_at_hand_or_not(tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
-"""A ResNet-20 that somebody else trained on CIFAR-10, its copies, and independents, for `study contrast`."""
+"""A ResNet-20 that somebody else trained on CIFAR-10: a target of `study contrast` with its copies and independents,
+and a victim of `study stealing`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,12 +17,14 @@ from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import Fingerprint, Method, contrast_fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.score import FloatArray, auc
-from exitprint.networks import MultiExitNetwork, architecture, load_network, save_network
-from exitprint.study.population import Source, Spec, Trained, realise
+from exitprint.networks import Architecture, MultiExitNetwork, architecture, load_network, save_network
+from exitprint.study.population import Declared, Source, Spec, Trained, realise
+from exitprint.study.store import Store
 from exitprint.study.study import Run
 from exitprint.study.tables import Row
 from exitprint.suspects import CostModel
 from exitprint.tampering import tamper
+from exitprint.threads import single_thread
 from exitprint.training import (
     BackboneRecipe,
     HeadRecipe,
@@ -31,6 +35,9 @@ from exitprint.training import (
 )
 
 WEIGHTS = "resnet20-cifar10-thirdparty.th"
+DIGEST = "12fca82f"
+"""How the SHA-256 of the weights begins."""
+ARCHITECTURE = architecture("resnet20", (3, 32, 32), 10)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OWNERS_DATA = Source(name="cifar10", limit=20_000)
 HEADS = HeadRecipe(epochs=6, learning_rate=1e-2, batch=256, standardise=True)
@@ -85,7 +92,7 @@ def third_party_backbone(path: Path) -> MultiExitNetwork:
     if not path.is_file():
         raise ExitprintError(f"there is no file {str(path)!r}: put the third party's weights there.")
     weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    network = MultiExitNetwork.build(architecture("resnet20", (3, 32, 32), 10), 0, mean=MEAN, std=STD)
+    network = MultiExitNetwork.build(ARCHITECTURE, 0, mean=MEAN, std=STD)
     state = network.state_dict()
     for name, tensor in weights.items():
         ours = _our_name(name.removeprefix("module."))
@@ -108,6 +115,71 @@ def _our_name(name: str) -> str:
     return f"stages.{place}.{'1.' if place == 0 else ''}{inside}.{what}"
 
 
+class Adopted(Declared):
+    """The third party's network with internal classifiers that its owner trained, calibrated for RAD=5.
+
+    Attributes
+    ----------
+    weights
+        How the SHA-256 of the file with its weights begins.
+    data
+        What the internal classifiers are trained on.
+    heads
+        How.
+    seed
+        Of that training.
+    """
+
+    spec: Literal["adopted"] = "adopted"
+    weights: str = DIGEST
+    data: Source = OWNERS_DATA
+    heads: HeadRecipe = HEADS
+    seed: int = 0
+
+    @property
+    def architecture(self) -> Architecture:
+        """The third party's."""
+        return ARCHITECTURE
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Everything that the network depends on."""
+        return self.model_dump(mode="json")
+
+    def realise(self, store: Store, data_dir: Path | None) -> MultiExitNetwork:
+        """The network, from the store or made now.
+
+        Raises
+        ------
+        ExitprintError
+            If the folder of data sets does not have the weights, or has others.
+        """
+
+        def make(to: Path) -> None:
+            network = third_party_backbone(_weights(data_dir))
+            data = self.data.load(data_dir)
+            with single_thread():
+                train_heads(network, data, self.heads, self.seed)
+                network.policy = calibrated_policy(network, data.calibration, RADS[0])
+            save_network(network, to)
+
+        return load_network(store.get(self.key, make))
+
+
+def has_weights(data_dir: Path | None) -> bool:
+    """Whether the third party's weights are in this folder of data sets."""
+    return data_dir is not None and (data_dir / WEIGHTS).is_file()
+
+
+def _weights(data_dir: Path | None) -> Path:
+    if data_dir is None or not has_weights(data_dir):
+        raise ExitprintError(f"{WEIGHTS} is not in the folder of data sets.")
+    path = data_dir / WEIGHTS
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(DIGEST):
+        raise ExitprintError(f"{str(path)!r} holds other weights than the third party's: get its file anew.")
+    return path
+
+
 def third_party_rows(run: Run) -> list[Row]:
     """Contrast on the third party's network, its copies and independents, at RAD=5 and 15.
 
@@ -116,21 +188,10 @@ def third_party_rows(run: Run) -> list[Row]:
     ExitprintError
         If the folder of data sets has no such weights.
     """
-    path = (run.data_dir or Path()) / WEIGHTS
-    if not path.is_file():
-        raise ExitprintError(f"{WEIGHTS} is not in the folder of data sets.")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    about = {"third party": digest, "data": OWNERS_DATA.key, "heads": HEADS.model_dump(mode="json")}
-    data = OWNERS_DATA.load(run.data_dir)
-    store = run.store
-
-    def owner(to: Path) -> None:
-        network = third_party_backbone(path)
-        train_heads(network, data, HEADS, 0)
-        network.policy = calibrated_policy(network, data.calibration, RADS[0])
-        save_network(network, to)
-
-    target = load_network(store.get({**about, "as": "target"}, owner))
+    _weights(run.data_dir)
+    adopted, store = Adopted(), run.store
+    about, data = adopted.key, adopted.data.load(run.data_dir)
+    target = adopted.realise(store, run.data_dir)
 
     def copy(kind: str, parameters: dict[str, Any], seed: int, to: Path) -> None:
         wanted = {**parameters, "heads": HEADS}

@@ -24,6 +24,7 @@ from exitprint.stealing.agreement import Behaviour, behaviour
 from exitprint.stealing.substitute import SubstituteRecipe, logits_of
 from exitprint.study.population import Source, Trained, realise
 from exitprint.study.store import Store
+from exitprint.study.third_party import Adopted, has_weights
 from exitprint.suspects import InProcess
 from exitprint.timing.drift import steadied
 from exitprint.timing.exits import exits
@@ -71,7 +72,7 @@ class Victim:
     """
 
     name: str
-    network: Trained
+    network: Trained | Adopted
     pool: Source
     queries: int
     tested: int
@@ -87,15 +88,16 @@ class Victim:
     @property
     def others(self) -> list[Victim]:
         """Further victims of the same kind, trained from other seeds."""
-        return [
-            replace(
-                self,
-                name=f"{self.name}, seed {seed}",
-                network=self.network.model_copy(update={"seed": seed}),
-                again=(),
-            )
-            for seed in self.again
-        ]
+        return [replace(self.from_seed(seed), name=f"{self.name}, seed {seed}") for seed in self.again]
+
+    def from_seed(self, seed: int) -> Victim:
+        """The same with a network trained from another seed."""
+        return replace(self, network=self.network.model_copy(update={"seed": seed}), again=())
+
+    def is_at_hand(self, data_dir: Path | None) -> bool:
+        """Whether its data can be read, and its weights if it is a third party's."""
+        there = is_at_hand(self.network.data.name, data_dir)
+        return there and (isinstance(self.network, Trained) or has_weights(data_dir))
 
 
 class Robbed:
@@ -104,8 +106,9 @@ class Robbed:
     def __init__(self, victim: Victim, store: Store, data_dir: Path | None) -> None:
         self.victim = victim
         self.store = store
+        self.data_dir = data_dir
         self.data: ImageData = victim.network.data.load(data_dir)
-        self.network = realise(victim.network, store, data_dir)
+        self.network = _network(victim.network, store, data_dir)
         self.network.policy = spread_policy(self.network, self.data.calibration, victim.keep)
         self.tested = self.data.test[: victim.tested]
         self.queries = _others(victim.pool.load(data_dir), self.data, victim.queries)
@@ -168,6 +171,12 @@ class Robbed:
             "probabilities": torch.from_numpy(asked.probabilities),
         }
         save_tensors(path, KIND, header, tensors)
+
+
+def _network(declared: Trained | Adopted, store: Store, data_dir: Path | None) -> MultiExitNetwork:
+    if isinstance(declared, Adopted):
+        return declared.realise(store, data_dir)
+    return realise(declared, store, data_dir)
 
 
 def declared(arch: Architecture, data: Source) -> Trained:
