@@ -172,9 +172,8 @@ def victims(preset: Preset) -> list[Victim]:
             large,
             queries=4000,
             tested=3000,
-            arch="resnet",
-            depth=26,
-            width=8,
+            arch="vgg13",
+            width=12,
             recipe=_recipe(30, 0.05, crops=True),
         ),
         Victim(
@@ -183,9 +182,8 @@ def victims(preset: Preset) -> list[Victim]:
             large,
             queries=10_000,
             tested=3000,
-            arch="resnet",
-            depth=26,
-            width=8,
+            arch="vgg13",
+            width=12,
             recipe=_recipe(30, 0.05, crops=True),
         ),
         Victim(
