@@ -78,8 +78,10 @@ TRUE_EXITS = "ours with the true exits"
 EXITS_ALONE = "a classifier of exits, nothing else"
 """What the queries tell of where an image leaves, asked of a network that has nothing else to learn."""
 ANEW = "the victim trained again by its owner, from another seed"
-"""How alike two networks are that differ by chance only: same images, labels, settings and rule for thresholds."""
+"""How alike two networks are that differ by chance only: same images, labels, settings and rule for thresholds; the
+mean of its further victims where it has some."""
 ANOTHER_SEED = 4
+"""Of the one where it has none."""
 SCAN: dict[str, dict[str, float | bool]] = {
     "strategy 0": {"strategy": 0.0},
     "strategy 0.1": {"strategy": 0.1},
@@ -251,8 +253,7 @@ class Thief:
             inquiry.estimate.count,
             robbed.data.input_shape,
             robbed.data.classes,
-            victim.depth,
-            victim.width,
+            width=victim.width,
         )
         self.times, self.costs = self._timed(unplaced)
         self.depths = costs_at(inquiry.relative_times, self.times, self.costs)
@@ -405,8 +406,12 @@ class Thief:
         robbed, victim = self.robbed, self.robbed.victim
         if not isinstance(victim.network, Trained):
             return []
-        other = Robbed(victim.from_seed(ANOTHER_SEED), robbed.store, robbed.data_dir)
-        found = asdict(agreement(other.truth, robbed.truth, robbed.tested.labels.numpy()))
+        labels = robbed.tested.labels.numpy()
+        others = [
+            asdict(agreement(Robbed(other, robbed.store, robbed.data_dir).truth, robbed.truth, labels))
+            for other in victim.others or [victim.from_seed(ANOTHER_SEED)]
+        ]
+        found = {measure: float(np.mean([other[measure] for other in others])) for measure in others[0]}
         return [{"victim": victim.name, "method": ANEW, "queries": None, **found, "time_difference": None}]
 
     def exits_alone(self) -> Row:
@@ -636,7 +641,7 @@ def _drawn(curve: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _networks(robbed: Sequence[Victim]) -> list[Spec]:
-    every = [each for victim in robbed for each in (victim, victim.from_seed(ANOTHER_SEED), *victim.others)]
+    every = [each for victim in robbed for each in (victim, *(victim.others or [victim.from_seed(ANOTHER_SEED)]))]
     return list(dict.fromkeys(each.network for each in every if isinstance(each.network, Trained)))
 
 

@@ -57,7 +57,7 @@ class Victim:
         Where the thief's images come from; those that the victim was trained or calibrated on are left out.
     queries, tested
         How many images the thief asks with, and how many both are compared on.
-    arch, depth, width
+    arch, width
         The substitute's.
     recipe
         Of the substitute.
@@ -79,7 +79,6 @@ class Victim:
     arch: str
     width: int
     recipe: SubstituteRecipe
-    depth: int | None = None
     keep: float = KEEP
     shares: tuple[float, ...] = ()
     scanned: bool = False
