@@ -80,8 +80,6 @@ EXITS_ALONE = "a classifier of exits, nothing else"
 ANEW = "the victim trained again by its owner, from another seed"
 """How alike two networks are that differ by chance only: same images, labels, settings and rule for thresholds; the
 mean of its further victims where it has some."""
-ANOTHER_SEED = 4
-"""Of the one where it has none."""
 SCAN: dict[str, dict[str, float | bool]] = {
     "strategy 0": {"strategy": 0.0},
     "strategy 0.1": {"strategy": 0.1},
@@ -404,13 +402,13 @@ class Thief:
     def trained_again(self) -> list[Row]:
         """How the owner's own next training agrees with the victim, as a yardstick; nothing for a third party's."""
         robbed, victim = self.robbed, self.robbed.victim
-        if not isinstance(victim.network, Trained):
-            return []
         labels = robbed.tested.labels.numpy()
         others = [
             asdict(agreement(Robbed(other, robbed.store, robbed.data_dir).truth, robbed.truth, labels))
-            for other in victim.others or [victim.from_seed(ANOTHER_SEED)]
+            for other in victim.next_trainings
         ]
+        if not others:
+            return []
         found = {measure: float(np.mean([other[measure] for other in others])) for measure in others[0]}
         return [{"victim": victim.name, "method": ANEW, "queries": None, **found, "time_difference": None}]
 
@@ -641,7 +639,7 @@ def _drawn(curve: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _networks(robbed: Sequence[Victim]) -> list[Spec]:
-    every = [each for victim in robbed for each in (victim, *(victim.others or [victim.from_seed(ANOTHER_SEED)]))]
+    every = [each for victim in robbed for each in (victim, *victim.next_trainings)]
     return list(dict.fromkeys(each.network for each in every if isinstance(each.network, Trained)))
 
 

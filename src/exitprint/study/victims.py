@@ -37,6 +37,9 @@ AS_DEEP = 0.99
 KEEP = 0.85
 """Share of an exit's inputs that the next exit takes."""
 
+ANOTHER_SEED = 4
+"""Of the owner's next training, where there are no further victims."""
+
 KIND = "inquiry"
 
 SEED = 0
@@ -88,6 +91,13 @@ class Victim:
     def others(self) -> list[Victim]:
         """Further victims of the same kind, trained from other seeds."""
         return [replace(self.from_seed(seed), name=f"{self.name}, seed {seed}") for seed in self.again]
+
+    @property
+    def next_trainings(self) -> list[Victim]:
+        """What its owner would get by training again: the further victims, or one; nothing of a third party's."""
+        if isinstance(self.network, Adopted):
+            return []
+        return self.others or [self.from_seed(ANOTHER_SEED)]
 
     def from_seed(self, seed: int) -> Victim:
         """The same with a network trained from another seed."""
