@@ -111,9 +111,10 @@ def why_silent(heard: Heard) -> str | None:
     first, later = (_spread(values) for values in zip(*((x[0], quiet(x[1:])) for x in repeated), strict=True))
     if cached >= CACHED and later < SPREAD_OF_CACHED * first:
         return CACHE.format(cached=cached)
+    steady, beside = heard.steady, heard.beside
     early, late, other = (
         [quiet(left[start::2]) for left in these.values() if len(left) > 1]
-        for these, start in ((heard.steady, 0), (heard.steady, 1), (heard.beside, 1))
+        for these, start in ((steady, 0), (steady, 1), (beside, 1))
     )
     own, load = _correlation(early, late), max(0.0, _correlation(early, other))
     reliability = (own - load) / (1 - load) if load < 1 else 0.0
