@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from bench.compare import row
-from exitprint.study.exits_from_time import Clock
 from exitprint.timing.exits import exits
+from exitprint_studies.ours.exits_from_time import Clock
 
 CLOCK = Clock(exits=10, ratio=10)
 SLOW, MANY = 2_000, 10_000

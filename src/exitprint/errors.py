@@ -15,17 +15,17 @@ class Interrupted(ExitprintError):  # noqa: N818
 
 
 def require_extra(module: str, extra: str) -> ModuleType:
-    """Import `module`, or say which extra of exitprint brings it.
+    """Import `module`, or say which extra of exitprint brings it, or what it imports itself.
 
     Raises
     ------
     ExitprintError
-        If the module is not installed.
+        If the module, or one that it imports, is not installed.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise ExitprintError(
-            f"this needs the package {module.split('.')[0]!r}, which is not installed: "
+            f"this needs the package {(error.name or module).split('.')[0]!r}, which is not installed: "
             f"run pip install 'exitprint[{extra}]'."
         ) from error

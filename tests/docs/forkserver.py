@@ -25,7 +25,7 @@ EVERYTHING = (
     "exitprint.demo",
     "exitprint.reports",
     "exitprint.serving.server",
-    "exitprint.study.studies",
+    "exitprint_studies.studies",
     "exitprint.suspects.http",
     "torch._dynamo",
 )

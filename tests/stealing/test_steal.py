@@ -12,9 +12,9 @@ from exitprint.stealing import Lessons, default_recipe, steal, train_substitute,
 from exitprint.stealing.agreement import agreement, behaviour
 from exitprint.stealing.steal import one_hot_or_probabilities, split_lessons
 from exitprint.stealing.substitute import USUAL_THRESHOLD, victim_thresholds
-from exitprint.study.victims import spread_policy
 from exitprint.suspects import CostModel
 from exitprint.timing.inquiry import inquire
+from exitprint_studies.ours.victims import spread_policy
 
 RECIPE = default_recipe(small=True, epochs=12)
 

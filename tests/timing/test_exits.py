@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from exitprint.errors import ExitprintError
-from exitprint.study.exits_from_time import Clock
 from exitprint.timing.exits import METHODS, exits
 from exitprint.timing.exits.repeats import condense
+from exitprint_studies.ours.exits_from_time import Clock
 
 
 def draw(clock, inputs=2000, repeats=1, seed=0):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from exitprint.errors import ExitprintError
-from exitprint.study.exits_from_time import Clock
 from exitprint.timing.exits import exits
 from exitprint.timing.leak import countermeasures, leak
+from exitprint_studies.ours.exits_from_time import Clock
 
 
 @pytest.fixture(scope="module")

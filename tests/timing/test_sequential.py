@@ -15,7 +15,7 @@ from scipy.stats import binom
 from exitprint.errors import ExitprintError
 from exitprint.timing.betting import log_e_counts, log_growth, needed_for, stakes
 from exitprint.timing.sequential import MeanTest, SignTest, most_faster_twice, round_slice
-from exitprint.timing.simulation import decide_many, simulate, simulate_times
+from exitprint_studies.ours.simulation import decide_many, simulate, simulate_times
 
 RUNS = 10_000
 signs = st.sampled_from([1, -1, 0])

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from exitprint.cli.options import DataDir, Json, out, print_json
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, require_extra
 
 
 def study(
@@ -38,10 +38,11 @@ def study(
     """Make the tables and figures of a study; killed at any moment, the same command continues."""
     from dataclasses import asdict
 
-    from exitprint.study.jobs import executor
-    from exitprint.study.store import Store
-    from exitprint.study.studies import STUDIES, study_named
-    from exitprint.study.study import Run
+    require_extra("exitprint_studies.studies", "studies")
+    from exitprint_studies.population.jobs import executor
+    from exitprint_studies.population.store import Store
+    from exitprint_studies.studies import STUDIES, study_named
+    from exitprint_studies.study import Run
 
     if name == "list":
         if as_json:

@@ -1,0 +1,1 @@
+"""What this project measures beside the papers: one study a module, and what they share."""

@@ -1,0 +1,273 @@
+"""Networks declared, not made: what each is trained on, made from and tampered with; and how one becomes real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from exitprint.data import ImageData, load_data
+from exitprint.files import write_bytes
+from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, load_network, save_network
+from exitprint.networks.policy import Criterion
+from exitprint.tampering import KINDS, checked_parameters, tamper, uses_seed
+from exitprint.threads import single_thread
+from exitprint.training import Recipe, calibrated_policy, train_network, train_together
+from exitprint_studies.population.store import Store
+
+Role = Literal["target", "stolen", "independent"]
+BASE_RAD = 5.0
+"""RAD that a stored network is calibrated for; another one is a `Calibrated` of it."""
+
+
+class Declared(BaseModel):
+    """A frozen declaration without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Everything that the network depends on, as plain JSON, but for what has its default value.
+
+        So a new parameter does not make a network another one; a changed default needs a new `CODE_VERSION`.
+        """
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class Source(Declared):
+    """A data set by name, as `load_data` takes it; where its files lie does not matter."""
+
+    name: str
+    limit: int | None = None
+    seed: int = 0
+
+    def load(self, data_dir: Path | None = None) -> ImageData:
+        """The images, kept in memory from one call to the next."""
+        return _loaded(self, data_dir)
+
+
+@lru_cache(maxsize=2)
+def _loaded(source: Source, data_dir: Path | None) -> ImageData:
+    return load_data(source.name, data_dir, source.limit, source.seed)
+
+
+class Trained(Declared):
+    """A network trained from scratch.
+
+    Attributes
+    ----------
+    together
+        Seeds of the networks that it is trained in one stack with, its own among them; none if it is trained alone.
+        That is part of the declaration because it changes the weights' last bits.
+    """
+
+    spec: Literal["trained"] = "trained"
+    architecture: Architecture
+    data: Source
+    recipe: Recipe
+    seed: int
+    together: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _among_them(self) -> Trained:
+        if self.together and (self.seed not in self.together or len(set(self.together)) < len(self.together)):
+            raise ValueError("the seeds of networks trained together must all differ and contain each one's own")
+        return self
+
+    @property
+    def cohort(self) -> list[Trained]:
+        """All networks that are trained at once with this one, itself among them."""
+        return [self.model_copy(update={"seed": seed}) for seed in self.together] or [self]
+
+
+def trained_together(one: Trained, seeds: Iterable[int]) -> list[Trained]:
+    """Networks like `one`, with these seeds, to be trained in one stack: worth it where networks are small."""
+    together = tuple(seeds)
+    return [one.model_copy(update={"seed": seed, "together": together}) for seed in together]
+
+
+class Tampered(Declared):
+    """A copy of `parent` after one kind of tampering, with the kind's own parameters."""
+
+    spec: Literal["tampered"] = "tampered"
+    parent: Spec
+    kind: str
+    parameters: dict[str, JsonValue] = {}
+    seed: int = 0
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in KINDS:
+            raise ValueError(f"must be one of {', '.join(KINDS)}")
+        return kind
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and fields.get("kind") in KINDS:
+            kind = fields["kind"]
+            fields = {**fields, "parameters": checked_parameters(kind, fields.get("parameters", {}))}
+            if not uses_seed(kind):
+                fields["seed"] = 0
+        return fields
+
+
+class Calibrated(Declared):
+    """`parent` with its policy calibrated for another RAD or criterion; its weights are the parent's."""
+
+    spec: Literal["calibrated"] = "calibrated"
+    parent: Spec
+    rad: float = Field(ge=0, lt=100)
+    criterion: Criterion = "confidence"
+
+
+Spec = Annotated[Trained | Tampered | Calibrated, Field(discriminator="spec")]
+
+
+class Member(Declared):
+    """One network of a population.
+
+    Attributes
+    ----------
+    name
+        Unique in its population.
+    role
+        ``target``, ``stolen`` (derived from the target) or ``independent``.
+    group
+        What was done to it, the same for members that a table lumps together.
+    network
+        How it comes about.
+    """
+
+    name: str
+    role: Role
+    group: str
+    network: Spec
+
+    def at(self, rad: float) -> Member:
+        """The same member, its policy calibrated for this RAD, unless its policy is what was tampered with."""
+        if isinstance(self.network, Calibrated):
+            return self
+        return self.model_copy(update={"network": Calibrated(parent=self.network, rad=rad)})
+
+
+Tampered.model_rebuild()
+Calibrated.model_rebuild()
+
+
+def source(spec: Spec) -> Source:
+    """The data that a network and all it was made from are trained on."""
+    return spec.data if isinstance(spec, Trained) else source(spec.parent)
+
+
+def architecture_of(spec: Spec) -> Architecture:
+    """The architecture that a network's oldest ancestor was trained with."""
+    return spec.architecture if isinstance(spec, Trained) else architecture_of(spec.parent)
+
+
+def with_ancestors(specs: Iterable[Spec]) -> list[Spec]:
+    """These networks and all they are made from, each once, parents first."""
+    found: dict[str, Spec] = {}
+    for spec in specs:
+        for each in _line(spec):
+            found.setdefault(each.model_dump_json(), each)
+    return list(found.values())
+
+
+def _line(spec: Spec) -> Iterator[Spec]:
+    if not isinstance(spec, Trained):
+        yield from _line(spec.parent)
+    yield spec
+
+
+def suffix(spec: Spec) -> str:
+    """How the artefact's file name ends: a calibration is a policy only."""
+    return ".policy" if isinstance(spec, Calibrated) else ".safetensors"
+
+
+def is_there(spec: Spec, store: Store) -> bool:
+    """Whether the network is in the store."""
+    return store.has(spec.key, suffix(spec))
+
+
+def realise(spec: Spec, store: Store, data_dir: Path | None = None) -> MultiExitNetwork:
+    """The network that was declared: from the store, or made now and put there, with all that it is made from.
+
+    On a CPU one thread makes it, so that it is the same wherever it is made; several at once need several processes.
+
+    Parameters
+    ----------
+    spec
+        The declaration.
+    store
+        Where networks are kept.
+    data_dir
+        Folder of data sets, as `load_data` takes it. No image is read where the network is there.
+
+    Raises
+    ------
+    ExitprintError
+        As training and tampering do.
+    Interrupted
+        On Ctrl-C; what was finished is kept.
+    """
+    if isinstance(spec, Calibrated):
+        network = realise(spec.parent, store, data_dir)
+        path = store.get(spec.key, lambda path: _make_policy(spec, network, path, data_dir), suffix(spec))
+        network.policy = _Policy.model_validate_json(path.read_bytes()).policy
+        return network
+    if isinstance(spec, Trained) and spec.together and not is_there(spec, store):
+        _make_cohort(spec, store, data_dir)
+    return load_network(store.get(spec.key, lambda path: _make(spec, store, path, data_dir), suffix(spec)))
+
+
+class _Policy(Declared):
+    thresholds: tuple[float, ...]
+    criterion: Criterion
+
+    @property
+    def policy(self) -> ExitPolicy:
+        return ExitPolicy(self.thresholds, self.criterion)
+
+
+def _make(spec: Trained | Tampered, store: Store, path: Path, data_dir: Path | None) -> None:
+    if isinstance(spec, Trained):
+        unfinished = path.with_suffix(".unfinished")
+        data = spec.data.load(data_dir)
+        with single_thread():
+            network = train_network(spec.architecture, data, spec.recipe, spec.seed, BASE_RAD, unfinished)
+    else:
+        parent = realise(spec.parent, store, data_dir)
+        with single_thread():
+            network = tamper(parent, source(spec).load(data_dir), spec.kind, spec.parameters, spec.seed)
+    save_network(network, path)
+
+
+def _make_cohort(spec: Trained, store: Store, data_dir: Path | None) -> None:
+    """Put a cohort into the store; if one is missing all are trained again: only so does it come out the same."""
+    cohort = spec.cohort
+    whole = {"cohort": cohort[0].key}
+    with store.alone(whole):
+        missing = [number for number, each in enumerate(cohort) if not is_there(each, store)]
+        if not missing:
+            return
+        unfinished = store.path(whole, ".unfinished")
+        start = time.process_time()
+        data = spec.data.load(data_dir)
+        with single_thread():
+            made = train_together(spec.architecture, data, spec.recipe, spec.together, BASE_RAD, unfinished)
+        share = (time.process_time() - start) / len(cohort)
+        for number in missing:
+            store.get(cohort[number].key, partial(save_network, made[number]), spent=share)
+
+
+def _make_policy(spec: Calibrated, network: MultiExitNetwork, path: Path, data_dir: Path | None) -> None:
+    with single_thread():
+        policy = calibrated_policy(network, source(spec).load(data_dir).calibration, spec.rad, spec.criterion)
+    kept = _Policy(thresholds=policy.thresholds, criterion=policy.criterion)
+    write_bytes(path, kept.model_dump_json().encode())

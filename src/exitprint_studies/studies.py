@@ -1,0 +1,26 @@
+"""Every study by name; each is declared in a module of its own."""
+
+from __future__ import annotations
+
+from exitprint.errors import ExitprintError
+from exitprint_studies.ours.contrast import STUDY as CONTRAST
+from exitprint_studies.ours.exits_from_time import STUDY as EXITS_FROM_TIME
+from exitprint_studies.ours.remote import STUDY as REMOTE
+from exitprint_studies.ours.stealing import STUDY as STEALING
+from exitprint_studies.paper import STUDIES as PAPER
+from exitprint_studies.study import Study
+
+STUDIES: dict[str, Study] = {study.name: study for study in (CONTRAST, EXITS_FROM_TIME, REMOTE, STEALING, *PAPER)}
+
+
+def study_named(name: str) -> Study:
+    """The study of this name.
+
+    Raises
+    ------
+    ExitprintError
+        If there is none.
+    """
+    if name not in STUDIES:
+        raise ExitprintError(f"unknown study {name!r}: use one of {', '.join(STUDIES)}.")
+    return STUDIES[name]
