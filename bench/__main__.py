@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-COMPARISONS = ("crafting", "heads", "population", "prediction", "wrap", "clocks", "exits", "strategy")
+COMPARISONS = ("crafting", "heads", "prediction", "wrap", "clocks", "exits", "strategy")
 
 
 def main(names: list[str]) -> None:

@@ -11,7 +11,6 @@ from exitprint_studies.population.declare import (
     Tampered,
     Trained,
     realise,
-    trained_together,
 )
 from exitprint_studies.population.jobs import Plan, executor, plan, realise_all, run_jobs
 from exitprint_studies.population.store import Store
@@ -36,6 +35,5 @@ __all__ = [
     "realise_all",
     "roc_auc",
     "run_jobs",
-    "trained_together",
     "write_parquet",
 ]

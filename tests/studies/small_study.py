@@ -22,16 +22,15 @@ from exitprint_studies import (
     realise_all,
     run_jobs,
     studies,
-    trained_together,
     write_parquet,
 )
 from exitprint_studies.study import Run, Study
 
 
 def networks(preset: str) -> list[Spec]:
-    """A target, a cohort of independents, and copies, each calibrated."""
+    """A target, independents, and copies, each calibrated."""
     heads = RECIPE.heads.model_dump()
-    target, others = small(0), trained_together(small(1), (1, 2, 3))
+    target, others = small(0), [small(seed) for seed in (1, 2, 3)]
     pruned = Tampered(parent=target, kind="prune", parameters={"rate": 0.2, "heads": heads}, seed=1)
     copies: list[Spec] = [
         pruned,

@@ -9,7 +9,6 @@ from exitprint.training.evaluate import all_logits, calibrated_policy, exit_accu
 from exitprint.training.heads import train_heads
 from exitprint.training.jointly import train_jointly
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
-from exitprint.training.together import train_together
 from exitprint.training.train import train_exits, train_network
 
 __all__ = [
@@ -28,5 +27,4 @@ __all__ = [
     "train_heads",
     "train_jointly",
     "train_network",
-    "train_together",
 ]

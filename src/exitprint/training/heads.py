@@ -96,7 +96,7 @@ def train_heads(
     if any(not isinstance(network.heads[exit], ExitHead) for exit in wanted):
         raise ExitprintError("these exits are the architecture's own: they are trained with the rest (train_jointly).")
     try:
-        for group in groups_of_exits(network, wanted, recipe.views * len(data.train)):
+        for group in _groups_of_exits(network, wanted, recipe.views * len(data.train)):
             pooled = pooled_features(network, data, group, recipe.views, seed)
             labels = data.train.labels.to(network.mean.device)
             fit_heads([cast(ExitHead, network.heads[exit]) for exit in group], pooled, labels, recipe, seed)
@@ -136,7 +136,7 @@ def fit_heads(
             for head, features in zip(heads, pooled, strict=True):
                 stack.enter_context(standardised(head, features))
         for epoch in range(recipe.epochs):
-            order, rows = (drawn.to(labels.device) for drawn in epoch_order(len(labels), recipe.views, seed, epoch))
+            order, rows = (drawn.to(labels.device) for drawn in _epoch_order(len(labels), recipe.views, seed, epoch))
             for step in range(steps):
                 batch = slice(step * recipe.batch, (step + 1) * recipe.batch)
                 for group in optimiser.param_groups:
@@ -153,7 +153,7 @@ def fit_heads(
             advance(1)
 
 
-def epoch_order(images: int, views: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+def _epoch_order(images: int, views: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
     """Images in the order of an epoch, and the row of the view that each is shown in, both of shape (images,)."""
     generator = epoch_generator(seed, epoch)
     order = torch.randperm(images, generator=generator)
@@ -183,7 +183,7 @@ def standardised(head: ExitHead, pooled: Tensor) -> Iterator[None]:
             head.linear.bias.sub_(head.pooled_weight() @ mean.float())
 
 
-def groups_of_exits(network: MultiExitNetwork, exits: Sequence[int], images: int) -> list[list[int]]:
+def _groups_of_exits(network: MultiExitNetwork, exits: Sequence[int], images: int) -> list[list[int]]:
     """The exits in groups whose pooled features of so many images fit into memory together."""
     groups: list[list[int]] = [[]]
     size = 0

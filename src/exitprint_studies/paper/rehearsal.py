@@ -46,7 +46,7 @@ def _data(source: Source) -> Source:
 
 def _briefly(spec: Spec) -> Spec:
     if isinstance(spec, Trained):
-        return spec.model_copy(update={"data": _data(spec.data), "recipe": _short(spec.recipe), "together": ()})
+        return spec.model_copy(update={"data": _data(spec.data), "recipe": _short(spec.recipe)})
     parent = _briefly(spec.parent)
     if isinstance(spec, Calibrated):
         return spec.model_copy(update={"parent": parent})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,7 @@ from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, load_
 from exitprint.networks.policy import Criterion
 from exitprint.tampering import KINDS, checked_parameters, tamper, uses_seed
 from exitprint.threads import single_thread
-from exitprint.training import Recipe, calibrated_policy, train_network, train_together
+from exitprint.training import Recipe, calibrated_policy, train_network
 from exitprint_studies.population.store import Store
 
 Role = Literal["target", "stolen", "independent"]
@@ -56,38 +55,13 @@ def _loaded(source: Source, data_dir: Path | None) -> ImageData:
 
 
 class Trained(Declared):
-    """A network trained from scratch.
-
-    Attributes
-    ----------
-    together
-        Seeds of the networks that it is trained in one stack with, its own among them; none if it is trained alone.
-        That is part of the declaration because it changes the weights' last bits.
-    """
+    """A network trained from scratch."""
 
     spec: Literal["trained"] = "trained"
     architecture: Architecture
     data: Source
     recipe: Recipe
     seed: int
-    together: tuple[int, ...] = ()
-
-    @model_validator(mode="after")
-    def _among_them(self) -> Trained:
-        if self.together and (self.seed not in self.together or len(set(self.together)) < len(self.together)):
-            raise ValueError("the seeds of networks trained together must all differ and contain each one's own")
-        return self
-
-    @property
-    def cohort(self) -> list[Trained]:
-        """All networks that are trained at once with this one, itself among them."""
-        return [self.model_copy(update={"seed": seed}) for seed in self.together] or [self]
-
-
-def trained_together(one: Trained, seeds: Iterable[int]) -> list[Trained]:
-    """Networks like `one`, with these seeds, to be trained in one stack: worth it where networks are small."""
-    together = tuple(seeds)
-    return [one.model_copy(update={"seed": seed, "together": together}) for seed in together]
 
 
 class Tampered(Declared):
@@ -221,8 +195,6 @@ def realise(spec: Spec, store: Store, data_dir: Path | None = None) -> MultiExit
         path = store.get(spec.key, lambda path: _make_policy(spec, network, path, data_dir), suffix(spec))
         network.policy = _Policy.model_validate_json(path.read_bytes()).policy
         return network
-    if isinstance(spec, Trained) and spec.together and not is_there(spec, store):
-        _make_cohort(spec, store, data_dir)
     return load_network(store.get(spec.key, lambda path: _make(spec, store, path, data_dir), suffix(spec)))
 
 
@@ -246,24 +218,6 @@ def _make(spec: Trained | Tampered, store: Store, path: Path, data_dir: Path | N
         with single_thread():
             network = tamper(parent, source(spec).load(data_dir), spec.kind, spec.parameters, spec.seed)
     save_network(network, path)
-
-
-def _make_cohort(spec: Trained, store: Store, data_dir: Path | None) -> None:
-    """Put a cohort into the store; if one is missing all are trained again: only so does it come out the same."""
-    cohort = spec.cohort
-    whole = {"cohort": cohort[0].key}
-    with store.alone(whole):
-        missing = [number for number, each in enumerate(cohort) if not is_there(each, store)]
-        if not missing:
-            return
-        unfinished = store.path(whole, ".unfinished")
-        start = time.process_time()
-        data = spec.data.load(data_dir)
-        with single_thread():
-            made = train_together(spec.architecture, data, spec.recipe, spec.together, BASE_RAD, unfinished)
-        share = (time.process_time() - start) / len(cohort)
-        for number in missing:
-            store.get(cohort[number].key, partial(save_network, made[number]), spent=share)
 
 
 def _make_policy(spec: Calibrated, network: MultiExitNetwork, path: Path, data_dir: Path | None) -> None:

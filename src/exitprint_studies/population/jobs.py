@@ -130,7 +130,7 @@ def realise_all(
     order = with_ancestors(specs)
     waiting = [spec for spec in order if not is_there(spec, store)]
     absent = {spec.model_dump_json() for spec in waiting}
-    running: dict[Future[None], list[str]] = {}
+    running: dict[Future[None], str] = {}
     pool = pool or InThisProcess()
     with stoppable(), progress("making networks", len(order)) as advance:
         advance(len(order) - len(waiting))
@@ -138,19 +138,12 @@ def realise_all(
             ready = [s for s in waiting if isinstance(s, Trained) or s.parent.model_dump_json() not in absent]
             batch = ready[:1] if isinstance(pool, InThisProcess) else ready
             for spec in batch:
-                at_once = [each for each in _made_with(spec) if each in waiting]
-                if at_once:
-                    running[pool.submit(_put, spec, store, data_dir)] = [each.model_dump_json() for each in at_once]
-                    waiting = [each for each in waiting if each not in at_once]
+                running[pool.submit(_put, spec, store, data_dir)] = spec.model_dump_json()
+            waiting = [spec for spec in waiting if spec not in batch]
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 future.result()
-                made = running.pop(future)
-                absent.difference_update(made)
-                advance(len(made))
-
-
-def _made_with(spec: Spec) -> list[Spec]:
-    return [*spec.cohort] if isinstance(spec, Trained) else [spec]
+                absent.remove(running.pop(future))
+                advance(1)
 
 
 @dataclass(frozen=True)

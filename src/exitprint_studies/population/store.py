@@ -50,7 +50,6 @@ class Store:
         specification: Mapping[str, Any],
         make: Callable[[Path], None],
         suffix: str = ".safetensors",
-        spent: float = 0.0,
     ) -> Path:
         """The artefact's file; it is made first if it is not there.
 
@@ -63,8 +62,6 @@ class Store:
             there, and by one process at a time: a second one that wants the same artefact waits and finds it.
         suffix
             Of the file's name.
-        spent
-            CPU seconds that went into it before `make` is called.
 
         Raises
         ------
@@ -82,24 +79,10 @@ class Store:
             start = time.process_time()
             new = path.with_suffix(".new")
             make(new)
-            note = {"specification": specification, "seconds": round(spent + time.process_time() - start, 3)}
+            note = {"specification": specification, "seconds": round(time.process_time() - start, 3)}
             write_bytes(path.with_suffix(".json"), json.dumps(note, sort_keys=True, indent=1).encode())
             os.replace(new, path)
         return path
-
-    @contextmanager
-    def alone(self, specification: Mapping[str, Any]) -> Iterator[None]:
-        """Keep other processes waiting that want to do the same: for work that makes several artefacts at once.
-
-        Whoever makes one artefact must not ask for this, or two processes could wait for each other.
-
-        Raises
-        ------
-        ExitprintError
-            If the folder cannot be written to.
-        """
-        with self._locked(self.path(specification)):
-            yield
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:

@@ -14,7 +14,7 @@ import pytest
 from exitprint.cli.study import study as study_verb
 from exitprint.errors import ExitprintError
 from exitprint.training import policy_accuracy
-from exitprint_studies import Spec, Store, executor, realise, realise_all, run_jobs, trained_together, write_parquet
+from exitprint_studies import Spec, Store, executor, realise, realise_all, run_jobs, write_parquet
 from exitprint_studies.population.cluster import gpu_share
 from exitprint_studies.population.declare import Source
 
@@ -68,7 +68,6 @@ def table(specs: list[Spec], out: Path, pool: Any) -> bytes:
 def test_two_workers_give_the_table_of_one_process(
     specs: list[Spec], address: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    specs = [*specs, *trained_together(specs[-1], (7, 8))]  # type: ignore[arg-type]
     with executor() as pool:
         alone = table(specs, tmp_path / "alone", pool)
     with executor(ray=address) as pool:
