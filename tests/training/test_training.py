@@ -8,8 +8,8 @@ import torch
 from exitprint.data import load_data
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import MultiExitNetwork, architecture, save_network
-from exitprint.training import backbone as backbone_module
 from exitprint.training import calibrated_policy, exit_accuracies, policy_accuracy, recipe, train_heads, train_network
+from exitprint.training import descend as descend_module
 from exitprint.training import heads as heads_module
 from exitprint.training.checkpoint import Checkpoint
 
@@ -64,7 +64,7 @@ def test_training_learns_and_depends_on_its_seed_alone(few, tmp_path):
 @pytest.mark.parametrize("stop_after", [1, 2])
 def test_an_interrupted_training_goes_on_to_the_same_weights(few, tmp_path, monkeypatch, stop_after):
     whole = train_network(ARCH, few, QUICK, seed=4)
-    original, calls = backbone_module.unit_range, []
+    original, calls = descend_module.unit_range, []
 
     def stopping(pixels):
         calls.append(1)
@@ -72,11 +72,11 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(few, tmp_path, monk
             raise KeyboardInterrupt
         return original(pixels)
 
-    monkeypatch.setattr(backbone_module, "unit_range", stopping)
+    monkeypatch.setattr(descend_module, "unit_range", stopping)
     path = tmp_path / "partial"
     with pytest.raises(Interrupted, match=f"continues after epoch {stop_after}"):
         train_network(ARCH, few, QUICK, seed=4, checkpoint=path)
-    monkeypatch.setattr(backbone_module, "unit_range", original)
+    monkeypatch.setattr(descend_module, "unit_range", original)
     assert path.exists()
     again = train_network(ARCH, few, QUICK, seed=4, checkpoint=path)
     assert same(weights(whole), weights(again)) and not path.exists()
@@ -86,7 +86,7 @@ def test_without_a_checkpoint_a_rerun_starts_clean(few, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(backbone_module, "unit_range", stop)
+    monkeypatch.setattr(descend_module, "unit_range", stop)
     with pytest.raises(Interrupted, match="starts clean"):
         train_network(ARCH, few, QUICK, seed=4)
 

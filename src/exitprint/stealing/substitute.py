@@ -14,13 +14,12 @@ from exitprint.data import augment, unit_range
 from exitprint.data.augment import random_flip
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_costs
-from exitprint.progress import progress
 from exitprint.stealing.losses import performance_loss, strategy_loss
 from exitprint.stealing.strategy import StrategySearch, search_thresholds
 from exitprint.threads import single_thread, too_small_for_threads
 from exitprint.training import BackboneRecipe, best_device
-from exitprint.training.backbone import epoch_generator
-from exitprint.training.compute import memory_format, reduced_precision
+from exitprint.training.compute import reduced_precision
+from exitprint.training.descend import descend, shown
 
 RAMP = 0.2
 """Share of the epochs over which the strategy loss grows to its weight."""
@@ -186,51 +185,45 @@ def _fit(network: MultiExitNetwork, lessons: Lessons, thresholds: Tensor, recipe
         weight_decay=recipe.optimiser.weight_decay,
         nesterov=True,
     )
-    form, device = memory_format(network), network.mean.device
-    network.to(memory_format=form)  # type: ignore[call-overload]
+    device = network.mean.device
     ceilings = torch.cat([thresholds - recipe.below, torch.ones(1)]).to(device) if recipe.damp else None
     thresholds = thresholds.to(device)
-    epochs, batch_size = recipe.optimiser.epochs, min(recipe.optimiser.batch, len(lessons))
-    steps = len(lessons) // batch_size
+    pixels, all_answers = lessons.pixels.to(device), lessons.answers.to(device)
+    exits = None if lessons.exits is None else lessons.exits.to(device)
+
+    def loss_of(chosen: Tensor, generator: torch.Generator, done: float) -> Tensor:
+        x = shown(network, _varied(pixels[chosen], lessons.flips, recipe.crops, generator))
+        answers, left_at = all_answers[chosen], None if exits is None else exits[chosen]
+        with reduced_precision(network, training=True):
+            logits = network(x)
+        logits = logits.float()
+        loss = performance_loss(logits, answers, left_at, ceilings, recipe.early)
+        weight = recipe.strategy_weight(done / recipe.optimiser.epochs)
+        if left_at is not None and weight > 0:
+            confidences = logits.softmax(-1).amax(-1)
+            loss = loss + weight * strategy_loss(confidences, thresholds, left_at, recipe.margin)
+        return loss
+
     try:
-        with progress("training the substitute (epochs)", epochs) as advance, torch.random.fork_rng(devices=[]):
-            for epoch in range(epochs):
-                torch.manual_seed(seed * 100_003 + epoch)
-                generator = epoch_generator(seed, epoch)
-                order = torch.randperm(len(lessons), generator=generator)
-                network.train()
-                for step in range(steps):
-                    batch = order[step * batch_size : (step + 1) * batch_size]
-                    shown = _shown(lessons.pixels[batch].to(device), lessons.flips, recipe.crops, generator)
-                    answers = lessons.answers[batch].to(device)
-                    left_at = None if lessons.exits is None else lessons.exits[batch].to(device)
-                    done = epoch + step / steps
-                    for group in optimiser.param_groups:
-                        group["lr"] = recipe.optimiser.rate(done)
-                    with reduced_precision(network, training=True):
-                        logits = network(unit_range(shown).contiguous(memory_format=form))
-                    logits = logits.float()
-                    loss = performance_loss(logits, answers, left_at, ceilings, recipe.early)
-                    weight = recipe.strategy_weight(done / epochs)
-                    if left_at is not None and weight > 0:
-                        confidences = logits.softmax(-1).amax(-1)
-                        loss = loss + weight * strategy_loss(confidences, thresholds, left_at, recipe.margin)
-                    optimiser.zero_grad()
-                    loss.backward()
-                    optimiser.step()
-                if not loss.isfinite():
-                    raise ExitprintError(f"training diverged in epoch {epoch + 1}: use a smaller learning rate.")
-                advance(1)
+        descend(
+            network,
+            optimiser,
+            loss_of,
+            len(lessons),
+            batch=recipe.optimiser.batch,
+            epochs=range(recipe.optimiser.epochs),
+            seed=seed,
+            what="training the substitute",
+            rate=recipe.optimiser.rate,
+        )
     except KeyboardInterrupt as stop:
         raise Interrupted(
             "stopped while training the substitute, no network was written; the suspect's answers are kept "
             "where a journal was."
         ) from stop
-    finally:
-        network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
-def _shown(pixels: Tensor, flips: bool, crops: bool, generator: torch.Generator) -> Tensor:
+def _varied(pixels: Tensor, flips: bool, crops: bool, generator: torch.Generator) -> Tensor:
     if crops:
         return augment(pixels, flips, generator)
     return random_flip(pixels, generator) if flips else pixels

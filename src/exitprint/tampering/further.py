@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from exitprint.data import ImageData, augment, unit_range
+from exitprint.data import ImageData, augment
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
-from exitprint.progress import progress
 from exitprint.tampering.exits import retrain_exits
 from exitprint.tampering.rebuild import calibrated, interruptible, needs_float, record, shared, working_copy
 from exitprint.training import HeadRecipe
-from exitprint.training.backbone import epoch_generator, epoch_seed, final_logits
-from exitprint.training.compute import memory_format, reduced_precision, repeatable
+from exitprint.training.backbone import final_logits
+from exitprint.training.compute import reduced_precision
+from exitprint.training.descend import descend, shown
 
 Perturbation = Callable[[MultiExitNetwork, Tensor, Tensor, torch.Generator], Tensor]
 LEARNING_RATE = 1e-3
@@ -201,36 +201,28 @@ def _train(
     seed: int,
     perturb: Perturbation | None,
 ) -> None:
-    optimiser = torch.optim.Adam(network.backbone_parameters(), lr=learning_rate)
-    network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
     device = network.mean.device
     pixels, labels = data.train.pixels.to(device), data.train.labels.to(device)
-    with (
-        progress("training the backbone further (epochs)", len(epochs)) as advance,
-        torch.random.fork_rng(devices=[]),
-        repeatable(),
-    ):
-        for epoch in epochs:
-            generator = epoch_generator(seed, epoch)
-            torch.manual_seed(epoch_seed(seed, epoch))
-            network.train()
-            for batch in torch.randperm(len(labels), generator=generator).to(device).split(BATCH):
-                if len(batch) == 1:
-                    continue
-                x = unit_range(augment(pixels[batch], data.flips, generator))
-                x = x.contiguous(memory_format=memory_format(network))
-                with reduced_precision(network, training=True):
-                    if perturb is not None:
-                        x = perturb(network, x, labels[batch], generator)
-                    logits = final_logits(network, x)
-                loss = F.cross_entropy(logits.float(), labels[batch])
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-            if not loss.isfinite():
-                raise ExitprintError("training the backbone further diverged: use a smaller learning rate.")
-            advance(1)
-    network.eval()
+
+    def loss_of(chosen: Tensor, generator: torch.Generator, _: float) -> Tensor:
+        x = shown(network, augment(pixels[chosen], data.flips, generator))
+        with reduced_precision(network, training=True):
+            if perturb is not None:
+                x = perturb(network, x, labels[chosen], generator)
+            logits = final_logits(network, x)
+        return F.cross_entropy(logits.float(), labels[chosen])
+
+    descend(
+        network,
+        torch.optim.Adam(network.backbone_parameters(), lr=learning_rate),
+        loss_of,
+        len(labels),
+        batch=BATCH,
+        epochs=epochs,
+        seed=seed,
+        what="training the backbone further",
+        incomplete=True,
+    )
 
 
 def _epochs_done(history: list[dict[str, Any]], step: str, seed: int) -> int:

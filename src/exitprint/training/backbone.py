@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from exitprint.data import ImageData, augment, unit_range
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.data import ImageData, augment
+from exitprint.errors import Interrupted
 from exitprint.networks import MultiExitNetwork
 from exitprint.networks.network import seen
-from exitprint.progress import progress
 from exitprint.training.checkpoint import Checkpoint
-from exitprint.training.compute import memory_format, reduced_precision, repeatable
+from exitprint.training.compute import reduced_precision
+from exitprint.training.descend import descend, shown
 from exitprint.training.recipe import BackboneRecipe
 
 
@@ -25,35 +25,6 @@ def final_logits(network: MultiExitNetwork, x: Tensor) -> Tensor:
         features = stage(features)
     logits: Tensor = network.heads[-1](seen(features))
     return logits
-
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """Seed of one epoch's randomness: a resumed training sees what an undisturbed one saw."""
-    return seed * 100_003 + epoch
-
-
-def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """Generator of one epoch's order and augmentation."""
-    return torch.Generator().manual_seed(epoch_seed(seed, epoch))
-
-
-def sgd(parameters: Iterable[torch.nn.Parameter], recipe: BackboneRecipe) -> torch.optim.SGD:
-    """The recipe's optimiser."""
-    return torch.optim.SGD(
-        parameters,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.milestones is None,
-    )
-
-
-def stopped(done: int, epochs: int, kept: bool) -> Interrupted:
-    """What to say when Ctrl-C came after `done` of so many epochs."""
-    again = f"continues after epoch {done}" if kept and done else "starts clean"
-    return Interrupted(
-        f"stopped in epoch {done + 1} of {epochs}, no network was written: run the same command again and it {again}."
-    )
 
 
 def train_backbone(
@@ -91,10 +62,10 @@ def train_backbone(
             logits = final_logits(network, x)
         return F.cross_entropy(logits.float(), labels)
 
-    descend(network, network.backbone_parameters(), final_loss, data, recipe, seed, checkpoint)
+    fit(network, network.backbone_parameters(), final_loss, data, recipe, seed, checkpoint)
 
 
-def descend(
+def fit(
     network: MultiExitNetwork,
     parameters: Iterable[torch.nn.Parameter],
     loss_of: Callable[[Tensor, Tensor], Tensor],
@@ -103,44 +74,43 @@ def descend(
     seed: int,
     checkpoint: Checkpoint | None,
 ) -> None:
-    """Stochastic gradient descent on a loss of (images in [0, 1], labels), over these parameters of a network."""
-    optimiser = sgd(parameters, recipe)
-    first = checkpoint.resume(network, optimiser) if checkpoint else 0
-    network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
+    """Train these parameters on a loss of (images in [0, 1], labels), with momentum, as the recipe says."""
+    optimiser = torch.optim.SGD(
+        parameters,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.milestones is None,
+    )
+    done = checkpoint.resume(network, optimiser) if checkpoint else 0
     device = network.mean.device
     pixels, labels = data.train.pixels.to(device), data.train.labels.to(device)
-    steps = max(1, len(labels) // recipe.batch)
-    done = first
+
+    def batch_loss(chosen: Tensor, generator: torch.Generator, _: float) -> Tensor:
+        return loss_of(shown(network, augment(pixels[chosen], data.flips, generator)), labels[chosen])
+
+    def keep(epochs: int) -> None:
+        nonlocal done
+        done = epochs
+        if checkpoint:
+            checkpoint.keep(network, optimiser, epochs)
+
     try:
-        with (
-            progress("training the backbone (epochs)", recipe.epochs) as advance,
-            torch.random.fork_rng(devices=[]),
-            repeatable(),
-        ):
-            advance(first)
-            for epoch in range(first, recipe.epochs):
-                torch.manual_seed(epoch_seed(seed, epoch))
-                generator = epoch_generator(seed, epoch)
-                order = torch.randperm(len(labels), generator=generator).to(device)
-                network.train()
-                for step in range(steps):
-                    batch = order[step * recipe.batch : (step + 1) * recipe.batch]
-                    x = unit_range(augment(pixels[batch], data.flips, generator))
-                    for group in optimiser.param_groups:
-                        group["lr"] = recipe.rate(epoch + step / steps)
-                    loss = loss_of(x.contiguous(memory_format=memory_format(network)), labels[batch])
-                    optimiser.zero_grad()
-                    loss.backward()
-                    optimiser.step()
-                if not loss.isfinite():
-                    raise ExitprintError(
-                        f"training diverged in epoch {epoch + 1}: use a smaller learning rate or preset paper."
-                    )
-                done = epoch + 1
-                if checkpoint:
-                    checkpoint.keep(network, optimiser, done)
-                advance(1)
+        descend(
+            network,
+            optimiser,
+            batch_loss,
+            len(labels),
+            batch=recipe.batch,
+            epochs=range(done, recipe.epochs),
+            seed=seed,
+            what="training the backbone",
+            rate=recipe.rate,
+            after_epoch=keep,
+        )
     except KeyboardInterrupt as stop:
-        raise stopped(done, recipe.epochs, kept=checkpoint is not None) from stop
-    finally:
-        network.to(memory_format=network.layout).eval()  # type: ignore[call-overload]
+        again = f"continues after epoch {done}" if checkpoint and done else "starts clean"
+        raise Interrupted(
+            f"stopped in epoch {done + 1} of {recipe.epochs}, no network was written: "
+            f"run the same command again and it {again}."
+        ) from stop

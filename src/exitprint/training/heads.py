@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from exitprint.data import ImageData, augment, unit_range
+from exitprint.data import ImageData, augment
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import ExitHead, MultiExitNetwork
 from exitprint.progress import progress
-from exitprint.training.backbone import epoch_generator
-from exitprint.training.compute import fast_bf16, memory_format, reduced_precision
+from exitprint.training.compute import fast_bf16, reduced_precision
+from exitprint.training.descend import epoch_generator, shown
 from exitprint.training.recipe import HeadRecipe
 
 CACHE_BYTES = 6_000_000_000
@@ -47,8 +47,7 @@ def pooled_features(
         for view in range(views):
             generator = epoch_generator(seed, view)
             for chunk in pixels.split(FEATURE_BATCH):
-                shown = augment(chunk, data.flips, generator) if views > 1 else chunk
-                x = unit_range(shown).contiguous(memory_format=memory_format(network))
+                x = shown(network, augment(chunk, data.flips, generator) if views > 1 else chunk)
                 for exit, features in enumerate(network.features(x)):
                     if exit in exits:
                         pooled = cast(ExitHead, network.heads[exit]).pool(features)

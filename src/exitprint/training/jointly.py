@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from exitprint.data import ImageData
 from exitprint.networks import MultiExitNetwork
-from exitprint.training.backbone import descend
+from exitprint.training.backbone import fit
 from exitprint.training.checkpoint import Checkpoint
 from exitprint.training.compute import reduced_precision
 from exitprint.training.recipe import BackboneRecipe
@@ -56,4 +56,4 @@ def train_jointly(
         wanted = labels[:, None].expand(-1, network.exits)
         return (F.cross_entropy(logits.float().transpose(1, 2), wanted, reduction="none").mean(0) * w).sum()
 
-    descend(network, network.parameters(), loss_of, data, recipe, seed, checkpoint)
+    fit(network, network.parameters(), loss_of, data, recipe, seed, checkpoint)

@@ -1,0 +1,107 @@
+"""The one training loop: stochastic gradient descent over shuffled images, epoch by epoch, repeatable from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from exitprint.data import unit_range
+from exitprint.errors import ExitprintError
+from exitprint.networks import MultiExitNetwork
+from exitprint.progress import progress
+from exitprint.training.compute import memory_format, repeatable
+
+LossOf = Callable[[Tensor, torch.Generator, float], Tensor]
+"""The loss of a batch from the numbers of its images, the epoch's generator, and how many epochs are done."""
+
+
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """Generator of one epoch's order and augmentation: a resumed training sees what an undisturbed one saw."""
+    return torch.Generator().manual_seed(_epoch_seed(seed, epoch))
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return seed * 100_003 + epoch
+
+
+def shown(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
+    """8-bit images as `network` trains on them: in [0, 1], in the memory format that is fast for it."""
+    return unit_range(pixels).contiguous(memory_format=memory_format(network))
+
+
+def descend(
+    network: MultiExitNetwork,
+    optimiser: torch.optim.Optimizer,
+    loss_of: LossOf,
+    images: int,
+    *,
+    batch: int,
+    epochs: range,
+    seed: int,
+    what: str,
+    rate: Callable[[float], float] | None = None,
+    incomplete: bool = False,
+    after_epoch: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Train in place; the network is left in evaluation mode and in its own memory layout, also after an error.
+
+    Parameters
+    ----------
+    network
+        What is trained.
+    optimiser
+        Over those of its parameters that are to change.
+    loss_of
+        The loss of a batch; image numbers come on the network's device.
+    images
+        How many there are.
+    batch
+        Images in one step; all of them where there are fewer.
+    epochs
+        Numbers of the epochs to do.
+    seed
+        Of everything random: the order, what `loss_of` draws from the generator, and dropout.
+    what
+        Is being done: for the progress bar and the error.
+    rate
+        Learning rate when so many epochs (a fraction too) are done; the optimiser's own if there is none.
+    incomplete
+        Whether an epoch ends with a smaller batch of the images that are left over; a single one is left out, because
+        batch normalisation needs two.
+    after_epoch
+        Called with the number of finished epochs after each.
+
+    Raises
+    ------
+    ExitprintError
+        If the loss is not finite any more.
+    """
+    network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
+    steps = max(1, images // batch)
+    try:
+        with progress(f"{what} (epochs)", epochs.stop) as advance, torch.random.fork_rng(devices=[]), repeatable():
+            advance(epochs.start)
+            for epoch in epochs:
+                torch.manual_seed(_epoch_seed(seed, epoch))
+                generator = epoch_generator(seed, epoch)
+                order = torch.randperm(images, generator=generator).to(network.mean.device)
+                network.train()
+                for step, chosen in enumerate(order.split(batch)):
+                    if step >= steps and (not incomplete or len(chosen) == 1):
+                        break
+                    done = epoch + step / steps
+                    if rate is not None:
+                        for group in optimiser.param_groups:
+                            group["lr"] = rate(done)
+                    loss = loss_of(chosen, generator, done)
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+                if not loss.isfinite():
+                    raise ExitprintError(f"{what} diverged in epoch {epoch + 1}: use a smaller learning rate.")
+                after_epoch(epoch + 1)
+                advance(1)
+    finally:
+        network.to(memory_format=network.layout).eval()  # type: ignore[call-overload]
