@@ -24,7 +24,7 @@ from exitprint.stealing.agreement import Behaviour, behaviour
 from exitprint.stealing.substitute import SubstituteRecipe, logits_of
 from exitprint.suspects import InProcess
 from exitprint.timing.drift import steadied
-from exitprint.timing.exits import exits
+from exitprint.timing.exits import condense, exits
 from exitprint.timing.inquiry import Inquiry, inquire, places
 from exitprint.training import recipe
 from exitprint_studies.ours.third_party import Adopted, has_weights
@@ -110,17 +110,32 @@ class Victim:
 
 
 class Robbed:
-    """A victim made real: its network, the images on both sides, and what it was asked and answered, once."""
+    """A victim made real: its network, the images on both sides, and what it was asked and answered, once.
 
-    def __init__(self, victim: Victim, store: Store, data_dir: Path | None) -> None:
+    Parameters
+    ----------
+    victim
+        What it is.
+    store, data_dir
+        As in `realise`.
+    machine
+        Name of the one whose clock it is timed by: what another one measured is not taken up.
+    """
+
+    def __init__(self, victim: Victim, store: Store, data_dir: Path | None, machine: str) -> None:
         self.victim = victim
         self.store = store
         self.data_dir = data_dir
+        self.machine = machine
         self.data: ImageData = victim.network.data.load(data_dir)
         self.network = _network(victim.network, store, data_dir)
         self.network.policy = spread_policy(self.network, self.data.calibration, victim.keep)
         self.tested = self.data.test[: victim.tested]
         self.queries = _others(victim.pool.load(data_dir), self.data, victim.queries)
+
+    def beside(self, other: Victim) -> Robbed:
+        """Another victim made real, with the same store, data and machine."""
+        return Robbed(other, self.store, self.data_dir, self.machine)
 
     @property
     def exits(self) -> int:
@@ -144,11 +159,21 @@ class Robbed:
         return behaviour(self.network, self.queries, self._ranks).exits
 
     @cached_property
+    def shares_of_time(self) -> NDArray[np.float64]:
+        """How long the victim takes for each test image, as a share of its longest way: by the queries' times."""
+        usual, exits = condense(self.inquiry.steady), self.true_exits
+        each = np.array(
+            [np.median(usual[exits == exit]) if (exits == exit).any() else np.nan for exit in range(self.exits)]
+        )
+        return (each / np.nanmax(each))[self.truth.exits]
+
+    @cached_property
     def inquiry(self) -> Inquiry:
         """What it answered to the queries in this process, by the wall clock; asked once and kept."""
         specification = {
             "stealing": KIND,
             "victim": self.victim.network.key,
+            "measured on": self.machine,
             "policy": self.network.policy.thresholds,
             "queries": sha256(self.queries.numpy().tobytes()).hexdigest(),
         }

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import architecture, exit_costs
+from exitprint.stealing import SubstituteRecipe
 from exitprint.stealing.substitute import logits_of
 from exitprint.suspects import CostModel
+from exitprint.timing.exits import exits
 from exitprint.training import BackboneRecipe, HeadRecipe, Recipe
 from exitprint_studies.ours import stealing
-from exitprint_studies.ours.stealing import (
+from exitprint_studies.ours.stealing import attack, measures
+from exitprint_studies.ours.stealing.declared import (
     ANEW,
     AT_COST,
     CONVENTIONAL,
@@ -51,9 +55,7 @@ VICTIM = Victim(
     tested=200,
     arch="resnet8",
     width=4,
-    recipe=stealing.SubstituteRecipe(
-        optimiser=BackboneRecipe(epochs=2, learning_rate=0.1, batch=32, weight_decay=5e-4)
-    ),
+    recipe=SubstituteRecipe(optimiser=BackboneRecipe(epochs=2, learning_rate=0.1, batch=32, weight_decay=5e-4)),
     shares=(0.5,),
     scanned=True,
     again=(1,),
@@ -67,15 +69,15 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def robbed(store):
-    return Robbed(VICTIM, store, None)
+    return Robbed(VICTIM, store, None, "here")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_and_without_a_clock():
     patched = pytest.MonkeyPatch()
     patched.setattr("exitprint_studies.ours.victims.InProcess", CostModel)
-    patched.setattr(stealing, "SAMPLES", 12)
-    patched.setattr(stealing, "SCAN", dict(list(stealing.SCAN.items())[:1]))
+    patched.setattr(measures, "SAMPLES", 12)
+    patched.setattr(measures, "SCAN", dict(list(measures.SCAN.items())[:1]))
     yield
     patched.undo()
 
@@ -86,7 +88,7 @@ def test_the_queries_are_new_to_the_victim(robbed):
     assert len(queries) == 200 and not known & set(queries)
     assert not {image.numpy().tobytes() for image in robbed.tested.pixels} & set(queries)
     with pytest.raises(ExitprintError, match="new to the victim"):
-        Robbed(replace(VICTIM, queries=5000), robbed.store, None)
+        Robbed(replace(VICTIM, queries=5000), robbed.store, None, "here")
 
 
 def test_a_spread_policy_sends_a_share_to_every_exit(target, digits):
@@ -131,7 +133,7 @@ def test_the_whole_study_and_again_out_of_the_store(monkeypatch, store, tmp_path
     def forbidden(*args, **kwargs):
         raise AssertionError("made twice")
 
-    monkeypatch.setattr(stealing, "train_substitute", forbidden)
+    monkeypatch.setattr(attack, "train_substitute", forbidden)
     monkeypatch.setattr("exitprint_studies.ours.victims.inquire", forbidden)
     before = page.read_bytes(), table.read_bytes(), picture.read_bytes()
     stealing.STUDY.run(run)
@@ -139,10 +141,10 @@ def test_the_whole_study_and_again_out_of_the_store(monkeypatch, store, tmp_path
 
 
 def test_a_conventional_substitute_can_be_set_for_the_victims_cost(robbed):
-    thief = stealing.Thief(robbed)
-    network = thief.conventional_at_cost()
+    made = attack.Attack(robbed)
+    network = made.conventional_at_cost()
     spent = np.array(exit_costs(network))[network.policy.exits(logits_of(network, robbed.queries))]
-    assert spent.mean() == pytest.approx(thief.depths[robbed.inquiry.estimate.exits].mean(), rel=0.1)
+    assert spent.mean() == pytest.approx(made.depths[robbed.inquiry.estimate.exits].mean(), rel=0.1)
 
 
 @pytest.mark.parametrize("preset", stealing.STUDY.presets)
@@ -156,9 +158,8 @@ def test_every_declared_victim_has_room_for_its_exits(preset):
 def test_a_third_partys_network_has_no_next_training_and_is_not_trained(tmp_path, monkeypatch, robbed):
     other = replace(VICTIM, network=Adopted())
     assert stealing._networks([other]) == []
-    thief = stealing.Thief(robbed)
     monkeypatch.setattr(robbed, "victim", other)
-    assert thief.trained_again() == []
+    assert measures.trained_again(attack.Attack(robbed)) == []
     (tmp_path / "cifar10").mkdir()
     assert not other.is_at_hand(None) and not other.is_at_hand(tmp_path)
     (tmp_path / WEIGHTS).write_bytes(b"others")
@@ -172,3 +173,40 @@ def test_data_is_at_hand_or_not(tmp_path, monkeypatch):
     assert is_at_hand("digits", tmp_path) and not is_at_hand("cifar10", tmp_path)
     (tmp_path / "cifar10").mkdir()
     assert is_at_hand("cifar10", tmp_path) and is_at_hand("cifar10", None)
+
+
+class Drifting(CostModel):
+    """A measured clock: what the cost model says in milliseconds, on a processor whose pace wanders."""
+
+    def __init__(self, network):
+        super().__init__(network)
+        self.pace = np.exp(np.cumsum(0.03 * np.random.default_rng(5).standard_normal(50_000)))
+        self.asked = 0
+
+    def ask(self, x):
+        answer = super().ask(x)
+        self.asked += 1
+        return replace(answer, seconds=1e-3 * answer.seconds / 1e6 * self.pace[self.asked], clock="measured")
+
+
+def test_a_drifting_clock_is_steadied_and_one_machines_times_are_not_anothers(monkeypatch, store, robbed):
+    monkeypatch.setattr("exitprint_studies.ours.victims.InProcess", Drifting)
+    drifting = Robbed(VICTIM, store, None, "drifting")
+    assert robbed.inquiry.clock == "cost model" and drifting.inquiry.clock == "measured"
+    assert adjusted_rand_score(drifting.true_exits, drifting.inquiry.estimate.exits) > 0.9
+    raw = exits(drifting.inquiry.seconds).exits
+    assert adjusted_rand_score(drifting.true_exits, raw) < adjusted_rand_score(
+        drifting.true_exits, drifting.inquiry.estimate.exits
+    )
+    monkeypatch.setattr("exitprint_studies.ours.victims.InProcess", CostModel)
+    assert (Robbed(VICTIM, store, None, "drifting").inquiry.seconds == drifting.inquiry.seconds).all()
+
+
+def test_victims_are_timed_before_anything_else_runs_beside(monkeypatch, store, tmp_path):
+    order = []
+    monkeypatch.setattr(stealing, "victims", lambda preset: [VICTIM])
+    monkeypatch.setattr(stealing, "_attack", lambda victim, *_: order.append(victim.network.seed))
+    monkeypatch.setattr(stealing, "run_jobs", lambda *_: order.append("jobs") or [])
+    monkeypatch.setattr(stealing, "written", lambda *_: [])
+    stealing.STUDY.run(Run("laptop", tmp_path, store))
+    assert order == [0, 1, "jobs"]
