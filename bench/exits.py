@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from bench.compare import row
 from exitprint.timing.exits import exits
-from exitprint_studies.ours.exits_from_time import Clock
+from exitprint.timing.exits.simulated import Clock
 
 CLOCK = Clock(exits=10, ratio=10)
 SLOW, MANY = 2_000, 10_000

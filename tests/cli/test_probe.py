@@ -4,7 +4,7 @@ import pytest
 
 from exitprint.networks import ExitPolicy, save_network
 from exitprint.networks.onnx_export import export_onnx
-from exitprint_studies.ours.victims import spread_policy
+from exitprint.training import spread_policy
 
 
 @pytest.fixture(scope="module")

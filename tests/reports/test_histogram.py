@@ -8,7 +8,7 @@ from PIL import Image
 
 from exitprint.reports.histogram import exit_histogram
 from exitprint.timing.exits import exits
-from exitprint_studies.ours.exits_from_time import Clock
+from exitprint.timing.exits.simulated import Clock
 
 
 @pytest.mark.parametrize(("number", "unit"), [(1, 1.0), (5, 1e-3), (28, 1e-6)])

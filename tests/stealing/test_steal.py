@@ -8,13 +8,13 @@ import torch
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import save_network
-from exitprint.stealing import Lessons, default_recipe, steal, train_substitute, with_searched_policy
+from exitprint.stealing import TransferSet, default_recipe, steal, train_substitute, with_searched_policy
 from exitprint.stealing.agreement import agreement, behaviour
-from exitprint.stealing.steal import one_hot_or_probabilities, split_lessons
+from exitprint.stealing.steal import one_hot_or_probabilities, split_transfer_set
 from exitprint.stealing.substitute import USUAL_THRESHOLD, victim_thresholds
 from exitprint.suspects import CostModel
 from exitprint.timing.inquiry import inquire
-from exitprint_studies.ours.victims import spread_policy
+from exitprint.training import spread_policy
 
 RECIPE = default_recipe(small=True, epochs=12)
 
@@ -98,37 +98,41 @@ def test_too_few_queries_are_refused(inquiry, pixels):
 
 def test_thresholds_are_told_by_the_victims_confidence(victim, digits):
     prediction = victim.predict(digits.train.x[:700])
-    lessons = Lessons(digits.train.pixels[:700], prediction.probabilities, prediction.exits, False)
-    found = victim_thresholds(lessons, victim.exits)
+    transfer_set = TransferSet(digits.train.pixels[:700], prediction.probabilities, prediction.exits, False)
+    found = victim_thresholds(transfer_set, victim.exits)
     used = np.unique(prediction.exits[prediction.exits < victim.exits - 1])
     assert found[used] == pytest.approx(np.array(victim.policy.thresholds)[used], abs=0.06)
     one_hot = torch.nn.functional.one_hot(prediction.labels, 10).float()
-    silent = replace(lessons, answers=one_hot)
+    silent = replace(transfer_set, answers=one_hot)
     assert silent.only_labels and (victim_thresholds(silent, victim.exits) == USUAL_THRESHOLD).all()
 
 
 def test_the_search_is_no_worse_than_the_told_thresholds(inquiry, pixels, stolen):
-    lessons = Lessons(pixels, torch.from_numpy(inquiry.probabilities), torch.from_numpy(inquiry.estimate.exits), False)
-    network = train_substitute(stolen.network.architecture, lessons, default_recipe(True, 2))
+    transfer_set = TransferSet(
+        pixels, torch.from_numpy(inquiry.probabilities), torch.from_numpy(inquiry.estimate.exits), False
+    )
+    network = train_substitute(stolen.network.architecture, transfer_set, default_recipe(True, 2))
     told = behaviour(network, pixels).exits
-    found = with_searched_policy(network, lessons)
+    found = with_searched_policy(network, transfer_set)
     assert found.agreement >= (told == inquiry.estimate.exits).mean()
     assert (behaviour(network, pixels).exits == found.exits).all()
 
 
 def test_queries_are_kept_back_where_there_are_many():
-    def lessons(number):
-        return Lessons(torch.arange(number)[:, None], torch.ones(number, 1), None, False)
+    def transfer_set(number):
+        return TransferSet(torch.arange(number)[:, None], torch.ones(number, 1), None, False)
 
-    few, same, back = split_lessons(lessons(1000), 0)
+    few, same, back = split_transfer_set(transfer_set(1000), 0)
     assert not back and len(few) == len(same) == 1000
-    training, searched, back = split_lessons(lessons(4000), 0)
+    training, searched, back = split_transfer_set(transfer_set(4000), 0)
     assert back and len(searched) == 600
     assert sorted([*training.pixels[:, 0].tolist(), *searched.pixels[:, 0].tolist()]) == list(range(4000))
 
 
 def test_a_substitute_with_too_few_exits_is_refused(inquiry, pixels, stolen):
-    lessons = Lessons(pixels, torch.from_numpy(inquiry.probabilities), torch.from_numpy(inquiry.estimate.exits), False)
+    transfer_set = TransferSet(
+        pixels, torch.from_numpy(inquiry.probabilities), torch.from_numpy(inquiry.estimate.exits), False
+    )
     small = stolen.network.architecture.model_copy(update={"exits": (0,)})
     with pytest.raises(ExitprintError, match="this substitute has 2"):
-        train_substitute(small, lessons, RECIPE)
+        train_substitute(small, transfer_set, RECIPE)

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from exitprint.errors import ExitprintError
 from exitprint.timing.exits import METHODS, exits
 from exitprint.timing.exits.repeats import condense
-from exitprint_studies.ours.exits_from_time import Clock
+from exitprint.timing.exits.simulated import Clock
 
 
 def draw(clock, inputs=2000, repeats=1, seed=0):

@@ -5,8 +5,8 @@ import pytest
 
 from exitprint.errors import ExitprintError
 from exitprint.timing.exits import exits
+from exitprint.timing.exits.simulated import Clock
 from exitprint.timing.leak import countermeasures, leak
-from exitprint_studies.ours.exits_from_time import Clock
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ from exitprint.stealing.depths import victim_depths
 from exitprint.stealing.placement import place_exits
 from exitprint.stealing.steal import Stolen, default_recipe, steal, substitute_architecture
 from exitprint.stealing.strategy import StrategySearch, search_thresholds
-from exitprint.stealing.substitute import Lessons, SubstituteRecipe, train_substitute, with_searched_policy
+from exitprint.stealing.substitute import SubstituteRecipe, TransferSet, train_substitute, with_searched_policy
 
 __all__ = [
-    "Lessons",
     "Stolen",
     "StrategySearch",
     "SubstituteRecipe",
+    "TransferSet",
     "default_recipe",
     "place_exits",
     "search_thresholds",

@@ -15,8 +15,8 @@ from exitprint.stealing.depths import victim_depths
 from exitprint.stealing.placement import place_exits, smallest_with_room
 from exitprint.stealing.strategy import StrategySearch
 from exitprint.stealing.substitute import (
-    Lessons,
     SubstituteRecipe,
+    TransferSet,
     logits_of,
     train_substitute,
     with_searched_policy,
@@ -24,7 +24,7 @@ from exitprint.stealing.substitute import (
 from exitprint.timing.inquiry import Inquiry
 from exitprint.training import BackboneRecipe
 
-FEWEST_LESSONS = 50
+FEWEST_QUERIES = 50
 """Queries below which no substitute is trained."""
 
 SEARCHED = 0.15
@@ -174,9 +174,9 @@ def steal(
     ----------
     Model Stealing Attack against Multi-Exit Networks.
     """
-    if len(pixels) < FEWEST_LESSONS:
+    if len(pixels) < FEWEST_QUERIES:
         raise ExitprintError(
-            f"{len(pixels)} queries are too few to learn from: ask with at least {FEWEST_LESSONS}, better thousands."
+            f"{len(pixels)} queries are too few to learn from: ask with at least {FEWEST_QUERIES}, better thousands."
         )
     estimate = inquiry.estimate
     if not function_only and not estimate.depends_on_input:
@@ -193,8 +193,8 @@ def steal(
     chosen = place_exits(chosen, [1.0] if depths is None else depths)
     how = recipe or default_recipe(side < 28)
     left_at = None if function_only else torch.from_numpy(estimate.exits.astype(np.int64))
-    lessons = Lessons(pixels, answers, left_at, flips)
-    training, searched, kept_back = split_lessons(lessons, seed)
+    transfer_set = TransferSet(pixels, answers, left_at, flips)
+    training, searched, kept_back = split_transfer_set(transfer_set, seed)
     network = train_substitute(chosen, training, how, seed)
     found = None if function_only else with_searched_policy(network, searched, depths, seed)
     if function_only:
@@ -205,14 +205,14 @@ def steal(
     return Stolen(network, depths, found, (len(searched), kept_back), fidelity)
 
 
-def split_lessons(lessons: Lessons, seed: int) -> tuple[Lessons, Lessons, bool]:
+def split_transfer_set(transfer_set: TransferSet, seed: int) -> tuple[TransferSet, TransferSet, bool]:
     """Queries to train on, queries to search thresholds with, and whether those are kept back from training.
 
     A substitute is surer of what it was trained on, so thresholds that fit there are too high elsewhere; but a search
     with few queries errs more than that.
     """
-    part = round(SEARCHED * len(lessons))
+    part = round(SEARCHED * len(transfer_set))
     if part < FEWEST_SEARCHED:
-        return lessons, lessons, False
-    order = torch.randperm(len(lessons), generator=torch.Generator().manual_seed(seed))
-    return lessons.at(order[part:]), lessons.at(order[:part]), True
+        return transfer_set, transfer_set, False
+    order = torch.randperm(len(transfer_set), generator=torch.Generator().manual_seed(seed))
+    return transfer_set.at(order[part:]), transfer_set.at(order[:part]), True

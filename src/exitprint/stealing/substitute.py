@@ -73,7 +73,7 @@ class SubstituteRecipe(BaseModel):
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TransferSet:
     """What a substitute learns from.
 
     Attributes
@@ -96,9 +96,9 @@ class Lessons:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def at(self, index: Tensor) -> Lessons:
+    def at(self, index: Tensor) -> TransferSet:
         """Those with these numbers."""
-        return Lessons(
+        return TransferSet(
             self.pixels[index], self.answers[index], None if self.exits is None else self.exits[index], self.flips
         )
 
@@ -108,12 +108,12 @@ class Lessons:
         return bool((self.answers.amax(1) == 1).all())
 
 
-def victim_thresholds(lessons: Lessons, exits: int) -> NDArray[np.float64]:
+def victim_thresholds(transfer_set: TransferSet, exits: int) -> NDArray[np.float64]:
     """The victim's thresholds as its own answers tell them: whoever left at an exit was that confident there.
 
     Parameters
     ----------
-    lessons
+    transfer_set
         With exits. Where they hold labels only, every threshold is the same, `USUAL_THRESHOLD`.
     exits
         How many there are.
@@ -123,24 +123,26 @@ def victim_thresholds(lessons: Lessons, exits: int) -> NDArray[np.float64]:
     ndarray
         Shape (exits − 1,); that of an exit that nobody left at is the median of the others.
     """
-    assert lessons.exits is not None
-    if lessons.only_labels:
+    assert transfer_set.exits is not None
+    if transfer_set.only_labels:
         return np.full(exits - 1, USUAL_THRESHOLD)
-    confidence, left_at = lessons.answers.amax(1).numpy(), lessons.exits.numpy()
+    confidence, left_at = transfer_set.answers.amax(1).numpy(), transfer_set.exits.numpy()
     found = [np.quantile(here, QUANTILE) if len(here := confidence[left_at == i]) else np.nan for i in range(exits - 1)]
     thresholds = np.array(found)
     middle = np.nanmedian(thresholds) if np.isfinite(thresholds).any() else USUAL_THRESHOLD
     return np.where(np.isnan(thresholds), middle, thresholds)
 
 
-def train_substitute(arch: Architecture, lessons: Lessons, recipe: SubstituteRecipe, seed: int = 0) -> MultiExitNetwork:
+def train_substitute(
+    arch: Architecture, transfer_set: TransferSet, recipe: SubstituteRecipe, seed: int = 0
+) -> MultiExitNetwork:
     """Train a substitute from scratch; its thresholds are the victim's as its answers tell them.
 
     Parameters
     ----------
     arch
         With as many exits as the victim (see `place_exits`).
-    lessons
+    transfer_set
         What the victim answered. Without exits every exit learns the answers, and none to stop.
     recipe
         How to train.
@@ -159,25 +161,32 @@ def train_substitute(arch: Architecture, lessons: Lessons, recipe: SubstituteRec
     Interrupted
         On Ctrl-C.
     """
-    pixels = lessons.pixels.double() / 255
+    pixels = transfer_set.pixels.double() / 255
     mean, std = pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).clamp_min(1e-3).tolist()
     network = MultiExitNetwork.build(arch, seed, mean=mean, std=std).to(best_device())
     thresholds = torch.ones(network.exits - 1)
-    if lessons.exits is not None:
-        if int(lessons.exits.max()) >= network.exits:
+    if transfer_set.exits is not None:
+        if int(transfer_set.exits.max()) >= network.exits:
             raise ExitprintError(
-                f"the victim left at exit {int(lessons.exits.max()) + 1}, and this substitute has {network.exits}."
+                f"the victim left at exit {int(transfer_set.exits.max()) + 1}, and this substitute has {network.exits}."
             )
-        thresholds = torch.from_numpy(victim_thresholds(lessons, network.exits)).float()
+        thresholds = torch.from_numpy(victim_thresholds(transfer_set, network.exits)).float()
         network.policy = ExitPolicy(thresholds.tolist())
     with single_thread(too_small_for_threads(network.input_shape)):
-        _fit(network, lessons, thresholds, recipe, seed)
-    record = {"step": "substitute", "queries": len(lessons), "seed": seed, "recipe": recipe.model_dump(mode="json")}
+        _fit(network, transfer_set, thresholds, recipe, seed)
+    record = {
+        "step": "substitute",
+        "queries": len(transfer_set),
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+    }
     network.history = [record]
     return network.cpu()
 
 
-def _fit(network: MultiExitNetwork, lessons: Lessons, thresholds: Tensor, recipe: SubstituteRecipe, seed: int) -> None:
+def _fit(
+    network: MultiExitNetwork, transfer_set: TransferSet, thresholds: Tensor, recipe: SubstituteRecipe, seed: int
+) -> None:
     optimiser = torch.optim.SGD(
         network.parameters(),
         lr=recipe.optimiser.learning_rate,
@@ -188,11 +197,11 @@ def _fit(network: MultiExitNetwork, lessons: Lessons, thresholds: Tensor, recipe
     device = network.mean.device
     ceilings = torch.cat([thresholds - recipe.below, torch.ones(1)]).to(device) if recipe.damp else None
     thresholds = thresholds.to(device)
-    pixels, all_answers = lessons.pixels.to(device), lessons.answers.to(device)
-    exits = None if lessons.exits is None else lessons.exits.to(device)
+    pixels, all_answers = transfer_set.pixels.to(device), transfer_set.answers.to(device)
+    exits = None if transfer_set.exits is None else transfer_set.exits.to(device)
 
     def loss_of(chosen: Tensor, generator: torch.Generator, done: float) -> Tensor:
-        x = shown(network, _varied(pixels[chosen], lessons.flips, recipe.crops, generator))
+        x = shown(network, _varied(pixels[chosen], transfer_set.flips, recipe.crops, generator))
         answers, left_at = all_answers[chosen], None if exits is None else exits[chosen]
         with reduced_precision(network, training=True):
             logits = network(x)
@@ -209,7 +218,7 @@ def _fit(network: MultiExitNetwork, lessons: Lessons, thresholds: Tensor, recipe
             network,
             optimiser,
             loss_of,
-            len(lessons),
+            len(transfer_set),
             batch=recipe.optimiser.batch,
             epochs=range(recipe.optimiser.epochs),
             seed=seed,
@@ -237,7 +246,7 @@ def logits_of(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
 
 
 def with_searched_policy(
-    network: MultiExitNetwork, lessons: Lessons, depths: ArrayLike | None = None, seed: int = 0
+    network: MultiExitNetwork, transfer_set: TransferSet, depths: ArrayLike | None = None, seed: int = 0
 ) -> StrategySearch:
     """Give a substitute the thresholds that agree best with the victim's exits on these queries, at the same mean cost.
 
@@ -245,7 +254,7 @@ def with_searched_policy(
     ----------
     network
         Its policy is replaced.
-    lessons
+    transfer_set
         With exits; better not those it was trained on, of which it is surer than of others.
     depths
         Cost of each of the victim's exits as a share of its whole run, as far as it is known, shape (K,); None takes
@@ -258,15 +267,15 @@ def with_searched_policy(
     StrategySearch
         What they reach.
     """
-    assert lessons.exits is not None
-    logits = logits_of(network, lessons.pixels)
+    assert transfer_set.exits is not None
+    logits = logits_of(network, transfer_set.pixels)
     found = search_thresholds(
         logits.softmax(-1).amax(-1).numpy(),
-        lessons.exits.numpy(),
-        lessons.answers.argmax(1).numpy(),
+        transfer_set.exits.numpy(),
+        transfer_set.answers.argmax(1).numpy(),
         logits.argmax(-1).numpy(),
         exit_costs(network),
-        None if depths is None else float(np.asarray(depths)[lessons.exits.numpy()].mean()),
+        None if depths is None else float(np.asarray(depths)[transfer_set.exits.numpy()].mean()),
         seed=seed,
     )
     network.policy = ExitPolicy(found.thresholds.tolist())

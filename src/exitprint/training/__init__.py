@@ -9,6 +9,7 @@ from exitprint.training.evaluate import all_logits, calibrated_policy, exit_accu
 from exitprint.training.heads import train_heads
 from exitprint.training.jointly import train_jointly
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
+from exitprint.training.spread import spread_policy
 from exitprint.training.train import train_exits, train_network
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "exit_accuracies",
     "policy_accuracy",
     "recipe",
+    "spread_policy",
     "train_backbone",
     "train_exits",
     "train_heads",

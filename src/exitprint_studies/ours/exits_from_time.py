@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from exitprint.files import write_bytes
@@ -22,59 +21,18 @@ from exitprint.networks import architecture, save_network
 from exitprint.serving import running
 from exitprint.suspects import InProcess, KServeSuspect
 from exitprint.timing.exits import METHODS, exits
+from exitprint.timing.exits.simulated import POPULATIONS, Clock
 from exitprint.timing.inquiry import inquire
-from exitprint_studies.ours.victims import KEEP, declared, is_at_hand, spread_policy
+from exitprint.training.spread import spread_policy
+from exitprint_studies.ours.victims import KEEP, declared, is_at_hand
 from exitprint_studies.population.declare import Source, Spec, Trained, realise
 from exitprint_studies.population.jobs import realise_all
 from exitprint_studies.population.store import Store
 from exitprint_studies.study import Preset, Run, Study
 from exitprint_studies.tables import markdown, write_parquet
 
-Populations = Literal["uniform", "geometric", "dirichlet"]
-POPULATIONS: tuple[Populations, ...] = get_args(Populations)
-
-TAIL = 0.5
-"""Mean of the noise's exponential tail over the width of its Gaussian part."""
-
-RAREST = 0.05
-"""Share of the inputs at the last exit over that at the first, in a geometric population."""
-
 USED = 3
 """Inputs that an exit must have had to be counted: one or two times could as well be strays."""
-
-
-@dataclass(frozen=True)
-class Clock:
-    """A simulated clock of a multi-exit network.
-
-    Attributes
-    ----------
-    exits
-        How many there are, one unit of time apart.
-    ratio
-        Gap-to-noise ratio: the noise is Gaussian, 1 / ratio wide, plus an exponential delay half as long.
-    populations
-        How inputs are spread over the exits: evenly, fewer and fewer, or at random (Dirichlet, all 1).
-    uneven
-        Gaps are scaled by up to this share, up or down, at random.
-    """
-
-    exits: int
-    ratio: float
-    populations: Populations = "uniform"
-    uneven: float = 0.0
-
-    def draw(self, inputs: int, repeats: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Runtimes, shape (inputs, repeats), and the exit of each input, shape (inputs,)."""
-        shares = {
-            "uniform": np.ones(self.exits),
-            "geometric": RAREST ** np.linspace(0, 1, self.exits),
-            "dirichlet": rng.dirichlet(np.ones(self.exits)),
-        }[self.populations]
-        costs = np.cumsum(1 + self.uneven * rng.uniform(-1, 1, self.exits))
-        left_at = rng.choice(self.exits, inputs, p=shares / shares.sum())
-        jitter = rng.standard_normal((inputs, repeats)) + rng.exponential(TAIL, (inputs, repeats))
-        return costs[left_at, None] + jitter / self.ratio, left_at
 
 
 def table(seed: int = 0) -> list[dict[str, Any]]:

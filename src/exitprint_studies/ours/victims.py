@@ -14,25 +14,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exitprint.data import ImageData, Images, unit_range
+from exitprint.data import ImageData, unit_range
 from exitprint.data.named import DATA_DIR_VARIABLE
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
-from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_costs
+from exitprint.networks import Architecture, MultiExitNetwork
 from exitprint.networks.policy import CLOSED
 from exitprint.stealing.agreement import Behaviour, behaviour
-from exitprint.stealing.substitute import SubstituteRecipe, logits_of
+from exitprint.stealing.substitute import SubstituteRecipe
 from exitprint.suspects import InProcess
 from exitprint.timing.drift import steadied
 from exitprint.timing.exits import condense, exits
 from exitprint.timing.inquiry import Inquiry, inquire, places
-from exitprint.training import recipe
+from exitprint.training import recipe, spread_policy
 from exitprint_studies.ours.third_party import Adopted, has_weights
 from exitprint_studies.population.declare import Source, Trained, realise
 from exitprint_studies.population.store import Store
-
-AS_DEEP = 0.99
-"""Cost, as a share of the last exit's, from which an exit saves nothing and is closed."""
 
 KEEP = 0.85
 """Share of an exit's inputs that the next exit takes."""
@@ -222,37 +219,6 @@ def is_at_hand(name: str, data_dir: Path | None) -> bool:
     """Whether a data set can be read: in the folder of data sets where there is one, else from the hub."""
     folder = data_dir or os.environ.get(DATA_DIR_VARIABLE)
     return name == "digits" or folder is None or (Path(folder) / name).is_dir()
-
-
-def spread_policy(network: MultiExitNetwork, images: Images, keep: float) -> ExitPolicy:
-    """Thresholds, one per exit, under which each exit takes `keep` times as many inputs as the one before.
-
-    That is how Huang et al. (2018, section 5.2) set the thresholds of MSDNet for a budget. An exit as deep as the last
-    one is closed.
-
-    Parameters
-    ----------
-    network
-        Its policy is not changed.
-    images
-        Held-out images that the shares are met on.
-    keep
-        Above 0.
-    """
-    certainty = ExitPolicy(CLOSED).certainty(logits_of(network, images.pixels)).numpy()
-    used = np.array(exit_costs(network)) < AS_DEEP
-    used[-1] = True
-    shares = np.where(used, keep ** (np.cumsum(used) - 1.0), 0)
-    shares /= shares.sum()
-    waiting, thresholds = np.ones(len(images), dtype=bool), []
-    for exit in range(network.exits - 1):
-        threshold = CLOSED
-        if used[exit]:
-            here = np.sort(certainty[waiting, exit])[::-1]
-            threshold = float(here[min(round(shares[exit] * len(images)), len(here)) - 1])
-        thresholds.append(threshold)
-        waiting &= certainty[:, exit] < threshold
-    return ExitPolicy(thresholds)
 
 
 def _others(pool: ImageData, own: ImageData, wanted: int) -> Tensor:

@@ -13,6 +13,7 @@ from exitprint.stealing.substitute import logits_of
 from exitprint.suspects import CostModel
 from exitprint.timing.exits import exits
 from exitprint.training import BackboneRecipe, HeadRecipe, Recipe
+from exitprint.training.spread import spread_policy
 from exitprint_studies.ours import stealing
 from exitprint_studies.ours.stealing import attack, measures
 from exitprint_studies.ours.stealing.declared import (
@@ -28,7 +29,7 @@ from exitprint_studies.ours.stealing.declared import (
     TRUE_EXITS,
 )
 from exitprint_studies.ours.third_party import WEIGHTS, Adopted
-from exitprint_studies.ours.victims import Robbed, Victim, exit_names, is_at_hand, spread_policy
+from exitprint_studies.ours.victims import Robbed, Victim, exit_names, is_at_hand
 from exitprint_studies.population.declare import Source, Trained
 from exitprint_studies.population.jobs import InThisProcess
 from exitprint_studies.population.store import Store

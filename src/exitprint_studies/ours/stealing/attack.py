@@ -22,9 +22,9 @@ from exitprint.networks import (
     load_network,
     save_network,
 )
-from exitprint.stealing import Lessons, SubstituteRecipe, place_exits, substitute_architecture, train_substitute
+from exitprint.stealing import SubstituteRecipe, TransferSet, place_exits, substitute_architecture, train_substitute
 from exitprint.stealing.depths import costs_at, timed_costs
-from exitprint.stealing.steal import split_lessons
+from exitprint.stealing.steal import split_transfer_set
 from exitprint.stealing.substitute import logits_of, victim_thresholds, with_searched_policy
 from exitprint.training import HeadRecipe, train_heads
 from exitprint_studies.ours.victims import Robbed, exit_names
@@ -68,9 +68,9 @@ class Attack:
         flips = robbed.data.flips
         found = inquiry.estimate.exits.astype(np.int64)
         self.names = exit_names(inquiry.estimate.exits, robbed.true_exits)
-        self.estimated = Lessons(robbed.queries, answers, torch.from_numpy(found), flips)
+        self.estimated = TransferSet(robbed.queries, answers, torch.from_numpy(found), flips)
         true = np.searchsorted(self.names, robbed.true_exits).clip(max=len(self.names) - 1)
-        self.true = Lessons(robbed.queries, answers, torch.from_numpy(true), flips)
+        self.true = TransferSet(robbed.queries, answers, torch.from_numpy(true), flips)
         unplaced = substitute_architecture(
             victim.arch,
             inquiry.estimate.count,
@@ -100,65 +100,65 @@ class Attack:
         tensors = load_tensors(self.robbed.store.get(specification, timed), TIMES)[1]
         return tensors["times"].numpy(), tensors["costs"].numpy()
 
-    def made(self, arch: Architecture, lessons: Lessons, how: SubstituteRecipe) -> MultiExitNetwork:
-        """The substitute of these lessons, from the store or trained now."""
-        return self._kept("substitute", arch, lessons, how, lambda: train_substitute(arch, lessons, how))
+    def made(self, arch: Architecture, transfer_set: TransferSet, how: SubstituteRecipe) -> MultiExitNetwork:
+        """The substitute of these transfer_set, from the store or trained now."""
+        return self._kept("substitute", arch, transfer_set, how, lambda: train_substitute(arch, transfer_set, how))
 
     def _kept(
         self,
         what: str,
         arch: Architecture,
-        lessons: Lessons,
+        transfer_set: TransferSet,
         how: SubstituteRecipe,
         make: Callable[[], MultiExitNetwork],
         heads: HeadRecipe | None = None,
     ) -> MultiExitNetwork:
-        content = sha256(lessons.pixels.numpy().tobytes() + lessons.answers.numpy().tobytes())
-        if lessons.exits is not None:
-            content.update(lessons.exits.numpy().tobytes())
+        content = sha256(transfer_set.pixels.numpy().tobytes() + transfer_set.answers.numpy().tobytes())
+        if transfer_set.exits is not None:
+            content.update(transfer_set.exits.numpy().tobytes())
         specification = {
             "stealing": what,
             "architecture": arch.model_dump(mode="json"),
             "recipe": how.model_dump(mode="json"),
-            "lessons": content.hexdigest(),
-            "flips": lessons.flips,
+            "transfer set": content.hexdigest(),
+            "flips": transfer_set.flips,
             **({} if heads is None else {"heads": heads.model_dump(mode="json")}),
         }
         return load_network(self.robbed.store.get(specification, lambda path: save_network(make(), path)))
 
-    def ours(self, lessons: Lessons, **changes: float | bool) -> MultiExitNetwork:
+    def ours(self, transfer_set: TransferSet, **changes: float | bool) -> MultiExitNetwork:
         """Our substitute, thresholds searched; `changes` to its recipe."""
-        training, searched, _ = split_lessons(lessons, 0)
+        training, searched, _ = split_transfer_set(transfer_set, 0)
         network = self.made(self.arch, training, self.robbed.victim.recipe.model_copy(update=changes))
         with_searched_policy(network, searched, self.depths)
         return network
 
     def not_searched(self) -> MultiExitNetwork:
         """Our substitute under the thresholds that the victim's answers tell."""
-        training = split_lessons(self.estimated, 0)[0]
+        training = split_transfer_set(self.estimated, 0)[0]
         network = self.made(self.arch, training, self.robbed.victim.recipe)
         network.policy = ExitPolicy(victim_thresholds(training, network.exits).tolist())
         return network
 
-    def one_exit(self, lessons: Lessons) -> MultiExitNetwork:
+    def one_exit(self, transfer_set: TransferSet) -> MultiExitNetwork:
         """Knockoff Nets (Orekondy et al. 2019) with the victim's probabilities: the last exit alone."""
-        training = split_lessons(_silent(lessons), 0)[0]
+        training = split_transfer_set(_silent(transfer_set), 0)[0]
         return self.made(self.arch.model_copy(update={"exits": ()}), training, self.robbed.victim.recipe)
 
-    def conventional(self, lessons: Lessons) -> MultiExitNetwork:
+    def conventional(self, transfer_set: TransferSet) -> MultiExitNetwork:
         """That, with internal classifiers trained afterwards on the victim's labels, as an SDN is made."""
-        training, searched, _ = split_lessons(_silent(lessons), 0)
+        training, searched, _ = split_transfer_set(_silent(transfer_set), 0)
         how = self.robbed.victim.recipe
         heads = HeadRecipe(epochs=how.optimiser.epochs, learning_rate=1e-3, batch=128)
         network = self._kept(
-            "conventional", self.arch, training, how, lambda: self._as_sdn(lessons, training, heads), heads
+            "conventional", self.arch, training, how, lambda: self._as_sdn(transfer_set, training, heads), heads
         )
         return _one_threshold(network, searched)
 
     def conventional_at_cost(self) -> MultiExitNetwork:
         """The same with the one threshold under which it costs what the victim does, as far as its times tell."""
         network = self.conventional(self.estimated)
-        searched, costs = split_lessons(self.estimated, 0)[1], np.array(exit_costs(network))
+        searched, costs = split_transfer_set(self.estimated, 0)[1], np.array(exit_costs(network))
         assert searched.exits is not None
         logits, wanted = logits_of(network, searched.pixels), self.depths[searched.exits.numpy()].mean()
         low, high = 0.0, 1.0
@@ -168,8 +168,8 @@ class Attack:
             low, high = ((low + high) / 2, high) if cheap else (low, (low + high) / 2)
         return network
 
-    def _as_sdn(self, lessons: Lessons, training: Lessons, heads: HeadRecipe) -> MultiExitNetwork:
-        single = self.one_exit(lessons)
+    def _as_sdn(self, transfer_set: TransferSet, training: TransferSet, heads: HeadRecipe) -> MultiExitNetwork:
+        single = self.one_exit(transfer_set)
         network = MultiExitNetwork.build(self.arch, 0)
         parts = {k: v for k, v in single.state_dict().items() if not k.startswith("heads.")}
         last = {f"heads.{network.exits - 1}.{k}": v for k, v in single.heads[0].state_dict().items()}
@@ -182,31 +182,31 @@ class Attack:
 
     def label_only(self) -> MultiExitNetwork:
         """All exits trained on the victim's labels at once, one threshold."""
-        lessons = Lessons(
+        transfer_set = TransferSet(
             self.estimated.pixels,
             torch.nn.functional.one_hot(self.estimated.answers.argmax(1), self.robbed.data.classes).float(),
             None,
             self.estimated.flips,
         )
-        training, searched, _ = split_lessons(lessons, 0)
+        training, searched, _ = split_transfer_set(transfer_set, 0)
         return _one_threshold(self.made(self.arch, training, self.robbed.victim.recipe), searched)
 
     def classifier_of_exits(self) -> MultiExitNetwork:
         """A network of the substitute's size that has the exit found for each query to learn and nothing else."""
-        training = split_lessons(self.estimated, 0)[0]
+        training = split_transfer_set(self.estimated, 0)[0]
         assert training.exits is not None
         exits = torch.nn.functional.one_hot(training.exits, len(self.names)).float()
-        lessons = Lessons(training.pixels, exits, None, training.flips)
+        transfer_set = TransferSet(training.pixels, exits, None, training.flips)
         arch = self.arch.model_copy(update={"exits": (), "classes": len(self.names)})
-        return self.made(arch, lessons, self.robbed.victim.recipe)
+        return self.made(arch, transfer_set, self.robbed.victim.recipe)
 
 
-def _silent(lessons: Lessons) -> Lessons:
+def _silent(transfer_set: TransferSet) -> TransferSet:
     """The same answers without the exits."""
-    return Lessons(lessons.pixels, lessons.answers, None, lessons.flips)
+    return TransferSet(transfer_set.pixels, transfer_set.answers, None, transfer_set.flips)
 
 
-def _one_threshold(network: MultiExitNetwork, searched: Lessons) -> MultiExitNetwork:
+def _one_threshold(network: MultiExitNetwork, searched: TransferSet) -> MultiExitNetwork:
     logits = logits_of(network, searched.pixels)
     right = logits.argmax(2) == searched.answers.argmax(1)[:, None]
     network.policy = calibrate(network.policy.certainty(logits), right, RAD)

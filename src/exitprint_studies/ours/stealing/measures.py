@@ -91,20 +91,20 @@ def row(attack: Attack, method: str, network: MultiExitNetwork, queries: int) ->
 
 def rows(attack: Attack) -> list[Row]:
     """The victim itself, then every substitute."""
-    lessons, robbed = attack.estimated, attack.robbed
+    transfer_set, robbed = attack.estimated, attack.robbed
     itself = asdict(agreement(robbed.truth, robbed.truth, robbed.tested.labels.numpy()))
     made = {
-        SINGLE: attack.one_exit(lessons),
-        CONVENTIONAL: attack.conventional(lessons),
+        SINGLE: attack.one_exit(transfer_set),
+        CONVENTIONAL: attack.conventional(transfer_set),
         AT_COST: attack.conventional_at_cost(),
         LABELS: attack.label_only(),
-        OURS: attack.ours(lessons),
+        OURS: attack.ours(transfer_set),
         NO_SEARCH: attack.not_searched(),
-        NO_STRATEGY: attack.ours(lessons, strategy=0.0, damp=False, early=1.0),
+        NO_STRATEGY: attack.ours(transfer_set, strategy=0.0, damp=False, early=1.0),
         TRUE_EXITS: attack.ours(attack.true),
     }
     same = {"victim": robbed.victim.name, "method": "the victim itself", "queries": 0, **itself, "time_difference": 0.0}
-    substitutes = [row(attack, method, network, len(lessons)) for method, network in made.items()]
+    substitutes = [row(attack, method, network, len(transfer_set)) for method, network in made.items()]
     return [same, *substitutes, exits_alone(attack), *trained_again(attack)]
 
 
@@ -150,8 +150,10 @@ def against_each_other(attack: Attack, share: float = 1.0) -> list[Row]:
 
 def scan(attack: Attack) -> list[Row]:
     """Ours with other weights of the losses."""
-    lessons = attack.estimated
-    return [row(attack, name, attack.ours(lessons, **changes), len(lessons)) for name, changes in SCAN.items()]
+    transfer_set = attack.estimated
+    return [
+        row(attack, name, attack.ours(transfer_set, **changes), len(transfer_set)) for name, changes in SCAN.items()
+    ]
 
 
 def estimate(attack: Attack) -> Row:
