@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.utils import prune
 
 from exitprint.networks import ExitHead, ExitPolicy, MultiExitNetwork, architecture
 from exitprint.networks.integer import quantise_layers
@@ -54,3 +55,14 @@ def test_a_single_input_of_an_integer_network_is_answered_in_integers():
     quantise_layers(network, x)
     one, many = network.predict(x[:1]), network.predict(x)
     assert torch.allclose(one.probabilities[0], many.probabilities[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("changed", [prune.l1_unstructured, prune.random_unstructured])
+def test_a_head_that_torch_prunes_answers_one_input_as_many(changed):
+    head, features = ExitHead((4, 8, 8), 10), torch.rand(1, 4, 8, 8)
+    before = head.of_one(features)
+    changed(head.linear, "weight", 0.5)
+    assert torch.equal(head.of_one(features), head(features)[0]) and not torch.equal(head.of_one(features), before)
+    with torch.no_grad():
+        head.linear.weight_orig.zero_()  # the pruned weight is made anew from it at every pass
+    assert torch.equal(head.of_one(features), head.linear.bias)
