@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from exitprint.networks.network import MultiExitNetwork, seen
+from exitprint.networks.network import MultiExitNetwork
 
 
 @torch.no_grad()
@@ -13,16 +13,12 @@ def exit_flops(network: MultiExitNetwork) -> tuple[int, ...]:
     """FLOPs that one input costs when it leaves at each exit: all stages and heads up to and including it."""
     training = network.training
     network.eval()
-    x = network.normalised(torch.zeros(1, *network.input_shape, device=network.mean.device))
+    black = torch.zeros(1, *network.input_shape, device=network.mean.device)
     flops: list[int] = []
-    exit = 0
     with FlopCounterMode(display=False) as counter:
-        for index, stage in enumerate(network.stages):
-            x = stage(x)
-            if index == network.exit_stages[exit]:
-                network.heads[exit](seen(x))
-                flops.append(counter.get_total_flops())
-                exit += 1
+        for place in network.walk(black):
+            network.heads[place.exit](place.seen)
+            flops.append(counter.get_total_flops())
     network.train(training)
     return tuple(flops)
 

@@ -19,8 +19,7 @@ from exitprint.networks.exported.wrap import Exits, wrapped
 from exitprint.networks.heads import ExitHead
 from exitprint.networks.integer import to_integers
 from exitprint.networks.policy import ExitPolicy
-
-Features = Tensor | tuple[Tensor, ...]
+from exitprint.networks.walk import Features, Place, walk
 
 
 @dataclass(frozen=True)
@@ -223,25 +222,24 @@ class MultiExitNetwork(nn.Module):
         """Images (batch, channels, height, width) in [0, 1], as the first stage wants them."""
         return (x - self.mean) / self.std
 
+    def walk(self, x: Tensor) -> Iterator[Place]:
+        """The exits in order, each stage run when an exit behind it is asked for; `x` as `normalised` takes it."""
+        exit = 0
+        for place in walk(self.stages, self.normalised(x)):
+            if place.stage == self.exit_stages[exit]:
+                place.exit = exit
+                yield place
+                exit += 1
+
     def features(self, x: Tensor) -> Iterator[Tensor]:
         """Features before each exit's head, in order, each computed when it is asked for."""
-        features: Features = self.normalised(x)
-        exit = 0
-        for index, stage in enumerate(self.stages):
-            features = stage(features)
-            if index == self.exit_stages[exit]:
-                yield seen(features)
-                exit += 1
+        return (place.seen for place in self.walk(x))
 
     @torch.no_grad()
     def handed_over(self) -> list[Features]:
         """What each stage gives for one black image, the last included."""
-        features: Features = self.normalised(torch.zeros(1, *self.input_shape, device=self.mean.device))
-        given = []
-        for stage in self.stages:
-            features = stage(features)
-            given.append(features)
-        return given
+        black = torch.zeros(1, *self.input_shape, device=self.mean.device)
+        return [place.features for place in walk(self.stages, self.normalised(black))]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of every exit, shape (batch, exits, classes), of images (batch, channels, height, width)."""
@@ -271,16 +269,12 @@ class MultiExitNetwork(nn.Module):
 
     def _predict_one(self, x: Tensor) -> Prediction:
         certainty, limits = self.policy.certainty_of_one, self.policy.limits(self.exits - 1)
-        heads, exit = list(self.heads), 0
-        features: Features = self.normalised(x)
-        for index, stage in enumerate(self.stages):
-            features = stage(features)
-            if index == self.exit_stages[exit]:
-                head, before = heads[exit], seen(features)
-                logits = head.of_one(before) if isinstance(head, ExitHead) else head(before)[0]
-                if exit == len(limits) or certainty(logits) >= limits[exit]:
-                    break
-                exit += 1
+        heads = list(self.heads)
+        for place in self.walk(x):
+            head, before, exit = heads[place.exit], place.seen, place.exit
+            logits = head.of_one(before) if isinstance(head, ExitHead) else head(before)[0]
+            if exit == len(limits) or certainty(logits) >= limits[exit]:
+                break
         return Prediction(logits.argmax(0)[None], logits.softmax(0)[None], torch.full((1,), exit, device=x.device))
 
     def _predict_batch(self, x: Tensor) -> Prediction:
@@ -288,24 +282,22 @@ class MultiExitNetwork(nn.Module):
         waiting = torch.arange(len(x), device=x.device)
         taken: list[tuple[Tensor, Tensor, Tensor]] = []
         before: Tensor | None = None
-        features: Features = self.normalised(x)
-        for index, stage in enumerate(self.stages):
-            features = stage(features)
-            exit = len(taken)
-            if index == self.exit_stages[exit]:
-                logits = self.heads[exit](seen(features))[:, None]
-                if policy.remembers and before is not None:
-                    logits = torch.cat([before, logits], 1)
-                last = exit == len(limits)
-                leaves = waiting >= 0 if last else policy.certainty(logits)[:, -1] >= limits[exit]
-                leaving, staying = leaves.nonzero()[:, 0], (~leaves).nonzero()[:, 0]
-                answers = policy.answers(logits)[leaving, -1]
-                taken.append((waiting[leaving], answers, torch.full_like(leaving, exit)))
-                if not len(staying):
-                    break
-                before = logits
-                if len(leaving):
-                    waiting, features, before = waiting[staying], _rows(features, staying), logits[staying]
+        for place in self.walk(x):
+            exit = place.exit
+            logits = self.heads[exit](place.seen)[:, None]
+            if policy.remembers and before is not None:
+                logits = torch.cat([before, logits], 1)
+            last = exit == len(limits)
+            leaves = waiting >= 0 if last else policy.certainty(logits)[:, -1] >= limits[exit]
+            leaving, staying = leaves.nonzero()[:, 0], (~leaves).nonzero()[:, 0]
+            answers = policy.answers(logits)[leaving, -1]
+            taken.append((waiting[leaving], answers, torch.full_like(leaving, exit)))
+            if not len(staying):
+                break
+            before = logits
+            if len(leaving):
+                waiting, before = waiting[staying], logits[staying]
+                place.features = _rows(place.features, staying)
         order, logits, exits = (torch.cat(parts) for parts in zip(*taken, strict=True))
         order = order.argsort()
         return Prediction(logits.argmax(1)[order], logits.softmax(1)[order], exits[order])
@@ -369,11 +361,6 @@ def _rows(features: Features, index: Tensor) -> Features:
     return features[index] if isinstance(features, Tensor) else tuple(part[index] for part in features)
 
 
-def seen(features: Features) -> Tensor:
-    """What an exit sees of a stage's output."""
-    return features if isinstance(features, Tensor) else features[0]
-
-
 @torch.no_grad()
 def _check_equal(network: MultiExitNetwork, module: nn.Module, images: Tensor) -> None:
     """Refuse a captured graph that does not answer as the module, for one image and for several.
@@ -394,11 +381,10 @@ def _check_equal(network: MultiExitNetwork, module: nn.Module, images: Tensor) -
 @torch.no_grad()
 def stage_shapes(stages: Sequence[nn.Module], input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Shape of what an exit sees of one input after each stage, from one dry run on a black image."""
-    x: Features = torch.zeros(1, *input_shape, device=next((p.device for s in stages for p in s.parameters()), None))
-    shapes = []
+    black = torch.zeros(1, *input_shape, device=next((p.device for s in stages for p in s.parameters()), None))
     modes = [stage.training for stage in stages]
-    for stage, mode in zip(stages, modes, strict=True):
-        x = stage.eval()(x)
-        stage.train(mode)
-        shapes.append(tuple(seen(x).shape[1:]))
-    return shapes
+    try:
+        return [tuple(place.seen.shape[1:]) for place in walk([stage.eval() for stage in stages], black)]
+    finally:
+        for stage, mode in zip(stages, modes, strict=True):
+            stage.train(mode)

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from exitprint.data import ImageData, augment
 from exitprint.errors import Interrupted
 from exitprint.networks import MultiExitNetwork
-from exitprint.networks.network import seen
 from exitprint.training.checkpoint import Checkpoint
 from exitprint.training.compute import reduced_precision
 from exitprint.training.descend import descend, shown
@@ -20,10 +19,9 @@ from exitprint.training.recipe import BackboneRecipe
 
 def final_logits(network: MultiExitNetwork, x: Tensor) -> Tensor:
     """Logits (batch, classes) of the last exit alone; no internal classifier is computed."""
-    features: Tensor | tuple[Tensor, ...] = network.normalised(x)
-    for stage in network.stages:
-        features = stage(features)
-    logits: Tensor = network.heads[-1](seen(features))
+    for features in network.features(x):
+        last = features
+    logits: Tensor = network.heads[-1](last)
     return logits
 
 

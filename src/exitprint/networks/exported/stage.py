@@ -15,6 +15,7 @@ from exitprint.errors import ExitprintError
 from exitprint.networks.architectures.backbone import Backbone
 from exitprint.networks.exported.operators import DIRECT, LAYER, constant, operator_named
 from exitprint.networks.exported.program import Convolution, Exported, Linear, Operation, Part, Weight
+from exitprint.networks.walk import Features, walk
 
 LARGEST_VALUE = 2**28
 FRESH = {LAYER, "aten.add.Tensor", "aten.batch_norm.default", "aten.conv2d.default", "aten.linear.default"}
@@ -60,7 +61,7 @@ class ExportedStage(nn.Module):
             self.steps[index] = (_relu, *self.steps[index][1:])
         self._calls: list[tuple[Call, list[int]]] | None = None
 
-    def forward(self, features: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, features: Features) -> Features:
         """Features after this stage, of those before it: a tensor, or a tuple whose first the exit sees."""
         if self._calls is None:
             self._calls = [(_call(f, args, kwargs, self.holders), done) for f, args, kwargs, done in self.steps]
@@ -279,15 +280,13 @@ class _Bounded(TorchDispatchMode):
 
 @torch.no_grad()
 def _dry_run(stages: Sequence[ExportedStage], arch: Exported) -> None:
-    features: Any = torch.zeros(2, *arch.input_shape, device="meta")
-    for index, stage in enumerate(stages):
-        features = stage(features)
-        given = (features,) if isinstance(features, Tensor) else features
+    for place in walk(stages, torch.zeros(2, *arch.input_shape, device="meta")):
+        given = (place.features,) if isinstance(place.features, Tensor) else place.features
         if any(not isinstance(v, Tensor) or v.ndim < 1 or len(v) != 2 for v in given):
             raise ExitprintError("a stage of this network gives no features of a batch.")
-        if index + 1 < len(stages) and stages[index + 1].inputs != len(given):
+        if place.stage + 1 < len(stages) and stages[place.stage + 1].inputs != len(given):
             raise ExitprintError("two stages of this network do not fit each other.")
-    if not isinstance(features, Tensor) or features.shape != (2, arch.classes):
+    if not isinstance(place.features, Tensor) or place.features.shape != (2, arch.classes):
         raise ExitprintError("the last stage of this network gives no logits.")
 
 

@@ -1,0 +1,43 @@
+"""The way through a network, stage after stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+Features = Tensor | tuple[Tensor, ...]
+"""What one stage gives and the next takes, batch first: a tensor, or several of which an exit sees the first."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where on the way: behind a stage.
+
+    Attributes
+    ----------
+    stage
+        Its number, counted from 0.
+    features
+        What it gave. What is put in their place here goes on instead, such as those of the inputs that stay.
+    exit
+        Number of the exit, where one is meant.
+    """
+
+    stage: int
+    features: Features
+    exit: int = -1
+
+    @property
+    def seen(self) -> Tensor:
+        """What an exit sees here."""
+        return self.features if isinstance(self.features, Tensor) else self.features[0]
+
+
+def walk(stages: Iterable[nn.Module], features: Features) -> Iterator[Place]:
+    """Every stage in order, each run when the place behind it is asked for."""
+    place = Place(-1, features)
+    for place.stage, stage in enumerate(stages):
+        place.features = stage(place.features)
+        yield place
