@@ -35,13 +35,12 @@ def info(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = 
 
 def _network_facts(file: Path) -> dict[str, Any]:
     from exitprint.networks import exit_costs, load_network
-    from exitprint.networks.exported import Exported
 
     network = load_network(file)
     arch = network.architecture
     assert arch is not None
     return {
-        "architecture": arch.summary() if isinstance(arch, Exported) else arch.model_dump(mode="json"),
+        "architecture": arch.summary(),
         "exits": network.exits,
         "classes": network.classes,
         "input": list(network.input_shape),

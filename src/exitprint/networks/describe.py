@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from exitprint.display import html_table
 from exitprint.networks.cost import exit_costs
-from exitprint.networks.exported import ExportedStage
 from exitprint.networks.network import MultiExitNetwork
 
 HEAD = ("exit", "after", "cost", "T_c")
@@ -13,11 +12,10 @@ HEAD = ("exit", "after", "cost", "T_c")
 def title(network: MultiExitNetwork) -> str:
     """One line: architecture, images, classes, and when inputs leave."""
     arch = network.architecture
-    kind = "of its own making" if arch is None else "wrapped" if arch.family == "exported" else arch.family
-    size = f" {arch.depth}, width {arch.width}" if arch is not None and arch.family != "exported" else ""
+    kind = arch.title if arch else "of its own making"
     classes = "" if arch is None else f", {arch.classes} classes"
     images = "×".join(map(str, network.input_shape))
-    return f"MultiExitNetwork ({kind}{size}): images {images}{classes}, leaves by {network.policy.criterion}"
+    return f"MultiExitNetwork ({kind}): images {images}{classes}, leaves by {network.policy.criterion}"
 
 
 def rows(network: MultiExitNetwork) -> list[tuple[str, str, str, str]]:
@@ -27,8 +25,7 @@ def rows(network: MultiExitNetwork) -> list[tuple[str, str, str, str]]:
     for exit, (place, cost, T_c) in enumerate(
         zip(network.exit_stages, exit_costs(network), [*limits, "takes all"], strict=True)
     ):
-        stage = network.stages[place]
-        name = stage.name if isinstance(stage, ExportedStage) else f"stage {place}"
+        name = network.architecture.stage_name(place) if network.architecture else f"stage {place}"
         found.append((str(exit), name, f"{cost:.1%}", T_c))
     return found
 

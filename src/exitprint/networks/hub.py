@@ -11,7 +11,6 @@ from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.networks.cost import exit_costs
 from exitprint.networks.describe import HEAD, rows, title
-from exitprint.networks.exported import Exported
 from exitprint.networks.file import load_network, save_network
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def configuration(network: MultiExitNetwork) -> dict[str, Any]:
     return {
         "library_name": "exitprint",
         "model_type": "multi-exit-network",
-        "architecture": arch.summary() if isinstance(arch, Exported) else arch.model_dump(mode="json"),
+        "architecture": arch.summary(),
         "image_mean": network.mean.flatten().tolist(),
         "image_std": network.std.flatten().tolist(),
         "policy": {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError
-from exitprint.networks.architectures import Architecture, build_backbone
+from exitprint.networks.architectures import Architecture
 from exitprint.networks.exported import Exported
 from exitprint.networks.exported.capture import logits_of, no_fast_path
 from exitprint.networks.exported.wrap import Exits, wrapped
@@ -114,9 +114,9 @@ class MultiExitNetwork(nn.Module):
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            backbone = build_backbone(architecture)
+            backbone = architecture.backbone()
             last = len(backbone.stages) - 1
-            own = {} if isinstance(architecture, Exported) else dict(backbone.classifiers)
+            own = dict(backbone.classifiers)
             early = architecture.exits if architecture.exits is not None else tuple(own or range(last))
             if any(stage not in range(last) for stage in early) or list(early) != sorted(set(early)):
                 raise ExitprintError(
@@ -124,7 +124,7 @@ class MultiExitNetwork(nn.Module):
                     f"and not {early}."
                 )
             shapes = stage_shapes(backbone.stages, architecture.input_shape)
-            for stage in () if isinstance(architecture, Exported) else architecture.sdn:
+            for stage in architecture.sdn:
                 own.pop(stage, None)
             heads: list[tuple[int, nn.Module]] = [
                 (s, own[s] if s in own else ExitHead(shapes[s], architecture.classes)) for s in early
@@ -216,7 +216,7 @@ class MultiExitNetwork(nn.Module):
     @property
     def layout(self) -> torch.memory_format:
         """The memory format in which its convolutions are kept."""
-        return torch.contiguous_format if isinstance(self.architecture, Exported) else torch.channels_last
+        return self.architecture.layout if self.architecture else torch.channels_last
 
     def normalised(self, x: Tensor) -> Tensor:
         """Images (batch, channels, height, width) in [0, 1], as the first stage wants them."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from exitprint.networks import Architecture, MultiExitNetwork
+from exitprint.networks import MultiExitNetwork
 
 SMALLEST_SIDE_FOR_BF16 = 28
 WIDEST_VGG_FOR_CHANNELS_LAST = 32
@@ -52,7 +52,7 @@ def memory_format(network: MultiExitNetwork) -> torch.memory_format:
     """channels_last, except where it was measured not to pay (wide VGG, and small images, on a CPU)."""
     small = network.input_shape[-1] < SMALLEST_SIDE_FOR_BF16
     arch = network.architecture
-    wide_vgg = isinstance(arch, Architecture) and arch.family == "vgg" and arch.width > WIDEST_VGG_FOR_CHANNELS_LAST
+    wide_vgg = arch is not None and arch.family == "vgg" and arch.width > WIDEST_VGG_FOR_CHANNELS_LAST
     if network.mean.device.type == "cpu" and (small or wide_vgg):
         return torch.contiguous_format
     return torch.channels_last

@@ -240,4 +240,4 @@ def exit_names(found: NDArray[np.intp], true_exits: NDArray[np.int64]) -> NDArra
 def as_words(victim: Victim) -> str:
     """What it is, in one line."""
     arch, data = victim.network.architecture, victim.network.data
-    return f"{arch.family} {arch.depth}, width {arch.width}, {data.name} ({json.dumps(data.limit)} images)"
+    return f"{arch.title}, {data.name} ({json.dumps(data.limit)} images)"

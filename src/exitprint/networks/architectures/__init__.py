@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from exitprint.networks.architectures.architecture import Architecture, Backbone, architecture, build_backbone
+from exitprint.networks.architectures.architecture import Architecture, Backbone, architecture
 
-__all__ = ["Architecture", "Backbone", "architecture", "build_backbone"]
+__all__ = ["Architecture", "Backbone", "architecture"]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import branchynet, mobilenet, msdnet, resnet, vgg
 from exitprint.networks.architectures.backbone import Backbone
-from exitprint.networks.exported import Exported
-from exitprint.networks.exported import build as build_exported
 
 Family = Literal["resnet", "vgg", "mobilenet", "msdnet", "branchynet"]
 BORN_MULTI_EXIT = ("msdnet", "branchynet")
@@ -70,6 +69,39 @@ class Architecture(BaseModel):
     sdn: tuple[int, ...] = ()
     integers: bool = False
 
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return f"{self.family} {self.depth}, width {self.width}"
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """Channels last, in which convolving and pooling are faster on a CPU."""
+        return torch.channels_last
+
+    def stage_name(self, stage: int) -> str:
+        """What a stage is called."""
+        return f"stage {stage}"
+
+    def backbone(self) -> Backbone:
+        """Its modules, freshly initialised from torch's global generator.
+
+        Raises
+        ------
+        ExitprintError
+            If depth or input size make no such network.
+        """
+        channels, height, width = self.input_shape
+        if height != width or not 4 <= height <= 512 or not 1 <= channels <= 64:
+            raise ExitprintError(
+                f"images must be square, 4 to 512 pixels wide, with 1 to 64 channels, and not {self.input_shape}."
+            )
+        return BUILDERS[self.family](self.depth, self.width, self.input_shape, self.classes)
+
+    def summary(self) -> dict[str, Any]:
+        """The record, as plain JSON."""
+        return self.model_dump(mode="json")
+
 
 def architecture(
     name: str,
@@ -108,24 +140,6 @@ def checked_architecture(fields: object) -> Architecture:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "architecture"
         raise ExitprintError(f"this architecture cannot be built: {where}: {first['msg'].lower()}.") from error
-
-
-def build_backbone(arch: Architecture | Exported) -> Backbone:
-    """The modules of an architecture, freshly initialised from torch's global generator.
-
-    Raises
-    ------
-    ExitprintError
-        If depth or input size make no such network, or an exported graph cannot be run.
-    """
-    if isinstance(arch, Exported):
-        return build_exported(arch)
-    channels, height, width = arch.input_shape
-    if height != width or not 4 <= height <= 512 or not 1 <= channels <= 64:
-        raise ExitprintError(
-            f"images must be square, 4 to 512 pixels wide, with 1 to 64 channels, and not {arch.input_shape}."
-        )
-    return BUILDERS[arch.family](arch.depth, arch.width, arch.input_shape, arch.classes)
 
 
 def initialise(module: nn.Module) -> None:

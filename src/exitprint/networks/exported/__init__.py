@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exitprint.networks.exported.program import Exported
-from exitprint.networks.exported.stage import ExportedStage, build
+from exitprint.networks.exported.record import Exported
+from exitprint.networks.exported.stage import ExportedStage
 
-__all__ = ["Exported", "ExportedStage", "build"]
+__all__ = ["Exported", "ExportedStage"]

@@ -87,36 +87,3 @@ class Part(BaseModel):
     outputs: list[Count] = Field(min_length=1, max_length=1000)
     weights: dict[Name, Weight] = {}
     layers: dict[Name, Annotated[Convolution | Linear, Field(discriminator="kind")]] = {}
-
-
-class Exported(BaseModel):
-    """The architecture record of a wrapped module.
-
-    Parameters
-    ----------
-    input_shape
-        (channels, height, width) of one image.
-    classes
-        Number of classes.
-    parts
-        Its stages; the last gives the module's own logits.
-    exits
-        The stages, counted from 0, after which an internal classifier sits; ``None`` for after all but the last.
-    integers
-        Whether convolutions and linear layers run in 8-bit integers.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    family: Literal["exported"] = "exported"
-    input_shape: tuple[int, int, int]
-    classes: int = Field(ge=2, le=100_000)
-    parts: tuple[Part, ...] = Field(min_length=1, max_length=10_000)
-    exits: tuple[int, ...] | None = None
-    integers: bool = False
-
-    def summary(self) -> dict[str, Any]:
-        """The record without its operators: where each stage ends, and how much is in it."""
-        fields = self.model_dump(mode="json", exclude={"parts"})
-        stages = [{"ends after": part.name, "operators": len(part.operations)} for part in self.parts]
-        return {**fields, "stages": stages}

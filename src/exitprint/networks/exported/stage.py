@@ -12,9 +12,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from exitprint.errors import ExitprintError
-from exitprint.networks.architectures.backbone import Backbone
 from exitprint.networks.exported.operators import DIRECT, LAYER, constant, operator_named
-from exitprint.networks.exported.program import Convolution, Exported, Linear, Operation, Part, Weight
+from exitprint.networks.exported.program import Convolution, Linear, Operation, Part, Weight
 from exitprint.networks.walk import Features, walk
 
 LARGEST_VALUE = 2**28
@@ -240,8 +239,8 @@ def values_in(argument: Any) -> list[int]:
     return []
 
 
-def build(arch: Exported) -> Backbone:
-    """The stages of an exported module, with weights still to come; the last stage gives the final logits.
+def runnable(parts: Sequence[Part], input_shape: tuple[int, int, int], classes: int) -> list[ExportedStage]:
+    """The stages of an exported module, with weights still to come; the last gives the final logits.
 
     They are run once without data, on the meta device, so that a graph that cannot run is refused here.
 
@@ -252,19 +251,19 @@ def build(arch: Exported) -> Backbone:
     """
     stages: list[ExportedStage] = []
     try:
-        for part in arch.parts:
+        for part in parts:
             stages.append(ExportedStage(part, stages))
         with torch.device("meta"):
             dry: list[ExportedStage] = []
-            for part in arch.parts:
+            for part in parts:
                 dry.append(ExportedStage(part, dry).eval())
             with _Bounded():
-                _dry_run(dry, arch)
+                _dry_run(dry, input_shape, classes)
     except ExitprintError:
         raise
     except Exception as error:  # operators raise what they like on wrong arguments, and all of it comes from the file
         raise ExitprintError(f"the graph of this network cannot be run ({type(error).__name__}).") from error
-    return Backbone(list(stages), nn.Identity())
+    return stages
 
 
 class _Bounded(TorchDispatchMode):
@@ -279,14 +278,14 @@ class _Bounded(TorchDispatchMode):
 
 
 @torch.no_grad()
-def _dry_run(stages: Sequence[ExportedStage], arch: Exported) -> None:
-    for place in walk(stages, torch.zeros(2, *arch.input_shape, device="meta")):
+def _dry_run(stages: Sequence[ExportedStage], input_shape: tuple[int, int, int], classes: int) -> None:
+    for place in walk(stages, torch.zeros(2, *input_shape, device="meta")):
         given = (place.features,) if isinstance(place.features, Tensor) else place.features
         if any(not isinstance(v, Tensor) or v.ndim < 1 or len(v) != 2 for v in given):
             raise ExitprintError("a stage of this network gives no features of a batch.")
         if place.stage + 1 < len(stages) and stages[place.stage + 1].inputs != len(given):
             raise ExitprintError("two stages of this network do not fit each other.")
-    if not isinstance(place.features, Tensor) or place.features.shape != (2, arch.classes):
+    if not isinstance(place.features, Tensor) or place.features.shape != (2, classes):
         raise ExitprintError("the last stage of this network gives no logits.")
 
 

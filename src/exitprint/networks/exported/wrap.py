@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from exitprint.errors import ExitprintError
 from exitprint.networks.exported.capture import capture
 from exitprint.networks.exported.cut import parts, tensors_of, wanted_cuts
-from exitprint.networks.exported.program import Exported
+from exitprint.networks.exported.record import Exported
 
 Exits = Sequence[str] | int | Literal["auto"]
 

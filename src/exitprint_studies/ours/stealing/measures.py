@@ -168,7 +168,7 @@ def estimate(attack: Attack) -> Row:
         "queries": len(truth),
         "repeats": inquiry.seconds.shape[1],
         "ended": inquiry.end,
-        "substitute": f"{attack.arch.family} {attack.arch.depth}, width {attack.arch.width}",
+        "substitute": attack.arch.title,
     }
 
 
