@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard, ModelHubMixin
 
 import user_modules as user
 from exitprint.errors import ExitprintError
@@ -53,3 +54,55 @@ def test_what_is_not_there_is_said(network, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(ExitprintError, match="choose another"):
         network.save_pretrained(tmp_path / "file" / "folder")
+
+
+@pytest.fixture
+def repository(network, tmp_path, monkeypatch):
+    """A repository of the hub, `owner/name`: a folder that downloads come out of."""
+    network.save_pretrained(tmp_path)
+
+    def download(repo_id, filename, **options):
+        assert repo_id == "owner/name" and options["revision"] == "v1"
+        return str(tmp_path / filename)
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)
+    monkeypatch.setattr("exitprint.networks.hub.hf_hub_download", download)
+    return tmp_path
+
+
+def test_a_repository_gives_the_network_of_its_file_whatever_its_configuration_says(network, repository):
+    x = torch.rand(3, 1, 8, 8)
+    assert isinstance(network, ModelHubMixin)
+    config = json.loads((repository / "config.json").read_text())
+    for policy in (config["policy"], {"thresholds": [0.0]}, None):
+        (repository / "config.json").write_text(json.dumps({**config, "policy": policy}))
+        back = MultiExitNetwork.from_pretrained("owner/name", revision="v1")
+        assert back.policy == network.policy and torch.equal(back(x), network(x))
+        again = back.copy()
+        again.save_pretrained(repository / "again")
+        assert json.loads((repository / "again" / "config.json").read_text())["policy"] == config["policy"]
+    for broken in ("{", "[]"):
+        (repository / "config.json").write_text(broken)
+        with pytest.raises(ExitprintError, match="hub does not give it"):
+            MultiExitNetwork.from_pretrained("owner/name", revision="v1")
+
+
+def test_a_new_repository_is_private_and_a_card_that_is_there_is_kept(network, monkeypatch):
+    said = {}
+
+    class Hub(HfApi):
+        def create_repo(self, repo_id, *, private, exist_ok):
+            said["private"] = private
+            return SimpleNamespace(repo_id=repo_id)
+
+        def file_exists(self, repo_id, filename, **_):
+            return filename == "README.md"
+
+        def upload_folder(self, *, folder_path, ignore_patterns, **_):
+            said["files"] = {file.name for file in folder_path.iterdir()} - set(ignore_patterns)
+            return "address"
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Hub)
+    monkeypatch.setattr("exitprint.networks.hub.HfApi", Hub)
+    assert network.push_to_hub("owner/name") == "address"
+    assert said == {"private": True, "files": {"config.json", "model.safetensors"}}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from exitprint.networks.architectures import Architecture, architecture
 from exitprint.networks.cost import exit_costs, exit_flops
-from exitprint.networks.file import load_network, save_network
+from exitprint.networks.file import save_network
 from exitprint.networks.heads import ExitHead
-from exitprint.networks.network import MultiExitNetwork, Prediction
+from exitprint.networks.network import MultiExitNetwork, Prediction, load_network
 from exitprint.networks.policy import ExitPolicy, calibrate
 
 __all__ = [

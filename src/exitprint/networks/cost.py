@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from exitprint.networks.network import MultiExitNetwork
+if TYPE_CHECKING:
+    from exitprint.networks.network import MultiExitNetwork
 
 
 @torch.no_grad()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from exitprint.display import html_table
 from exitprint.networks.cost import exit_costs
-from exitprint.networks.network import MultiExitNetwork
+
+if TYPE_CHECKING:
+    from exitprint.networks.network import MultiExitNetwork
 
 HEAD = ("exit", "after", "cost", "T_c")
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
 from exitprint.networks.architectures.architecture import Architecture
 from exitprint.networks.exported import Exported
-from exitprint.networks.network import MultiExitNetwork
 from exitprint.networks.policy import Answer, Criterion, ExitPolicy
+
+if TYPE_CHECKING:
+    from exitprint.networks.network import MultiExitNetwork
 
 KIND = "network"
 
@@ -52,13 +54,35 @@ def save_network(network: MultiExitNetwork, path: str | os.PathLike[str]) -> Non
     save_tensors(path, KIND, header, network.state_dict())
 
 
-def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
-    """Read a network, in evaluation mode, from a file that `save_network` wrote.
+@dataclass(frozen=True)
+class Content:
+    """What a network's file holds.
+
+    Attributes
+    ----------
+    architecture
+        What the modules are built from.
+    policy
+        When inputs leave.
+    history
+        What was done to the network.
+    tensors
+        Its weights, by name; not compared with the architecture yet.
+    """
+
+    architecture: Architecture | Exported
+    policy: ExitPolicy
+    history: list[dict[str, Any]]
+    tensors: dict[str, Tensor]
+
+
+def read(path: str | os.PathLike[str]) -> Content:
+    """What a file holds that `save_network` wrote.
 
     Raises
     ------
     ExitprintError
-        If the file is missing, damaged, of another kind, or its tensors do not fit its architecture.
+        If the file is missing, damaged or of another kind.
     """
     fields, tensors = load_tensors(path, KIND)
     try:
@@ -68,15 +92,4 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
         raise ExitprintError(
             f"the header of {str(path)!r} makes no network (its {where} is wrong): get a whole copy."
         ) from error
-    with torch.device("meta"):
-        network = MultiExitNetwork.build(header.architecture)
-    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
-    if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}:
-        raise ExitprintError(
-            f"the weights in {str(path)!r} do not fit the architecture in its header: get a whole copy."
-        )
-    aligned = {name: tensor.clone() for name, tensor in tensors.items()}  # products of unaligned ones round differently
-    network.load_state_dict(aligned, assign=True)
-    network.policy = ExitPolicy(**header.policy.model_dump())
-    network.history = header.history
-    return network.to(memory_format=network.layout).eval().requires_grad_(True)  # type: ignore[call-overload]
+    return Content(header.architecture, ExitPolicy(**header.policy.model_dump()), header.history, tensors)

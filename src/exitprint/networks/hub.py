@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from huggingface_hub import HfApi, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
 
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.networks.cost import exit_costs
 from exitprint.networks.describe import HEAD, rows, title
-from exitprint.networks.file import load_network, save_network
+from exitprint.networks.file import save_network
 
 if TYPE_CHECKING:
     from exitprint.networks.network import MultiExitNetwork
@@ -19,101 +23,109 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
-def save_pretrained(network: MultiExitNetwork, folder: str | os.PathLike[str]) -> None:
-    """Write ``model.safetensors``, ``config.json`` and, where there is none yet, a model card ``README.md``.
+class Published(ModelHubMixin):
+    """What a network has of `huggingface_hub.ModelHubMixin`; errors of the hub are told in one sentence."""
 
-    The first alone is enough to load the network; the others are for people and for the hub.
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **options: Any) -> str | None:
+        """Write ``model.safetensors``, ``config.json`` and, where there is none yet, a model card ``README.md``.
 
-    Raises
-    ------
-    ExitprintError
-        If the network cannot be saved, or the folder cannot be written.
-    """
-    place = Path(folder)
+        The first alone is enough to load the network; the others are for people and for the hub.
+
+        Parameters
+        ----------
+        save_directory
+            A folder, which is made where there is none.
+        options
+            As `ModelHubMixin.save_pretrained` takes them.
+
+        Raises
+        ------
+        ExitprintError
+            If the network cannot be saved, or the folder cannot be written.
+        """
+        folder = Path(save_directory)
+        with _told(f"cannot write a network to the folder {str(folder)!r}, so choose another", OSError):
+            return super().save_pretrained(folder, **options)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **options: Any) -> Self:
+        """A network from a folder that `save_pretrained` wrote, or from a repository of the hub.
+
+        Parameters
+        ----------
+        pretrained_model_name_or_path
+            A folder, or ``owner/repository``.
+        options
+            As `ModelHubMixin.from_pretrained` takes them: ``revision``, ``token``, ``cache_dir``,
+            ``local_files_only``, …
+
+        Raises
+        ------
+        ExitprintError
+            If there is no such folder or repository, the hub cannot be reached, or the file is no network of ours.
+        """
+        name = str(pretrained_model_name_or_path)
+        if Path(name).is_dir():
+            return cls._from_pretrained(
+                model_id=name, revision=None, cache_dir=None, force_download=False, local_files_only=True, token=None
+            )
+        with _told(f"there is no folder {name!r}, and the hub does not give it either"):
+            return super().from_pretrained(name, **options)
+
+    def push_to_hub(self, repo_id: str, *, private: bool | None = True, **options: Any) -> str:
+        """Put the network into a repository of the hub, made where there is none; a card that is there is kept.
+
+        Parameters
+        ----------
+        repo_id
+            ``owner/name``.
+        private
+            Whether a new repository is private: who fingerprints a network mostly wants to keep it.
+        options
+            As `ModelHubMixin.push_to_hub` takes them: ``token``, ``commit_message``, …
+
+        Returns
+        -------
+        str
+            Address of the commit.
+
+        Raises
+        ------
+        ExitprintError
+            If the network cannot be saved, or the hub refuses.
+        """
+        with _told("the hub does not take it"):
+            kept = HfApi(token=options.get("token")).file_exists(repo_id, CARD)
+            options.setdefault("ignore_patterns", [CARD] if kept else None)
+            return super().push_to_hub(repo_id, private=private, **options)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        network = cast("MultiExitNetwork", self)
+        save_network(network, save_directory / WEIGHTS)
+        text = json.dumps(configuration(network), indent=2, ensure_ascii=False) + "\n"
+        write_bytes(save_directory / CONFIG, text.encode())
+
+    def generate_model_card(self, *args: Any, **options: Any) -> ModelCard:
+        """What ``README.md`` holds, see `model_card`."""
+        return ModelCard(model_card(cast("MultiExitNetwork", self)))
+
+
+@contextmanager
+def _told(what: str, kind: type[Exception] = Exception) -> Iterator[None]:
+    """Of the hub, of its cache and of the network below it: all errors mean the same to a user."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExitprintError(f"cannot make the folder {str(place)!r} ({error.strerror}): choose another.") from error
-    save_network(network, place / WEIGHTS)
-    write_bytes(place / CONFIG, (json.dumps(configuration(network), indent=2, ensure_ascii=False) + "\n").encode())
-    if not (place / CARD).exists():
-        write_bytes(place / CARD, model_card(network).encode())
+        yield
+    except ExitprintError:
+        raise
+    except kind as error:
+        raise ExitprintError(f"{what}: {' '.join(str(error).split())[:200]}") from error
 
 
-def from_pretrained(name: str | os.PathLike[str], revision: str | None = None, **options: Any) -> MultiExitNetwork:
-    """A network from a folder that `save_pretrained` wrote, or from a repository of the hub.
-
-    Parameters
-    ----------
-    name
-        A folder, or ``owner/repository``.
-    revision
-        Branch, tag or commit of the repository.
-    options
-        What `huggingface_hub.hf_hub_download` takes besides: ``token``, ``cache_dir``, ``local_files_only``, …
-
-    Raises
-    ------
-    ExitprintError
-        If there is no such folder or repository, the hub cannot be reached, or the file is no network of ours.
-    """
-    place = Path(name)
-    if place.is_dir():
-        return load_network(place / WEIGHTS)
-    from huggingface_hub import hf_hub_download
-
-    try:
-        path = hf_hub_download(str(name), WEIGHTS, revision=revision, library_name="exitprint", **options)
-    except Exception as error:  # of the hub, of its cache and of the network below it: all mean the same to a user
-        what = " ".join(str(error).split())[:200]
-        raise ExitprintError(
-            f"there is no folder {str(name)!r}, and the hub does not give it either: {what}"
-        ) from error
-    return load_network(path)
-
-
-def push_to_hub(
-    network: MultiExitNetwork,
-    repository: str,
-    *,
-    private: bool = True,
-    token: str | None = None,
-    message: str = "Upload a multi-exit network",
-) -> str:
-    """Put a network into a repository of the hub, made where there is none, and return its address.
-
-    Parameters
-    ----------
-    network
-        It is saved with its architecture, policy and history.
-    repository
-        ``owner/name``.
-    private
-        Whether a new repository is private: who fingerprints a network mostly wants to keep it.
-    token
-        By default the one that ``hf auth login`` kept.
-    message
-        Of the commit.
-
-    Raises
-    ------
-    ExitprintError
-        If the network cannot be saved, or the hub refuses.
-    """
-    from tempfile import TemporaryDirectory
-
-    from huggingface_hub import HfApi
-
-    api = HfApi(token=token, library_name="exitprint")
-    with TemporaryDirectory() as folder:
-        save_pretrained(network, folder)
-        try:
-            made = api.create_repo(repository, private=private, exist_ok=True)
-            kept = [CARD] if api.file_exists(made.repo_id, CARD) else None
-            api.upload_folder(repo_id=made.repo_id, folder_path=folder, commit_message=message, ignore_patterns=kept)
-        except Exception as error:
-            raise ExitprintError(f"the hub does not take it: {' '.join(str(error).split())[:200]}") from error
-    return str(made)
+def weights_file(name: str, **options: Any) -> Path:
+    """The network's file in a folder, or out of a repository of the hub, kept in its cache."""
+    if Path(name).is_dir():
+        return Path(name) / WEIGHTS
+    return Path(hf_hub_download(name, WEIGHTS, library_name="exitprint", **options))
 
 
 def configuration(network: MultiExitNetwork) -> dict[str, Any]:
@@ -138,8 +150,6 @@ def configuration(network: MultiExitNetwork) -> dict[str, Any]:
 
 def model_card(network: MultiExitNetwork) -> str:
     """What ``README.md`` holds: the hub's metadata, what the network is, how it is loaded, and its history."""
-    from huggingface_hub import ModelCardData
-
     data = ModelCardData(
         library_name="exitprint", pipeline_tag="image-classification", tags=["early-exit", "multi-exit", "exitprint"]
     )

@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,10 +14,13 @@ from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import Architecture
+from exitprint.networks.describe import html, text
 from exitprint.networks.exported import Exported
 from exitprint.networks.exported.capture import logits_of, no_fast_path
 from exitprint.networks.exported.wrap import Exits, wrapped
+from exitprint.networks.file import read
 from exitprint.networks.heads import ExitHead
+from exitprint.networks.hub import Published, weights_file
 from exitprint.networks.integer import to_integers
 from exitprint.networks.policy import ExitPolicy
 from exitprint.networks.walk import Features, Place, walk
@@ -41,7 +45,7 @@ class Prediction:
     exits: Tensor
 
 
-class MultiExitNetwork(nn.Module):
+class MultiExitNetwork(Published, nn.Module):
     """A network that can answer after several of its stages.
 
     Convolutions are kept channels_last, in which convolving and pooling are faster on a CPU; those of a wrapped module
@@ -323,33 +327,33 @@ class MultiExitNetwork(nn.Module):
         yield from self.heads[-1].parameters()
 
     def __repr__(self) -> str:
-        from exitprint.networks.describe import text
-
         return text(self)
 
     def _repr_html_(self) -> str:
-        from exitprint.networks.describe import html
-
         return html(self)
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write the network, a configuration and a model card to a folder; see `networks.hub`."""
-        from exitprint.networks import hub
-
-        hub.save_pretrained(self, folder)
-
-    @staticmethod
-    def from_pretrained(name: str | os.PathLike[str], revision: str | None = None, **options: Any) -> MultiExitNetwork:
-        """A network from such a folder, or from a repository of the Hugging Face hub; see `networks.hub`."""
-        from exitprint.networks import hub
-
-        return hub.from_pretrained(name, revision, **options)
-
-    def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
-        """Put the network into a repository of the Hugging Face hub; see `networks.hub`."""
-        from exitprint.networks import hub
-
-        return hub.push_to_hub(self, repository, private=private, token=token)
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        **from_configuration: Any,
+    ) -> MultiExitNetwork:
+        """What the hub's mixin calls; the file alone says all of the network, so its configuration is not used."""
+        file = weights_file(
+            model_id,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        return load_network(file)
 
     def copy(self) -> MultiExitNetwork:
         """An independent copy, weights and history included."""
@@ -359,6 +363,29 @@ class MultiExitNetwork(nn.Module):
 def _rows(features: Features, index: Tensor) -> Features:
     """The features of some of the inputs."""
     return features[index] if isinstance(features, Tensor) else tuple(part[index] for part in features)
+
+
+def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
+    """Read a network, in evaluation mode, from a file that `save_network` wrote.
+
+    Raises
+    ------
+    ExitprintError
+        If the file is missing, damaged, of another kind, or its tensors do not fit its architecture.
+    """
+    content = read(path)
+    with torch.device("meta"):
+        network = MultiExitNetwork.build(content.architecture)
+    expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
+    if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in content.tensors.items()}:
+        raise ExitprintError(
+            f"the weights in {str(path)!r} do not fit the architecture in its header: get a whole copy."
+        )
+    aligned = {name: tensor.clone() for name, tensor in content.tensors.items()}  # products of others round differently
+    network.load_state_dict(aligned, assign=True)
+    network.policy = content.policy
+    network.history = content.history
+    return network.to(memory_format=network.layout).eval().requires_grad_(True)  # type: ignore[call-overload]
 
 
 @torch.no_grad()
