@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from bench.compare import row
-from exitprint.timing.exits import exits
+from exitprint.timing.exits import estimate_exits
 from exitprint.timing.exits.simulated import Clock
 
 CLOCK = Clock(exits=10, ratio=10)
@@ -43,7 +43,7 @@ def kernel_penalty(ordered: Times) -> Starts:
 
 def kernel_told(ordered: Times) -> Starts:
     """`ruptures`' KernelCPD, told the number of exits."""
-    return np.array(ruptures.KernelCPD(kernel="linear").fit(ordered).predict(n_bkps=CLOCK.exits - 1)[:-1])
+    return np.array(ruptures.KernelCPD(kernel="linear").fit(ordered).predict(n_bkps=CLOCK.num_exits - 1)[:-1])
 
 
 PEERS: tuple[tuple[str, Callable[[Times], Starts], int], ...] = (
@@ -55,7 +55,7 @@ PEERS: tuple[tuple[str, Callable[[Times], Starts], int], ...] = (
 
 def rows(seed: int = 0) -> list[dict[str, Any]]:
     """One row for each peer: both sides on the same runtimes; `ratio` is the peer's time over ours."""
-    exits(CLOCK.draw(SLOW, 1, np.random.default_rng(seed))[0])
+    estimate_exits(CLOCK.draw(SLOW, 1, np.random.default_rng(seed))[0])
     return [_row(name, peer, inputs, seed) for name, peer, inputs in PEERS]
 
 
@@ -63,12 +63,12 @@ def _row(name: str, peer: Callable[[Times], Starts], inputs: int, seed: int) -> 
     seconds, left_at = CLOCK.draw(inputs, 1, np.random.default_rng(seed))
     times = seconds[:, 0]
     order = np.argsort(times, kind="stable")
-    estimate, ours_s = _timed(lambda: exits(times))
+    estimate, ours_s = _timed(lambda: estimate_exits(times))
     starts, peer_s = _timed(lambda: peer(times[order]))
     theirs = np.empty(inputs, dtype=int)
     theirs[order] = np.searchsorted(starts, np.arange(inputs), side="right")
     note = (
-        f"{CLOCK.exits} exits at gap-to-noise {CLOCK.ratio:g}; ours found {estimate.count}, "
+        f"{CLOCK.num_exits} exits at gap-to-noise {CLOCK.ratio:g}; ours found {estimate.count}, "
         f"ARI {adjusted_rand_score(left_at, estimate.exits):.3f}; peer found {len(starts) + 1}, "
         f"ARI {adjusted_rand_score(left_at, theirs):.3f}"
     )

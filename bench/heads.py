@@ -62,7 +62,7 @@ def _trained(train: Callable[[MultiExitNetwork], None]) -> tuple[float, float]:
     fresh = network().copy()
     assert fresh.architecture is not None
     blank = MultiExitNetwork.build(fresh.architecture, seed=9)
-    for exit in range(fresh.exits - 1):
+    for exit in range(fresh.num_exits - 1):
         fresh.heads[exit] = blank.heads[exit]
     fresh.eval()
     taken = seconds(lambda: train(fresh))

@@ -34,7 +34,7 @@ def _batch(name: str, network: MultiExitNetwork, x: torch.Tensor) -> dict[str, A
     for _ in range(ROUNDS):
         ours.append(seconds(lambda: network.predict(x)))
         ideal.append(_ideal(network, x, exits))
-    note = f"{BATCH} images, {network.exits - 1} ICs, as many images leave at each exit"
+    note = f"{BATCH} images, {network.num_exits - 1} ICs, as many images leave at each exit"
     return row(f"predict, batch, {name}: over the ideal", "≤ 1.25", ours, ideal, note, slower=True)
 
 
@@ -59,5 +59,5 @@ def _single(name: str, network: MultiExitNetwork, x: torch.Tensor) -> dict[str, 
     bare = MultiExitNetwork(stages, [(len(stages) - 1, network.heads[-1])], ExitPolicy(2.0), shape).eval()
     network.policy = ExitPolicy(2.0)
     ours, peer = in_turn(lambda: network.predict(x[:1]), lambda: bare.predict(x[:1]), ROUNDS, CALLS)
-    note = f"a single image that passes all {network.exits - 1} ICs, both eager; quickest of {CALLS} in each round"
+    note = f"a single image that passes all {network.num_exits - 1} ICs, both eager; quickest of {CALLS} in each round"
     return row(f"predict, single, {name}: over the same backbone without ICs", "≤ 1.20", ours, peer, note, slower=True)

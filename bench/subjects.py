@@ -44,9 +44,9 @@ def even_policy(network: MultiExitNetwork, x: Tensor) -> ExitPolicy:
     certainty = network.policy.certainty(network(x))
     waiting = torch.ones(len(x), dtype=torch.bool)
     thresholds = []
-    for exit in range(network.exits - 1):
+    for exit in range(network.num_exits - 1):
         values = certainty[waiting, exit].sort(descending=True).values
-        leaving = round(len(values) / (network.exits - exit))
+        leaving = round(len(values) / (network.num_exits - exit))
         thresholds.append(float(values[leaving - 1 : leaving + 1].mean()) if leaving else 2.0)
         waiting &= certainty[:, exit] < thresholds[-1]
     return ExitPolicy(thresholds)

@@ -118,7 +118,7 @@ def line(name: str, make: Callable[[int], MultiExitNetwork], T_c: float | None) 
         for suspect in suspects.values():
             verdict = verify(made, CostModel(suspect))
             cells.append(f"{verdict.value:.2f} {verdict.decision}")
-    return f"| {name} | {target.exits} | T_c {target.policy.thresholds[0]:.2f} | " + " | ".join(cells) + " |"
+    return f"| {name} | {target.num_exits} | T_c {target.policy.thresholds[0]:.2f} | " + " | ".join(cells) + " |"
 
 
 def refusal(name: str, module: nn.Module) -> str:

@@ -14,7 +14,7 @@ from .fingerprints import (
 from .networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
 from .stealing import steal
 from .suspects import Answer, CallableSuspect, CostModel, InProcess, Suspect, open_suspect
-from .timing import exits, inquire
+from .timing import estimate_exits, inquire
 from .training import MultiExitClassifier, calibrated_policy, recipe, train_network
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "architecture",
     "calibrated_policy",
     "contrast_fingerprint",
+    "estimate_exits",
     "exit_costs",
-    "exits",
     "image_data",
     "inquire",
     "load_data",

@@ -195,5 +195,5 @@ def test_ctrl_c_during_crafting(target_file, tmp_path):
 
 
 def test_files_are_whole_after_all_this(target_file, fingerprint_file):
-    assert load_network(target_file).exits == 7
+    assert load_network(target_file).num_exits == 7
     assert len(load_fingerprint(fingerprint_file)) == 3

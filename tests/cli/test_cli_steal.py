@@ -77,7 +77,7 @@ def test_a_substitute_out_of_a_file(run, victim_file, tmp_path):
     assert done.code == 0
     said = done.json
     network = load_network(out)
-    assert network.exits == said["exits"] == said["estimate"]["exits"] > 4
+    assert network.num_exits == said["exits"] == said["estimate"]["exits"] > 4
     assert list(network.policy.thresholds) == pytest.approx(said["thresholds"])
     assert network.architecture.family == "resnet" and network.architecture.width == 4
     assert 0 < said["exit_agreement"] <= 1 and 0 < said["fidelity"] <= 1
@@ -89,7 +89,7 @@ def test_without_a_number_all_images_are_asked_where_there_are_fewer_than_usual(
     out = tmp_path / "substitute.safetensors"
     words = ("steal", victim_file, *SMALL, "--epochs", 1, "--clock", "cost-model", "--out", out)
     done = run(*words)
-    assert done.code == 0 and "1297 images asked" in done.out and load_network(out).exits > 4
+    assert done.code == 0 and "1297 images asked" in done.out and load_network(out).num_exits > 4
     refused = run(*words, "--queries", 2000)
     assert refused.code == 2 and "there are 1297 images to ask with, and not 2000" in refused.err
 
@@ -99,7 +99,7 @@ def test_a_substitute_out_of_a_served_network_with_jitter(run, tmp_path):
     with misbehaving_here(Sleeper(), "jitter", 5) as url:
         done = run("steal", url, *SMALL, "--queries", 50, "--repeats", 6, "--out", out)
     assert done.code == 0 and "2 exits" in done.out
-    assert load_network(out).exits == 2
+    assert load_network(out).num_exits == 2
     assert [p.name for p in tmp_path.iterdir()] == ["substitute.safetensors"]
 
 
@@ -123,7 +123,7 @@ def test_a_server_that_fails_midway_is_not_paid_twice(run, tmp_path, scripted, a
     assert "--resume" in run(*words).err and victim.asked == after
     victim.fails_after = None
     assert run(*words, "--resume").code == 0
-    assert victim.asked == 20 + 2 * 60 and load_network(out).exits == 3
+    assert victim.asked == 20 + 2 * 60 and load_network(out).num_exits == 3
     assert [p.name for p in tmp_path.iterdir()] == ["substitute.safetensors"]
 
 
@@ -133,7 +133,7 @@ def test_labels_only_and_a_journal_that_is_used_again(run, tmp_path, scripted):
     assert run("probe", URL, "--data", "digits", "--queries", 60, "--journal", journal).code == 0
     asked = victim.asked
     assert run(*words, "--resume").code == 0
-    assert victim.asked == asked and journal.exists() and load_network(out).exits == 3
+    assert victim.asked == asked and journal.exists() and load_network(out).num_exits == 3
     assert "another inquiry" in run(*words, "--resume", "--seed", 1).err
 
 
@@ -147,7 +147,7 @@ def test_constant_time_is_told_and_the_function_alone_can_be_stolen(run, target,
     assert refused.code == 2 and "--function-only" in refused.err and not (tmp_path / "s.safetensors").exists()
     done = run(*words, "--function-only")
     assert done.code == 0 and "one exit" in done.out
-    assert load_network(tmp_path / "s.safetensors").exits == 1
+    assert load_network(tmp_path / "s.safetensors").num_exits == 1
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,14 @@ def last(network: Any, step: str) -> dict[str, Any]:
 def test_changes_of_exits(tamper: Callable[..., Any], tmp_path: Path) -> None:
     whole = tamper("retrain-exits", "--set", "share=0.5", "--seed", "3", QUICK)
     assert last(whole, "exits retrained")["share"] == 0.5 and last(whole, "exits retrained")["seed"] == 3
-    assert tamper("remove-exits", "--set", "which=2").exits == whole.exits - 1
-    assert tamper("remove-exits", "--set", "which=0,1").exits == whole.exits - 2
+    assert tamper("remove-exits", "--set", "which=2").num_exits == whole.num_exits - 1
+    assert tamper("remove-exits", "--set", "which=0,1").num_exits == whole.num_exits - 2
     sparse = tamper("remove-exits", "--set", "every=2")
-    assert sparse.exits == whole.exits - (whole.exits - 1) // 2
+    assert sparse.num_exits == whole.num_exits - (whole.num_exits - 1) // 2
     (tmp_path / "copy.safetensors").rename(tmp_path / "sparse.safetensors")
     one = tamper("add-exits", "--set", "stages=1", QUICK, network=tmp_path / "sparse.safetensors")
-    assert one.exits == sparse.exits + 1
-    assert tamper("add-exits", QUICK, network=tmp_path / "sparse.safetensors").exits == whole.exits
+    assert one.num_exits == sparse.num_exits + 1
+    assert tamper("add-exits", QUICK, network=tmp_path / "sparse.safetensors").num_exits == whole.num_exits
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ def test_reached_samples_keep_their_order_under_every_policy_after_rounding(targ
     late, early = made.late & made.reached, ~made.late & made.reached
     for T_c in np.linspace(0.9, 0.98, 7):
         exits = ExitPolicy(float(T_c)).exits(logits)
-        assert (exits[late] == target.exits - 1).all()
-        assert exits[early].max() < target.exits - 1
+        assert (exits[late] == target.num_exits - 1).all()
+        assert exits[early].max() < target.num_exits - 1
 
 
 def test_late_samples_are_early_by_nature_and_the_other_way_round(target, made):
@@ -169,10 +169,10 @@ def test_met_is_a_distance_of_nothing(target, digits):
     with torch.no_grad():
         logits = target(digits.test[:50].x)
     exits = torch.stack([policy.exits(logits) for policy in POLICIES])
-    goals = contrast_goals(POLICIES, exits, target.exits - 1, 10)
+    goals = contrast_goals(POLICIES, exits, target.num_exits - 1, 10)
     late = torch.arange(50) < 25
     assert torch.equal(goals.met(logits, late), goals.distance(logits, late) == 0)
-    assert log_odds(logits, "confidence").shape == (50, target.exits - 1)
+    assert log_odds(logits, "confidence").shape == (50, target.num_exits - 1)
 
 
 @settings(max_examples=50)

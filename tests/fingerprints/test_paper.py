@@ -38,7 +38,7 @@ def test_reached_samples_pass_every_exit_with_the_margin_after_rounding(target, 
     with torch.no_grad():
         certainty = target.policy.certainty(target(made.x[made.reached])[:, :-1])
     assert (certainty < 0.9 - 0.15 + 1e-4).all()
-    assert (target.predict(made.x[made.reached]).exits == target.exits - 1).all()
+    assert (target.predict(made.x[made.reached]).exits == target.num_exits - 1).all()
 
 
 def test_the_same_seed_crafts_the_same_samples(target, digits, made):

@@ -28,7 +28,7 @@ def build(name, seed=0, shape=(1, 8, 8)):
 
 def test_they_have_the_papers_exits_and_scales():
     msdnet = MultiExitNetwork.build(architecture("msdnet", (3, 32, 32), 10), 0).eval()
-    assert msdnet.exits == 5 and msdnet.exit_stages == (0, 1, 2, 3, 4)
+    assert msdnet.num_exits == 5 and msdnet.exit_stages == (0, 1, 2, 3, 4)
     sides = [[part.shape[-1] for part in features] for features in msdnet.handed_over()]
     assert sides[0] == [8, 16, 32] and sides[-1] == [8] and all(each[0] == 8 for each in sides)
     flops = exit_flops(msdnet)

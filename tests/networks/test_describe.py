@@ -16,13 +16,13 @@ def test_a_network_shows_its_exits_and_costs():
     network = MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=4), 0, ExitPolicy([0.5, 2.0, 0.7]))
     lines = repr(network).splitlines()
     assert lines[0] == "MultiExitNetwork (resnet 8, width 4): images 1×8×8, 10 classes, leaves by confidence"
-    assert len(lines) == 2 + network.exits
+    assert len(lines) == 2 + network.num_exits
     for line, cost in zip(lines[2:], exit_costs(network), strict=True):
         assert f"{cost:.1%}" in line
     assert "0.500" in lines[2] and "closed" in lines[3] and "takes all" in lines[-1]
     assert network.training
     page = network._repr_html_()
-    assert page.count("<tr>") == 1 + network.exits and "100.0%" in page
+    assert page.count("<tr>") == 1 + network.num_exits and "100.0%" in page
 
 
 def test_a_wrapped_network_names_the_users_submodules_and_one_of_his_own_making_its_stages():

@@ -34,7 +34,7 @@ def test_a_folder_holds_what_the_hub_expects_and_gives_the_network_back(network,
     assert config["policy"]["thresholds"] == list(network.policy.thresholds)
     card = ModelCard.load(tmp_path / "model" / "README.md")
     assert card.data.library_name == "exitprint" and card.data.pipeline_tag == "image-classification"
-    assert network.history[0]["step"] in card.text and f"| {network.exits - 1} |" in card.text
+    assert network.history[0]["step"] in card.text and f"| {network.num_exits - 1} |" in card.text
 
 
 def test_a_card_that_somebody_wrote_stays(network, tmp_path):

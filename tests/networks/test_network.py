@@ -28,7 +28,7 @@ def build(name="resnet8", width=8, depth=None, shape=(1, 8, 8), seed=0):
 def test_the_papers_networks_have_the_papers_exits(name, shape, exits):
     with torch.device("meta"):
         network = MultiExitNetwork.build(architecture(name, shape, 10))
-    assert network.exits == exits
+    assert network.num_exits == exits
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 28), (3, 32, 32)])
@@ -58,7 +58,7 @@ def test_predict_is_forward_and_the_policy(kind, criterion, answer, batch, seed,
     logits = network(x).detach()
     certainty = ExitPolicy(2.0, criterion).certainty(logits)[:, :-1]
     limits = []
-    for exit in range(network.exits - 1):
+    for exit in range(network.num_exits - 1):
         quantile = data.draw(st.sampled_from([0.0, 0.3, 0.7, 1.0]))
         limits.append(float(certainty[:, exit].quantile(quantile)) + data.draw(st.sampled_from([-1e-3, 1e-3])))
     network.policy = ExitPolicy(limits, criterion, answer)
@@ -143,7 +143,7 @@ def test_predict_refuses_other_shapes_and_training_mode():
 def test_cost_ascends_to_one_and_counts_heads():
     network = build("resnet14")
     costs = exit_costs(network)
-    assert len(costs) == network.exits and list(costs) == sorted(costs) and costs[-1] == 1
+    assert len(costs) == network.num_exits and list(costs) == sorted(costs) and costs[-1] == 1
     bare = build("resnet14").architecture.model_copy(update={"exits": ()})
     assert exit_flops(MultiExitNetwork.build(bare, 0))[-1] < exit_flops(network)[-1]
 

@@ -27,7 +27,7 @@ def spread(network: MultiExitNetwork, criterion: Criterion, x: torch.Tensor) -> 
         certainty = ExitPolicy(2.0, criterion).certainty(network(x))
     thresholds = []
     waiting = torch.ones(len(x), dtype=torch.bool)
-    for exit in range(network.exits - 1):
+    for exit in range(network.num_exits - 1):
         top = certainty[waiting, exit].sort(descending=True).values[:40].double()
         gap = int((top[:-1] - top[1:])[9:].argmax()) + 9 if len(top) > 11 else 0
         thresholds.append(float(top[gap] + top[gap + 1]) / 2)
@@ -54,7 +54,7 @@ def test_answers_and_exits_are_the_networks(
     assert np.abs(probabilities - expected.probabilities.numpy()).max() < 1e-4
     assert labels.tolist() == expected.labels.tolist()
     assert exits.tolist() == expected.exits.tolist()
-    assert set(exits.tolist()) == set(range(network.exits))
+    assert set(exits.tolist()) == set(range(network.num_exits))
 
 
 def test_a_wrapped_module_leaves_early_in_onnx_too(digits: ImageData, tmp_path: Path) -> None:

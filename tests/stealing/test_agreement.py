@@ -28,5 +28,5 @@ def test_a_network_agrees_with_itself(target, digits):
 def test_exits_may_stand_for_others_of_the_victims(target, digits):
     shut = target.copy()
     shut.policy = ExitPolicy(2.0)
-    names = np.arange(target.exits) + 3
-    assert (behaviour(shut, digits.test.pixels[:50], names).exits == target.exits - 1 + 3).all()
+    names = np.arange(target.num_exits) + 3
+    assert (behaviour(shut, digits.test.pixels[:50], names).exits == target.num_exits - 1 + 3).all()

@@ -46,12 +46,12 @@ def test_what_is_born_with_exits_keeps_some_of_them(name, depth):
     every = costs(arch)
     placed = place_exits(arch, every[[0, -1]])
     network = MultiExitNetwork.build(placed)
-    assert network.exits == 2 and exit_costs(network)[0] == pytest.approx(every[0], abs=0.1)
+    assert network.num_exits == 2 and exit_costs(network)[0] == pytest.approx(every[0], abs=0.1)
 
 
 def test_one_depth_makes_a_network_with_one_exit():
     arch = place_exits(architecture("resnet8", (1, 8, 8), 10, width=4), [1.0])
-    assert arch.exits == () and MultiExitNetwork.build(arch).exits == 1
+    assert arch.exits == () and MultiExitNetwork.build(arch).num_exits == 1
 
 
 def test_too_many_exits_are_refused():

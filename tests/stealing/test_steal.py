@@ -42,7 +42,7 @@ def stolen(inquiry, pixels):
 
 
 def test_the_substitute_leaves_where_the_victim_leaves(stolen, victim, digits, inquiry):
-    assert stolen.network.exits == inquiry.estimate.count
+    assert stolen.network.num_exits == inquiry.estimate.count
     seen = behaviour(victim, digits.test.pixels)
     used = np.unique(seen.exits)
     found = agreement(behaviour(stolen.network, digits.test.pixels, used), seen, digits.test.labels.numpy())
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_file(tmp_path, inquiry, pixels):
 
 def test_the_function_alone_has_one_exit(inquiry, pixels):
     stolen = steal(inquiry, pixels, 10, flips=False, width=4, recipe=RECIPE, function_only=True)
-    assert stolen.network.exits == 1 and stolen.search is None
+    assert stolen.network.num_exits == 1 and stolen.search is None
     assert stolen.fidelity > 0.5
 
 
@@ -82,13 +82,13 @@ def test_without_differences_in_time_the_strategy_is_not_made_up(inquiry, pixels
     with pytest.raises(ExitprintError, match="--function-only"):
         steal(constant, pixels, 10, recipe=RECIPE)
     one_epoch = default_recipe(True, 1)
-    assert steal(constant, pixels, 10, width=4, recipe=one_epoch, function_only=True).network.exits == 1
+    assert steal(constant, pixels, 10, width=4, recipe=one_epoch, function_only=True).network.num_exits == 1
 
 
 def _constant(inquiry):
-    from exitprint.timing.exits import exits
+    from exitprint.timing.exits import estimate_exits
 
-    return exits(np.full(len(inquiry.seconds), 0.5))
+    return estimate_exits(np.full(len(inquiry.seconds), 0.5))
 
 
 def test_too_few_queries_are_refused(inquiry, pixels):
@@ -99,12 +99,12 @@ def test_too_few_queries_are_refused(inquiry, pixels):
 def test_thresholds_are_told_by_the_victims_confidence(victim, digits):
     prediction = victim.predict(digits.train.x[:700])
     transfer_set = TransferSet(digits.train.pixels[:700], prediction.probabilities, prediction.exits, False)
-    found = victim_thresholds(transfer_set, victim.exits)
-    used = np.unique(prediction.exits[prediction.exits < victim.exits - 1])
+    found = victim_thresholds(transfer_set, victim.num_exits)
+    used = np.unique(prediction.exits[prediction.exits < victim.num_exits - 1])
     assert found[used] == pytest.approx(np.array(victim.policy.thresholds)[used], abs=0.06)
     one_hot = torch.nn.functional.one_hot(prediction.labels, 10).float()
     silent = replace(transfer_set, answers=one_hot)
-    assert silent.only_labels and (victim_thresholds(silent, victim.exits) == USUAL_THRESHOLD).all()
+    assert silent.only_labels and (victim_thresholds(silent, victim.num_exits) == USUAL_THRESHOLD).all()
 
 
 def test_the_search_is_no_worse_than_the_told_thresholds(inquiry, pixels, stolen):

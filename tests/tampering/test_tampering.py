@@ -84,10 +84,10 @@ def test_a_share_of_the_data_gives_other_exits(target: MultiExitNetwork, digits:
 
 def test_removed_exits_are_gone_and_the_others_as_before(target: MultiExitNetwork, digits: ImageData) -> None:
     mine = target.copy()
-    mine.policy = ExitPolicy([0.1 * i for i in range(1, target.exits)])
+    mine.policy = ExitPolicy([0.1 * i for i in range(1, target.num_exits)])
     x = digits.test.x[:10]
     left = tampering.remove_exits(mine, digits, which=[0, 3], rad=None)
-    kept = [exit for exit in range(target.exits) if exit not in (0, 3)]
+    kept = [exit for exit in range(target.num_exits) if exit not in (0, 3)]
     assert left.exit_stages == tuple(target.exit_stages[exit] for exit in kept)
     assert left.policy.thresholds == tuple(mine.policy.thresholds[exit] for exit in kept[:-1])
     assert left.architecture and left.architecture.exits == left.exit_stages[:-1]
@@ -100,7 +100,7 @@ def test_every_second_exit_is_removed(target: MultiExitNetwork, digits: ImageDat
 
 
 def test_all_exits_can_be_removed(target: MultiExitNetwork, digits: ImageData) -> None:
-    assert tampering.remove_exits(target, digits, every=1, rad=None).exits == 1
+    assert tampering.remove_exits(target, digits, every=1, rad=None).num_exits == 1
 
 
 def test_exits_can_be_added_where_there_is_none(target: MultiExitNetwork, digits: ImageData) -> None:

@@ -45,5 +45,5 @@ def test_every_kind(kind, network, digits, tmp_path):
 def test_exits_taken_away_can_be_put_back(network, digits):
     fewer = tamper(network, digits, "remove-exits", {"which": [0]})
     again = tamper(fewer, digits, "add-exits", {})
-    assert fewer.exits == network.exits - 1 and again.exits == network.exits
+    assert fewer.num_exits == network.num_exits - 1 and again.num_exits == network.num_exits
     assert again.exit_stages == network.exit_stages

@@ -8,7 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from exitprint.errors import ExitprintError
 from exitprint.timing.drift import steadied
-from exitprint.timing.exits import exits
+from exitprint.timing.exits import estimate_exits
 from exitprint.timing.inquiry import places
 
 INPUTS, REPEATS = 200, 8
@@ -46,7 +46,7 @@ def test_drift_is_taken_out_and_exits_are_found(forgets, left):
     drifting = USUAL * noise() * drift(forgets=forgets)
     steady = steadied(drifting, PLACES)
     assert spread(steady) < left * spread(drifting)
-    before, after = (exits(seconds) for seconds in (drifting, steady))
+    before, after = (estimate_exits(seconds) for seconds in (drifting, steady))
     found = adjusted_rand_score(LEFT_AT, after.exits)
     assert found > adjusted_rand_score(LEFT_AT, before.exits)
     assert forgets < 10 or (found > 0.95 and after.count == 9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from exitprint.errors import ExitprintError
-from exitprint.timing.exits import exits
+from exitprint.timing.exits import estimate_exits
 from exitprint.timing.exits.simulated import Clock
 from exitprint.timing.leak import countermeasures, leak
 
@@ -45,10 +45,10 @@ def test_asking_again_sees_through_a_random_delay(rows):
 
 
 def test_a_strategy_with_one_exit_has_nothing_to_give_away():
-    found = leak(exits(np.random.default_rng(0).random(100)), np.zeros(100, dtype=int))
+    found = leak(estimate_exits(np.random.default_rng(0).random(100)), np.zeros(100, dtype=int))
     assert found.entropy == 0 and found.share == 0
 
 
 def test_every_input_needs_its_true_exit():
     with pytest.raises(ExitprintError, match="as many true exits"):
-        leak(exits(np.arange(30) % 3), [0, 1])
+        leak(estimate_exits(np.arange(30) % 3), [0, 1])

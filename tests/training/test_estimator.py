@@ -28,7 +28,7 @@ def test_fit_predict_score(fitted, digits):
     assert p.shape == (7, 10) and np.allclose(p.sum(1), 1, atol=1e-5)
     assert (fitted.classes_[p.argmax(1)] == fitted.predict(x[:7])).all()
     exits = fitted.exits(x[:50])
-    assert exits.min() >= 0 and exits.max() < fitted.network_.exits
+    assert exits.min() >= 0 and exits.max() < fitted.network_.num_exits
 
 
 def test_it_is_an_estimator(digits):

@@ -65,7 +65,7 @@ def test_a_thief_may_do_what_he_does_to_any_network(name, trained, digits, tmp_p
         back = load_network(tmp_path / "n.safetensors")
         assert torch.equal(back(digits.test.x[:5]), copy(digits.test.x[:5]))
     assert all(isinstance(head, ExitHead) for head in list(retrained.heads)[:-1])
-    assert removed.exits == network.exits - 1 and mixed.exits > removed.exits
+    assert removed.num_exits == network.num_exits - 1 and mixed.num_exits > removed.num_exits
     assert {isinstance(head, ExitHead) for head in list(mixed.heads)[:-1]} == {True, False}
 
 

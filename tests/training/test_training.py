@@ -103,13 +103,13 @@ def test_the_state_of_another_training_is_not_taken_up(tmp_path):
 def test_heads_train_and_the_backbone_stays_bit_for_bit(few, target):
     network = target.copy()
     fresh = MultiExitNetwork.build(network.architecture, 99)
-    for exit in range(network.exits - 1):
+    for exit in range(network.num_exits - 1):
         network.heads[exit] = fresh.heads[exit]
     before = weights(network)
     untrained = exit_accuracies(network, few.test)
     train_heads(network, few, QUICK.heads, seed=1)
     after = weights(network)
-    last = f"heads.{network.exits - 1}."
+    last = f"heads.{network.num_exits - 1}."
     frozen = [name for name in before if name.startswith("stages") or name.startswith(last) or name in ("mean", "std")]
     assert all(torch.equal(before[name], after[name]) for name in frozen)
     trained = exit_accuracies(network, few.test)
@@ -133,7 +133,7 @@ def test_standardising_features_leaves_a_head_the_function_it_was(few, target):
 def test_standardised_heads_learn_as_well(few, target):
     network = target.copy()
     fresh = MultiExitNetwork.build(network.architecture, 99)
-    for exit in range(network.exits - 1):
+    for exit in range(network.num_exits - 1):
         network.heads[exit] = fresh.heads[exit]
     train_heads(network, few, QUICK.heads.model_copy(update={"standardise": True, "epochs": 20}), seed=1)
     assert min(exit_accuracies(network, few.test)) > 0.7

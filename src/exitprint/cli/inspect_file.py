@@ -41,11 +41,11 @@ def _network_facts(file: Path) -> dict[str, Any]:
     assert arch is not None
     return {
         "architecture": arch.summary(),
-        "exits": network.exits,
+        "exits": network.num_exits,
         "classes": network.classes,
         "input": list(network.input_shape),
         "criterion": network.policy.criterion,
-        "thresholds": list(network.policy.for_exits(network.exits - 1)),
+        "thresholds": list(network.policy.for_exits(network.num_exits - 1)),
         "cost": list(exit_costs(network)),
         "history": network.history,
     }

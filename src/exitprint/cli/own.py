@@ -64,7 +64,7 @@ def train(
     save_network(network, out_file)
     first = float((network.policy.exits(all_logits(network, images.test)) == 0).double().mean())
     out.print(
-        f"{out_file}: {network.exits} exits, {say_policy(network)}, "
+        f"{out_file}: {network.num_exits} exits, {say_policy(network)}, "
         f"test accuracy {policy_accuracy(network, images.test):.3f} with early exits."
     )
     if first > 0.95:
@@ -139,7 +139,7 @@ def fingerprint(
         method = Method() if margin is None else Method(margin=margin)
         made = contrast_fingerprint(network, images.test, policies, samples, seed, method, references)
     else:
-        strictest = lowest(policies, network.exits - 1)
+        strictest = lowest(policies, network.num_exits - 1)
         made = paper_fingerprint(network, images.test, strictest, samples, seed, stop_early=not all_steps)
         if references:
             made = with_references(made, CostModel(network), [CostModel(each) for each in references])

@@ -117,7 +117,7 @@ def _sentence(stolen: Stolen) -> str:
     if stolen.search is None:
         return f"a substitute with one exit, its strategy not copied; {on} {labels}."
     return (
-        f"a substitute with {stolen.network.exits} exits; {on} {stolen.search.agreement:.2f} leave at the victim's "
+        f"a substitute with {stolen.network.num_exits} exits; {on} {stolen.search.agreement:.2f} leave at the victim's "
         f"exit and {labels}."
     )
 
@@ -128,9 +128,9 @@ def _as_json(inquiry: Inquiry, stolen: Stolen) -> dict[str, Any]:
     network, estimate = stolen.network, inquiry.estimate
     assert network.architecture is not None
     return {
-        "exits": network.exits,
+        "exits": network.num_exits,
         "architecture": network.architecture.model_dump(mode="json"),
-        "thresholds": list(network.policy.for_exits(network.exits - 1)),
+        "thresholds": list(network.policy.for_exits(network.num_exits - 1)),
         "relative_costs": list(exit_costs(network)),
         "victim_costs": None if stolen.depths is None else stolen.depths.tolist(),
         "estimate": {

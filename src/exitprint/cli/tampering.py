@@ -60,7 +60,7 @@ def tamper(
     def write(copy: MultiExitNetwork, path: Path) -> None:
         save_network(copy, path)
         after = policy_accuracy(copy, images.test)
-        out.print(f"{path}: {copy.exits} exits, test accuracy {after:.3f} (before: {before:.3f}) with early exits.")
+        out.print(f"{path}: {copy.num_exits} exits, test accuracy {after:.3f} (before: {before:.3f}) with early exits.")
 
     if save_every is None:
         write(tampered(network, images, kind, parameters, seed), out_file)

@@ -203,7 +203,7 @@ def contrast_fingerprint(
     try:
         certainty = benign_certainty(network, images, policies[0].criterion)
         exits = torch.stack([policy.exits_of_certainty(certainty) for policy in policies])
-        internal = network.exits - 1
+        internal = network.num_exits - 1
         goals = contrast_goals(policies, exits, internal, network.classes, method.margin, method.early_exits)
         tried = min(samples * method.candidates, len(images))
         chosen, late = choose(natural_order(certainty, exits), tried, method.choice, seed)
@@ -259,7 +259,7 @@ def usable_policies(network: MultiExitNetwork, policies: Sequence[ExitPolicy]) -
     floor = least_certainty(policies[0].criterion, network.classes)
     kept, warnings = [], []
     for policy in policies:
-        T_c = policy.for_exits(network.exits - 1)
+        T_c = policy.for_exits(network.num_exits - 1)
         if min(T_c) <= floor or min(T_c) >= 1:
             who = "every image leaves at the first such exit" if min(T_c) <= floor else "no image leaves early"
             warnings.append(f"With a threshold of {min(T_c):.3f} {who}: no contrast is possible there.")

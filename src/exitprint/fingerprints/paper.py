@@ -72,7 +72,7 @@ def craft_paper(
     ExitprintError
         If a threshold is so low that no image can stay below it.
     """
-    internal = network.exits - 1
+    internal = network.num_exits - 1
     T_c = torch.tensor(policy.for_exits(internal))
     floor = 1 / network.classes if policy.criterion == "confidence" else 0.0
     if (T_c <= floor).any():

@@ -24,7 +24,7 @@ def title(network: MultiExitNetwork) -> str:
 
 def rows(network: MultiExitNetwork) -> list[tuple[str, str, str, str]]:
     """For each exit its number, the stage it sits after, the share of the cost, and its threshold."""
-    limits = [f"{T_c:.3f}" if T_c <= 1 else "closed" for T_c in network.policy.for_exits(network.exits - 1)]
+    limits = [f"{T_c:.3f}" if T_c <= 1 else "closed" for T_c in network.policy.for_exits(network.num_exits - 1)]
     found = []
     for exit, (place, cost, T_c) in enumerate(
         zip(network.exit_stages, exit_costs(network), [*limits, "takes all"], strict=True)

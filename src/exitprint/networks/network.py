@@ -209,11 +209,11 @@ class MultiExitNetwork(Published, nn.Module):
 
     @policy.setter
     def policy(self, policy: ExitPolicy) -> None:
-        policy.for_exits(self.exits - 1)
+        policy.for_exits(self.num_exits - 1)
         self._policy = policy
 
     @property
-    def exits(self) -> int:
+    def num_exits(self) -> int:
         """Number of exits, the final one included."""
         return len(self.heads)
 
@@ -272,7 +272,7 @@ class MultiExitNetwork(Published, nn.Module):
         return self._predict_one(x) if len(x) == 1 and not self.policy.remembers else self._predict_batch(x)
 
     def _predict_one(self, x: Tensor) -> Prediction:
-        certainty, limits = self.policy.certainty_of_one, self.policy.limits(self.exits - 1)
+        certainty, limits = self.policy.certainty_of_one, self.policy.limits(self.num_exits - 1)
         heads = list(self.heads)
         for place in self.walk(x):
             head, before, exit = heads[place.exit], place.seen, place.exit
@@ -282,7 +282,7 @@ class MultiExitNetwork(Published, nn.Module):
         return Prediction(logits.argmax(0)[None], logits.softmax(0)[None], torch.full((1,), exit, device=x.device))
 
     def _predict_batch(self, x: Tensor) -> Prediction:
-        policy, limits = self.policy, self.policy.limits(self.exits - 1)
+        policy, limits = self.policy, self.policy.limits(self.num_exits - 1)
         waiting = torch.arange(len(x), device=x.device)
         taken: list[tuple[Tensor, Tensor, Tensor]] = []
         before: Tensor | None = None

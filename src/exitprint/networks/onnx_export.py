@@ -49,7 +49,7 @@ class _Segment(nn.Module):
         features = self.stages(x if self.exit else network.normalised(x))
         logits = self.head(features)
         answer = features, logits.softmax(1), logits.argmax(1)
-        last = self.exit == network.exits - 1
+        last = self.exit == network.num_exits - 1
         return answer if last else (*answer, network.policy.leaves(self.exit, logits))
 
 
@@ -100,7 +100,7 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
         )
     segments = []
     x = torch.zeros(1, *network.input_shape)
-    for exit in range(network.exits):
+    for exit in range(network.num_exits):
         segment = _Segment(network, exit).eval()  # in training mode, as it is when new, BatchNorms would be exported so
         segments.append(compose.add_prefix(_exported(segment, x), f"{exit}/").graph)
         x, probabilities = segment(x)[:2]

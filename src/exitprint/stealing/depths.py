@@ -104,11 +104,11 @@ def timed_costs(
     x = unit_range(pixels[:ROUNDS]).repeat_interleave(min(copies, MOST_COPIES), 0)
     images = x.split(min(copies, MOST_COPIES))
     suspect, rng = InProcess(network), np.random.default_rng(seed)
-    quickest, start = np.full(network.exits, np.inf), perf_counter()
+    quickest, start = np.full(network.num_exits, np.inf), perf_counter()
     with progress("timing a network of one's own (rounds)", ROUNDS) as advance, torch.inference_mode():
         for number in range(ROUNDS):
-            for exit in rng.permutation(network.exits):
-                network.policy = ExitPolicy([0.0 if i == exit else CLOSED for i in range(network.exits - 1)])
+            for exit in rng.permutation(network.num_exits):
+                network.policy = ExitPolicy([0.0 if i == exit else CLOSED for i in range(network.num_exits - 1)])
                 seconds = suspect.ask(images[number % len(images)]).seconds[0]
                 quickest[exit] = min(quickest[exit], seconds)
             advance(1)

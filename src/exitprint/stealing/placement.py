@@ -73,6 +73,6 @@ def smallest_with_room(family: str, exits: int) -> str:
         if its_family == family:
             arch = Architecture(family=its_family, depth=depth, width=width, input_shape=(3, 32, 32), classes=2)
             with torch.device("meta"):
-                if MultiExitNetwork.build(arch).exits >= exits:
+                if MultiExitNetwork.build(arch).num_exits >= exits:
                     return name
     raise ExitprintError(f"no {family} of ours has room for {exits} exits: take another family (--arch).")

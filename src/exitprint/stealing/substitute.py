@@ -164,13 +164,14 @@ def train_substitute(
     pixels = transfer_set.pixels.double() / 255
     mean, std = pixels.mean((0, 2, 3)).tolist(), pixels.std((0, 2, 3)).clamp_min(1e-3).tolist()
     network = MultiExitNetwork.build(arch, seed, mean=mean, std=std).to(best_device())
-    thresholds = torch.ones(network.exits - 1)
+    thresholds = torch.ones(network.num_exits - 1)
     if transfer_set.exits is not None:
-        if int(transfer_set.exits.max()) >= network.exits:
+        if int(transfer_set.exits.max()) >= network.num_exits:
             raise ExitprintError(
-                f"the victim left at exit {int(transfer_set.exits.max()) + 1}, and this substitute has {network.exits}."
+                f"the victim left at exit {int(transfer_set.exits.max()) + 1}, and this substitute has "
+                f"{network.num_exits}."
             )
-        thresholds = torch.from_numpy(victim_thresholds(transfer_set, network.exits)).float()
+        thresholds = torch.from_numpy(victim_thresholds(transfer_set, network.num_exits)).float()
         network.policy = ExitPolicy(thresholds.tolist())
     with single_thread(too_small_for_threads(network.input_shape)):
         _fit(network, transfer_set, thresholds, recipe, seed)

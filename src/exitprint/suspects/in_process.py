@@ -80,7 +80,7 @@ class CallableSuspect:
 
 
 def _with_exits(network: MultiExitNetwork) -> MultiExitNetwork:
-    if network.exits < 2:
+    if network.num_exits < 2:
         raise ExitprintError(
             "this suspect has one exit only, so its inference time says nothing about the input: "
             "only multi-exit networks can be verified by time."

@@ -91,7 +91,7 @@ def remove_exits(
     ExitprintError
         If not exactly one of `which` and `every` is given, or they name no internal classifier.
     """
-    internal = network.exits - 1
+    internal = network.num_exits - 1
     if (which is None) == (every is None):
         raise ExitprintError("say which exits to remove: either their numbers (which) or every k-th (every), not both.")
     if every is not None and not 1 <= every <= internal:

@@ -70,7 +70,7 @@ def shared(data: ImageData, share: float, seed: int) -> ImageData:
 
 def with_exits(network: MultiExitNetwork, heads: Sequence[tuple[int, nn.Module]]) -> MultiExitNetwork:
     """The stages of `network` with these heads, one threshold per exit: that of before, above 1 where it is new."""
-    before = dict(zip(network.exit_stages, network.policy.for_exits(network.exits - 1), strict=False))
+    before = dict(zip(network.exit_stages, network.policy.for_exits(network.num_exits - 1), strict=False))
     stages = tuple(stage for stage, _ in heads[:-1])
     criterion = network.policy.criterion
     thresholds = network.policy.thresholds

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from exitprint.timing.exits import ExitEstimate, exits
+from exitprint.timing.exits import ExitEstimate, estimate_exits
 from exitprint.timing.inquiry import Inquiry, inquire
 from exitprint.timing.measure import measure
 from exitprint.timing.timings import Timings
 
-__all__ = ["ExitEstimate", "Inquiry", "Timings", "exits", "inquire", "measure"]
+__all__ = ["ExitEstimate", "Inquiry", "Timings", "estimate_exits", "inquire", "measure"]

@@ -21,7 +21,7 @@ from exitprint.suspects.journal import Journal, Record, Work, opened
 from exitprint.suspects.limited import Limited
 from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Suspect
 from exitprint.timing.drift import steadied
-from exitprint.timing.exits import ExitEstimate, Method, condense, exits
+from exitprint.timing.exits import ExitEstimate, Method, condense, estimate_exits
 from exitprint.timing.exits.estimate import FEWEST
 from exitprint.timing.measure import FLOORS, WARM_UP, timed
 
@@ -162,7 +162,7 @@ def inquire(
     budget
         Most requests in all, those of earlier runs and repeated ones included; None for no limit.
     method
-        Of the estimate, see `exits`.
+        Of the estimate, see `estimate_exits`.
     seed
         Of the order.
     journal
@@ -331,7 +331,7 @@ class _Look:
 def _look(columns: list[NDArray[np.float64]], method: Method, seed: int, fewest_for_chance: int) -> _Look:
     seconds = np.stack(columns, 1)
     steady = steadied(seconds, places(seconds.shape, seed))
-    estimate = exits(steady, method, seed)
+    estimate = estimate_exits(steady, method, seed)
     if clear(estimate):
         return _Look(steady, estimate, "clear")
     if not estimate.depends_on_input and len(columns) >= fewest_for_chance and not _comes_back(steady):
@@ -353,7 +353,7 @@ def _order(images: int, number: int, seed: int) -> NDArray[np.intp]:
 def _of_cost_model(asker: _Asker, method: Method, seed: int) -> Inquiry:
     asker.ask_all()
     seconds = np.array([asker.first[index].seconds for index in range(len(asker.x))])[:, None]
-    estimate = exits(seconds, method, seed)
+    estimate = estimate_exits(seconds, method, seed)
     end: End = "clear" if estimate.depends_on_input else "no difference"
     return _inquiry(asker, seconds, seconds, "cost model", 0.0, estimate, end)
 

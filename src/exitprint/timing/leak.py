@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import adjusted_rand_score, mutual_info_score
 
 from exitprint.errors import ExitprintError
-from exitprint.timing.exits import ExitEstimate, Method, condense, exits
+from exitprint.timing.exits import ExitEstimate, Method, condense, estimate_exits
 
 GRIDS = (2, 4)
 """Into how many answering times the range is parted when times are rounded up."""
@@ -108,7 +108,7 @@ def countermeasures(
 
     Every blurred time is a runtime that was taken, made longer: answers held back until the slowest input's time, until
     the next tick of a grid, or for a uniformly random while, new in every asking. Whoever asks repeatedly
-    takes the mean, minimum or median, whichever tells exits best (`exits` does that).
+    takes the mean, minimum or median, whichever tells exits best (`estimate_exits` does that).
 
     Parameters
     ----------
@@ -132,11 +132,11 @@ def countermeasures(
     rng = np.random.default_rng(seed)
 
     def row(name: str, asked: int, blurred: Array) -> Countermeasure:
-        found = leak(exits(blurred, method, seed), true_exits)
+        found = leak(estimate_exits(blurred, method, seed), true_exits)
         latency = float(blurred.mean())
         return Countermeasure(name, asked, latency, latency / now - 1, found)
 
-    as_it_is = leak(exits(seconds, method, seed), true_exits)
+    as_it_is = leak(estimate_exits(seconds, method, seed), true_exits)
     rows = [Countermeasure("as it is", seconds.shape[1], now, 0.0, as_it_is)]
     rows.append(row("constant time", 1, np.full_like(quiet, longest)[:, None]))
     for parts in GRIDS:

@@ -89,7 +89,7 @@ def train_heads(
     Interrupted
         On Ctrl-C; nothing was written, a rerun starts clean.
     """
-    wanted = list(range(network.exits - 1) if exits is None else exits)
+    wanted = list(range(network.num_exits - 1) if exits is None else exits)
     if not wanted:
         return
     if any(not isinstance(network.heads[exit], ExitHead) for exit in wanted):

@@ -21,7 +21,7 @@ LAST_OF_BRANCHYNET = 0.3
 def exit_weights(network: MultiExitNetwork) -> list[float]:
     """Weight of each exit's loss: all 1 (MSDNet, Huang et al. 2018); for a BranchyNet 0.3 at its last exit."""
     last = LAST_OF_BRANCHYNET if network.architecture and network.architecture.family == "branchynet" else 1.0
-    return [*[1.0] * (network.exits - 1), last]
+    return [*[1.0] * (network.num_exits - 1), last]
 
 
 def train_jointly(
@@ -53,7 +53,7 @@ def train_jointly(
     def loss_of(x: Tensor, labels: Tensor) -> Tensor:
         with reduced_precision(network, training=True):
             logits = network(x)
-        wanted = labels[:, None].expand(-1, network.exits)
+        wanted = labels[:, None].expand(-1, network.num_exits)
         return (F.cross_entropy(logits.float().transpose(1, 2), wanted, reduction="none").mean(0) * w).sum()
 
     fit(network, network.parameters(), loss_of, data, recipe, seed, checkpoint)

@@ -34,7 +34,7 @@ def spread_policy(network: MultiExitNetwork, images: Images, keep: float) -> Exi
     shares = np.where(used, keep ** (np.cumsum(used) - 1.0), 0)
     shares /= shares.sum()
     waiting, thresholds = np.ones(len(images), dtype=bool), []
-    for exit in range(network.exits - 1):
+    for exit in range(network.num_exits - 1):
         threshold = CLOSED
         if used[exit]:
             here = np.sort(certainty[waiting, exit])[::-1]

@@ -112,12 +112,12 @@ def fingerprints(family: str, store: Store, data_dir: Path | None) -> dict[str, 
 
     def paper() -> Fingerprint:
         network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
-        strictest = lowest(policies_of(network, data)[1:], network.exits - 1)
+        strictest = lowest(policies_of(network, data)[1:], network.num_exits - 1)
         return paper_fingerprint(network, data.test, strictest, SAMPLES)
 
     def same_images(file: Path) -> Fingerprint:
         network, data, other = realise(spec, store, data_dir), source(spec).load(data_dir), load_fingerprint(file)
-        strictest = lowest(policies_of(network, data)[1:], network.exits - 1)
+        strictest = lowest(policies_of(network, data)[1:], network.num_exits - 1)
         made = craft_paper(network, other.benign, strictest)
         return replace(
             other, kind="paper", samples=made.samples, reached=made.reached, steps=made.steps, late=other.late | True

@@ -20,7 +20,7 @@ from exitprint.files import write_bytes
 from exitprint.networks import architecture, save_network
 from exitprint.serving import running
 from exitprint.suspects import InProcess, KServeSuspect
-from exitprint.timing.exits import METHODS, exits
+from exitprint.timing.exits import METHODS, estimate_exits
 from exitprint.timing.exits.simulated import POPULATIONS, Clock
 from exitprint.timing.inquiry import inquire
 from exitprint.training.spread import spread_policy
@@ -45,13 +45,13 @@ def table(seed: int = 0) -> list[dict[str, Any]]:
         seconds, left_at = clock.draw(inputs, repeats, np.random.default_rng([seed, number]))
         for method in METHODS:
             started = time.process_time()
-            estimate = exits(seconds, method, seed)
+            estimate = estimate_exits(seconds, method, seed)
             took = time.process_time() - started
             rows.append(
                 {
                     "method": method,
                     "n": inputs,
-                    "exits": clock.exits,
+                    "exits": clock.num_exits,
                     "ratio": clock.ratio,
                     "repeats": repeats,
                     "populations": clock.populations,

@@ -24,7 +24,7 @@ from exitprint.stealing.agreement import Behaviour, behaviour
 from exitprint.stealing.substitute import SubstituteRecipe
 from exitprint.suspects import InProcess
 from exitprint.timing.drift import steadied
-from exitprint.timing.exits import condense, exits
+from exitprint.timing.exits import condense, estimate_exits
 from exitprint.timing.inquiry import Inquiry, inquire, places
 from exitprint.training import recipe, spread_policy
 from exitprint_studies.ours.third_party import Adopted, has_weights
@@ -135,14 +135,14 @@ class Robbed:
         return Robbed(other, self.store, self.data_dir, self.machine)
 
     @property
-    def exits(self) -> int:
+    def num_exits(self) -> int:
         """Number of exits that inputs may leave at."""
         return int(self._ranks[-1]) + 1
 
     @property
     def _ranks(self) -> NDArray[np.int64]:
         """Each exit's number among those that are not closed."""
-        open_ = [threshold < CLOSED for threshold in self.network.policy.for_exits(self.network.exits - 1)]
+        open_ = [threshold < CLOSED for threshold in self.network.policy.for_exits(self.network.num_exits - 1)]
         return np.cumsum([0, *open_])
 
     @cached_property
@@ -160,7 +160,7 @@ class Robbed:
         """How long the victim takes for each test image, as a share of its longest way: by the queries' times."""
         usual, exits = condense(self.inquiry.steady), self.true_exits
         each = np.array(
-            [np.median(usual[exits == exit]) if (exits == exit).any() else np.nan for exit in range(self.exits)]
+            [np.median(usual[exits == exit]) if (exits == exit).any() else np.nan for exit in range(self.num_exits)]
         )
         return (each / np.nanmax(each))[self.truth.exits]
 
@@ -186,7 +186,7 @@ class Robbed:
             1,
             None,
             tensors["probabilities"].numpy(),
-            exits(steady),
+            estimate_exits(steady),
             header["end"],
             header["requests"],
             None,

@@ -66,7 +66,7 @@ def test_the_final_answer_is_the_modules_to_the_last_bit_also_after_its_file(cls
     save_network(back, tmp_path / "n.safetensors")
     assert (tmp_path / "n.safetensors").read_bytes() == first
     costs = exit_costs(network)
-    assert list(costs) == sorted(costs) and costs[-1] == 1 and len(costs) == network.exits > 1
+    assert list(costs) == sorted(costs) and costs[-1] == 1 and len(costs) == network.num_exits > 1
 
 
 @settings(max_examples=25)

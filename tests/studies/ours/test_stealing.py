@@ -11,7 +11,7 @@ from exitprint.networks import architecture, exit_costs
 from exitprint.stealing import SubstituteRecipe
 from exitprint.stealing.substitute import logits_of
 from exitprint.suspects import CostModel
-from exitprint.timing.exits import exits
+from exitprint.timing.exits import estimate_exits
 from exitprint.training import BackboneRecipe, HeadRecipe, Recipe
 from exitprint.training.spread import spread_policy
 from exitprint_studies.ours import stealing
@@ -195,7 +195,7 @@ def test_a_drifting_clock_is_steadied_and_one_machines_times_are_not_anothers(mo
     drifting = Robbed(VICTIM, store, None, "drifting")
     assert robbed.inquiry.clock == "cost model" and drifting.inquiry.clock == "measured"
     assert adjusted_rand_score(drifting.true_exits, drifting.inquiry.estimate.exits) > 0.9
-    raw = exits(drifting.inquiry.seconds).exits
+    raw = estimate_exits(drifting.inquiry.seconds).exits
     assert adjusted_rand_score(drifting.true_exits, raw) < adjusted_rand_score(
         drifting.true_exits, drifting.inquiry.estimate.exits
     )

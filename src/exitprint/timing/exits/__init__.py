@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exitprint.timing.exits.estimate import METHODS, ExitEstimate, Method, exits
+from exitprint.timing.exits.estimate import METHODS, ExitEstimate, Method, estimate_exits
 from exitprint.timing.exits.repeats import condense
 
-__all__ = ["METHODS", "ExitEstimate", "Method", "condense", "exits"]
+__all__ = ["METHODS", "ExitEstimate", "Method", "condense", "estimate_exits"]

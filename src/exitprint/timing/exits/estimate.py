@@ -74,7 +74,7 @@ class ExitEstimate:
         return self.count > 1
 
 
-def exits(seconds: ArrayLike, method: Method = "blocks", seed: int = 0) -> ExitEstimate:
+def estimate_exits(seconds: ArrayLike, method: Method = "blocks", seed: int = 0) -> ExitEstimate:
     """Find the exits of a multi-exit network in its runtimes.
 
     The answer does not depend on the unit of the runtimes nor on a constant that is added to all of them.
@@ -114,9 +114,9 @@ def exits(seconds: ArrayLike, method: Method = "blocks", seed: int = 0) -> ExitE
     atoms, counts = _atoms(scaled)
     mixture, cuts, likely = _find(scaled, atoms, counts, method, seed)
     if runtimes.shape[1] > 1:
-        found = mixture.exits
+        found = mixture.num_exits
         mixture, cuts = _only_repeatable(runtimes, scaled, atoms, counts, mixture, cuts)
-        likely = _shifted(likely, mixture.exits - found)
+        likely = _shifted(likely, mixture.num_exits - found)
     left_at = np.searchsorted(cuts, scaled)
     joint = mixture.log_joint(scaled, float(np.ptp(scaled)))
     probabilities = np.exp(joint[np.arange(len(joint)), left_at] - np.logaddexp.reduce(joint, axis=1))
@@ -215,7 +215,7 @@ def _only_repeatable(
 ) -> tuple[Mixture, Array]:
     """Join exits that do not come back in the other half of the repeats."""
     while True:
-        sizes = np.bincount(np.searchsorted(cuts, times), minlength=mixture.exits)
+        sizes = np.bincount(np.searchsorted(cuts, times), minlength=mixture.num_exits)
         noise = unrepeated(runtimes, sizes)
         if noise is None:
             return mixture, cuts

@@ -40,12 +40,12 @@ class Mixture:
     tau: Array
 
     @property
-    def exits(self) -> int:
+    def num_exits(self) -> int:
         return len(self.centres)
 
     def log_joint(self, times: Array, span: float) -> Array:
         """log p(time, exit), shape (times, exits + 1); the last column is a stray time."""
-        joint = np.empty((len(times), self.exits + 1))
+        joint = np.empty((len(times), self.num_exits + 1))
         deviation = times[:, None] - self.centres
         joint[:, :-1] = log_density(deviation, self.sigma, self.tau) + np.log((1 - STRAY) * self.weights)
         joint[:, -1] = np.log(STRAY / span)
@@ -84,7 +84,7 @@ class Mixture:
 
     def cuts(self) -> Array:
         """Times at which the next exit becomes the likelier one, shape (exits − 1,)."""
-        return np.array([self._cut(k) for k in range(self.exits - 1)])
+        return np.array([self._cut(k) for k in range(self.num_exits - 1)])
 
     def _cut(self, k: int) -> float:
         def later(time: float) -> float:
@@ -171,12 +171,12 @@ def thin(times: Array, counts: Array, mixture: Mixture) -> tuple[Mixture, dict[i
     inputs = counts.sum()
     for steps in (8, 30):
         mixture, likelihood = fit(times, counts, _without_twins(mixture, inputs), steps)
-    tried = {mixture.exits: (_evidence(mixture, likelihood, counts), mixture)}
-    while mixture.exits > 1:
+    tried = {mixture.num_exits: (_evidence(mixture, likelihood, counts), mixture)}
+    while mixture.num_exits > 1:
         weakest = int(np.argmin(inputs * mixture.joining_costs() - _narrow(mixture.centres)))
         before = likelihood
         mixture, likelihood = fit(times, counts, mixture.joined(weakest), steps=8)
-        tried[mixture.exits] = (_evidence(mixture, likelihood, counts), mixture)
+        tried[mixture.num_exits] = (_evidence(mixture, likelihood, counts), mixture)
         if likelihood - before < -HOPELESS - np.log(inputs):
             break
     best = max(evidence for evidence, _ in tried.values())
@@ -188,13 +188,13 @@ def thin(times: Array, counts: Array, mixture: Mixture) -> tuple[Mixture, dict[i
 
 def _without_twins(mixture: Mixture, inputs: float) -> Mixture:
     """Join neighbours while that costs less likelihood than the parameters of an exit."""
-    while mixture.exits > 1 and inputs * (costs := mixture.joining_costs()).min() < np.log(inputs):
+    while mixture.num_exits > 1 and inputs * (costs := mixture.joining_costs()).min() < np.log(inputs):
         mixture = mixture.joined(int(costs.argmin()))
     return mixture
 
 
 def _evidence(mixture: Mixture, likelihood: float, counts: Array) -> float:
-    return likelihood - mixture.exits * np.log(counts.sum()) - float(_narrow(mixture.centres).sum())
+    return likelihood - mixture.num_exits * np.log(counts.sum()) - float(_narrow(mixture.centres).sum())
 
 
 def _narrow(centres: Array) -> Array:

@@ -24,7 +24,7 @@ class Clock:
 
     Attributes
     ----------
-    exits
+    num_exits
         How many there are, one unit of time apart.
     ratio
         Gap-to-noise ratio: the noise is Gaussian, 1 / ratio wide, plus an exponential delay half as long.
@@ -34,7 +34,7 @@ class Clock:
         Gaps are scaled by up to this share, up or down, at random.
     """
 
-    exits: int
+    num_exits: int
     ratio: float
     populations: Populations = "uniform"
     uneven: float = 0.0
@@ -42,11 +42,11 @@ class Clock:
     def draw(self, inputs: int, repeats: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Runtimes, shape (inputs, repeats), and the exit of each input, shape (inputs,)."""
         shares = {
-            "uniform": np.ones(self.exits),
-            "geometric": RAREST ** np.linspace(0, 1, self.exits),
-            "dirichlet": rng.dirichlet(np.ones(self.exits)),
+            "uniform": np.ones(self.num_exits),
+            "geometric": RAREST ** np.linspace(0, 1, self.num_exits),
+            "dirichlet": rng.dirichlet(np.ones(self.num_exits)),
         }[self.populations]
-        costs = np.cumsum(1 + self.uneven * rng.uniform(-1, 1, self.exits))
-        left_at = rng.choice(self.exits, inputs, p=shares / shares.sum())
+        costs = np.cumsum(1 + self.uneven * rng.uniform(-1, 1, self.num_exits))
+        left_at = rng.choice(self.num_exits, inputs, p=shares / shares.sum())
         jitter = rng.standard_normal((inputs, repeats)) + rng.exponential(TAIL, (inputs, repeats))
         return costs[left_at, None] + jitter / self.ratio, left_at

@@ -137,7 +137,7 @@ class Attack:
         """Our substitute under the thresholds that the victim's answers tell."""
         training = split_transfer_set(self.estimated, 0)[0]
         network = self.made(self.arch, training, self.robbed.victim.recipe)
-        network.policy = ExitPolicy(victim_thresholds(training, network.exits).tolist())
+        network.policy = ExitPolicy(victim_thresholds(training, network.num_exits).tolist())
         return network
 
     def one_exit(self, transfer_set: TransferSet) -> MultiExitNetwork:
@@ -172,7 +172,7 @@ class Attack:
         single = self.one_exit(transfer_set)
         network = MultiExitNetwork.build(self.arch, 0)
         parts = {k: v for k, v in single.state_dict().items() if not k.startswith("heads.")}
-        last = {f"heads.{network.exits - 1}.{k}": v for k, v in single.heads[0].state_dict().items()}
+        last = {f"heads.{network.num_exits - 1}.{k}": v for k, v in single.heads[0].state_dict().items()}
         network.load_state_dict({**network.state_dict(), **parts, **last})
         images = Images(training.pixels, training.answers.argmax(1))
         data = self.robbed.data

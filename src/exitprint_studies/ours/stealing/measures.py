@@ -81,7 +81,7 @@ def measured(attack: Attack) -> Measures:
 def row(attack: Attack, method: str, network: MultiExitNetwork, queries: int) -> Row:
     """How much this substitute is like the victim."""
     victim = attack.robbed.truth
-    names = attack.names if network.exits > 1 else np.array([attack.robbed.exits - 1])
+    names = attack.names if network.num_exits > 1 else np.array([attack.robbed.num_exits - 1])
     here = behaviour(network, attack.robbed.tested.pixels, names)
     found = asdict(agreement(here, victim, attack.robbed.tested.labels.numpy()))
     spent = float(np.interp(here.costs, attack.costs, attack.times).mean() / attack.robbed.shares_of_time.mean() - 1)
@@ -162,7 +162,7 @@ def estimate(attack: Attack) -> Row:
     return {
         "victim": attack.robbed.victim.name,
         "network": as_words(attack.robbed.victim),
-        "exits": attack.robbed.exits,
+        "exits": attack.robbed.num_exits,
         "found": inquiry.estimate.count,
         "ARI": float(adjusted_rand_score(truth, inquiry.estimate.exits)),
         "queries": len(truth),
