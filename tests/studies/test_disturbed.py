@@ -3,35 +3,52 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
 import pytest
+import small_study
+import torch._dynamo  # noqa: F401  what the first optimiser imports, for seconds
 
-HERE = Path(__file__).parent
-KILLS = int(os.environ.get("EXITPRINT_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("EXITPRINT_TEST_KILLS", "2"))
 """The long run, `EXITPRINT_TEST_KILLS=50 pytest tests/studies/test_disturbed.py`, takes some minutes."""
 
 
-def start(folder: Path, *options: str, before: str = "") -> subprocess.Popen[str]:
-    """The study as a process; `before` is Python that runs first."""
-    path = os.pathsep.join([str(HERE), *sys.path])
-    program = f"{before}\nimport sys, small_study\nsmall_study.run(*sys.argv[1:])"
-    return subprocess.Popen(
-        [sys.executable, "-c", program, str(folder), *options],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Started:
+    """The study in a process of its own, forked from this one, in which everything is imported already."""
 
+    def __init__(self, folder: Path, *options: str, before: Callable[[], None] = lambda: None) -> None:
+        self._said = folder.with_name(f"{folder.name}.{time.monotonic_ns()}.err")
+        self._process = get_context("fork").Process(target=self._run, args=(folder, options, before))
+        self._process.start()
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=240)
-    return process.returncode, out, err
+    def _run(self, folder: Path, options: tuple[str, ...], before: Callable[[], None]) -> None:
+        file = os.open(self._said, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
+        before()
+        small_study.run(str(folder), *options)
+
+    def killed_after(self, seconds: float) -> bool:
+        """Whether it had to be killed, because it was not done by then."""
+        self._process.join(seconds)
+        running = self._process.exitcode is None
+        self._process.kill()
+        self._process.join()
+        return running
+
+    def end(self) -> tuple[int | None, str]:
+        """Exit code, and what it said."""
+        self._process.join(240)
+        return self._process.exitcode, self._said.read_text()
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -47,54 +64,48 @@ def nothing_half_done(folder: Path) -> bool:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], float]:
     """Results of a run that nobody disturbed, and the seconds it took."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+    folder = tmp_path_factory.mktemp("undisturbed") / "study"
     started = time.monotonic()
-    assert finish(start(folder))[0] == 0
+    assert Started(folder).end()[0] == 0
     return results(folder), time.monotonic() - started
 
 
 @pytest.mark.timeout(60 * (KILLS + 5))
 def test_killed_at_random_moments(tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]) -> None:
     wanted, seconds = undisturbed
-    rng, made, killed = Random(0), {}, 0
+    folder, rng, made, killed = tmp_path / "study", Random(0), {}, 0
     while killed < KILLS:
-        process = start(tmp_path)
-        try:
-            process.wait(rng.uniform(0, seconds))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            killed += 1
-        finish(process)
-        now = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
+        killed += Started(folder).killed_after(rng.uniform(0, seconds))
+        now = {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
         assert made.items() <= now.items(), "something finished was made twice"
         made = now
-        if killed % 10 == 0:  # begin anew, or most kills would find nothing left to do
-            for path in [p for p in tmp_path.rglob("*.safetensors") if rng.random() < 0.7]:
-                path.unlink()
-                del made[path]
-            (tmp_path / "table.parquet").unlink(missing_ok=True)
-    assert finish(start(tmp_path))[0] == 0
-    assert results(tmp_path) == wanted and nothing_half_done(tmp_path)
+        for path in [p for p in folder.rglob("*.safetensors") if rng.random() < 0.7]:  # or soon nothing is left to do
+            path.unlink()
+            del made[path]
+        (folder / "table.parquet").unlink(missing_ok=True)
+    assert Started(folder).end()[0] == 0
+    assert results(folder) == wanted and nothing_half_done(folder)
 
 
 def test_two_at_once(tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]) -> None:
-    both = [start(tmp_path), start(tmp_path, "--jobs", "2")]
-    assert [finish(process)[0] for process in both] == [0, 0]
-    assert results(tmp_path) == undisturbed[0] and nothing_half_done(tmp_path)
+    folder = tmp_path / "study"
+    both = [Started(folder), Started(folder, "--jobs", "2")]
+    assert [process.end()[0] for process in both] == [0, 0]
+    assert results(folder) == undisturbed[0] and nothing_half_done(folder)
 
 
-LITTLE_ROOM = """
-import resource, signal
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-"""
+def little_room() -> None:
+    """No file may grow beyond 20 kB."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
 def test_a_file_that_may_not_grow(tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]) -> None:
-    code, _, err = finish(start(tmp_path, before=LITTLE_ROOM))
-    assert code == 2 and err.count("\n") == 1 and "free some space" in err
-    assert finish(start(tmp_path))[0] == 0
-    assert results(tmp_path) == undisturbed[0] and nothing_half_done(tmp_path)
+    folder = tmp_path / "study"
+    code, said = Started(folder, before=little_room).end()
+    assert code == 2 and said.count("\n") == 1 and "free some space" in said
+    assert Started(folder).end()[0] == 0
+    assert results(folder) == undisturbed[0] and nothing_half_done(folder)
 
 
 def test_a_full_disk(tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]) -> None:
@@ -103,10 +114,10 @@ def test_a_full_disk(tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "none", str(disk)], capture_output=True).returncode:
         pytest.skip("only root may mount a small disk; the limit on a file's size stands in for it")
     try:
-        code, _, err = finish(start(disk))
-        assert code == 2 and err.count("\n") == 1 and "free some space" in err
+        code, said = Started(disk).end()
+        assert code == 2 and said.count("\n") == 1 and "free some space" in said
         subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-        assert finish(start(disk))[0] == 0
+        assert Started(disk).end()[0] == 0
         assert results(disk) == undisturbed[0] and nothing_half_done(disk)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
