@@ -15,15 +15,19 @@ SMALL = 20_000
 """Combinations of thresholds up to which all are tried."""
 
 KICK = 0.3
-"""Share of the thresholds that a restart draws anew."""
+"""Share of the thresholds that each restart draws at random; the others are the best so far."""
 
 CLOSE = 0.005
 """Difference of mean costs, as a share of the victim's, that needs no further search."""
 
 CHEAPEST, DEAREST = 1 / 8, 64.0
-"""Prices of a whole run, in queries that leave at the victim's exit, between which the first bounds are looked for."""
+"""Where the search for the price of computing begins and ends.
+
+The price of a whole run is in queries that leave at the victim's exit: so many are given up to save one run. It is
+doubled until the mean cost lies on the other side of the wanted one."""
 
 STEPS = 8
+"""Bisections of the price, and of the way between the two thresholds found; each halves what is left."""
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from exitprint.errors import ExitprintError
 Array = NDArray[np.float64]
 
 SPANS = (1.0, 3.0, 10.0, 30.0)
-"""Askings over which drift is forgotten, of which the best is taken."""
+"""Half-widths of the smoothing that are tried, in askings. The one that leaves the least noise is taken."""
 
 REACH = 5
-"""Spans beyond which an asking says nothing."""
+"""Spans after which the smoothing kernel ends; its weight there is exp(−5), under 1 %."""
 
 ROUNDS = 6
-"""How often drift and what an input takes are found again, each with the other taken out."""
+"""Iterations. Each estimates what every input usually takes, then the drift of what is left."""
 
 WORTH = 0.95
-"""What must be left of the noise, at most, for drift to be taken out at all."""
+"""Drift is taken out only if the noise shrinks to less than this share of what it was."""
 
 STRAY = 3.0
-"""Residuals, in their usual size, beyond which one is a stray and counts for no more than this."""
+"""Residuals are clipped at so many times their mean absolute size, so that an outlier does not pass for drift."""
 
 
 def steadied(seconds: ArrayLike, places: ArrayLike) -> Array:

@@ -107,7 +107,9 @@ class Victim:
 
 
 class Robbed:
-    """A victim made real: its network, the images on both sides, and what it was asked and answered, once.
+    """A victim whose network and images are loaded, and its answers and runtimes.
+
+    It is asked once; what it answered is kept in the store.
 
     Parameters
     ----------

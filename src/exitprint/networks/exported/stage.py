@@ -149,7 +149,10 @@ def _last_uses(part: Part) -> list[list[int]]:
 
 
 def _in_place(part: Part, done: Sequence[Sequence[int]]) -> list[int]:
-    """The operations that are a ReLU of a result which is nobody else's, so that it may be written over."""
+    """Numbers of the ReLUs that may overwrite their input.
+
+    The input must lie in memory of its own (`FRESH`), and nothing after the ReLU may need it.
+    """
     uses = Counter(value for o in part.operations for value in values_in([o.args, o.kwargs]))
     found = []
     for index, operation in enumerate(part.operations):
