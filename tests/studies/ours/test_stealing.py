@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from exitprint.errors import ExitprintError
+from exitprint.fingerprints import paper_fingerprint
 from exitprint.networks import architecture, exit_costs
 from exitprint.stealing import SubstituteRecipe
 from exitprint.stealing.substitute import logits_of
@@ -78,6 +80,7 @@ def small_and_without_a_clock():
     patched = pytest.MonkeyPatch()
     patched.setattr("exitprint_studies.ours.victims.InProcess", CostModel)
     patched.setattr(measures, "SAMPLES", 12)
+    patched.setattr(measures, "paper_fingerprint", partial(paper_fingerprint, steps=30))
     patched.setattr(measures, "SCAN", dict(list(measures.SCAN.items())[:1]))
     yield
     patched.undo()
