@@ -20,11 +20,22 @@ Show = Callable[[float, int], float]
 
 def crafted(kind: str, samples: int = 60) -> Fingerprint:
     """A fingerprint of noise: half late, half early, or all of the paper's kind."""
-    pixels = torch.randint(0, 256, (2 * samples, 1, 8, 8), generator=torch.Generator().manual_seed(0))
-    samples_pixels, originals = pixels.to(torch.uint8).split(samples)
+    generator = torch.Generator().manual_seed(0)
+    originals = torch.randint(0, 256, (samples, 1, 8, 8), generator=generator)
+    noise = torch.randint(-9, 10, originals.shape, generator=generator)
     late = torch.arange(samples) < (samples // 2 if kind == "contrast" else samples)
-    ones = torch.ones(samples, dtype=torch.long)
-    return Fingerprint(kind, samples_pixels, originals, late, ones.bool(), ones, ones.clone())  # type: ignore[arg-type]
+    order = torch.arange(samples)
+    return Fingerprint(
+        kind,  # type: ignore[arg-type]
+        samples=(originals + noise).clamp(0, 255).to(torch.uint8),
+        originals=originals.to(torch.uint8),
+        late=late,
+        reached=torch.ones(samples, dtype=torch.bool),
+        steps=torch.ones(samples, dtype=torch.long),
+        chosen=order,
+        pool=10 * samples,
+        answers=torch.zeros(samples, dtype=torch.long),
+    )
 
 
 def key(image: Tensor) -> bytes:

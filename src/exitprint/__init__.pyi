@@ -9,7 +9,6 @@ from .fingerprints import (
     save_fingerprint,
     verify,
     verify_sequentially,
-    with_references,
 )
 from .networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
 from .stealing import steal
@@ -50,5 +49,4 @@ __all__ = [
     "train_network",
     "verify",
     "verify_sequentially",
-    "with_references",
 ]

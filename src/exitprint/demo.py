@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -98,8 +98,6 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
     with progress("verifying seven suspects", len(networks)) as advance:
         for name, truth, network in networks:
             verdict = verify(fingerprint, InProcess(network), REPEATS, seed)
-            if not rows:
-                fingerprint = replace(fingerprint, t_f=verdict.threshold)
             rows.append(SuspectRow(name, truth, verdict, verdict.timings))
             advance(1)
     write_report(demo_report(rows, fingerprint), report)

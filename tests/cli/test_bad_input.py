@@ -98,7 +98,7 @@ def test_an_unknown_data_set_architecture_preset_and_kind(run, target_file, tmp_
     refused(run("tamper", target_file, "prune", "--set", "rate=lots", "--data", "digits", "--out", out), "rate")
     refused(run("tamper", target_file, "prune", "--set", "rate", "--data", "digits", "--out", out), "NAME=VALUE")
     refused(
-        run("fingerprint", target_file, "--data", "digits", "--kind", "contrast", "--t-f", 0.1, "--out", out),
+        run("fingerprint", target_file, "--data", "digits", "--kind", "contrast", "--all-steps", "--out", out),
         "--kind paper",
     )
     refused(run("train", "--out", tmp_path / "no" / "out.safetensors"), "no folder")

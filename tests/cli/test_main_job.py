@@ -103,11 +103,10 @@ def test_tamper_makes_a_copy_that_is_derived(run, folder, paper_file, tmp_path):
     assert 0.2 in [record.get("rate") for record in facts["history"]] and facts["thresholds"] == [0.9] * 6
 
 
-def test_references_set_t_f(run, folder, tmp_path):
+def test_references_are_said_and_kept(run, folder, tmp_path):
     path = tmp_path / "f.safetensors"
     words = ("--data", "digits", "--samples", 20, "--kind", "paper", "--out", path)
     done = run("fingerprint", folder / "target.safetensors", *words, "--reference", folder / "independent.safetensors")
-    assert done.code == 0
-    assert run("info", path, "--json").json["t_f_share"] != 0.1
-    assert run("fingerprint", folder / "target.safetensors", *words, "--t-f", 0.123).code == 0
-    assert run("info", path, "--json").json["t_f"] == 0.123
+    assert done.code == 0 and "On independent, which is independent" in done.out
+    (reference,) = run("info", path, "--json").json["references"]
+    assert reference["name"] == "independent" and reference["recipe"] == "same" and len(reference["share"]) == 1

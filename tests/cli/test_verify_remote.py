@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +38,9 @@ def asleep(truth: str) -> Sleeper:
 @pytest.fixture(scope="module")
 def contrast(target, trained, digits):
     """A small change, kept away from two other networks: so one half is a sound threshold on digits too."""
-    made = contrast_fingerprint(
+    return contrast_fingerprint(
         target, digits.test, [target.policy], 100, 1, Method(margin=0.05), references=[trained(3), trained(4)]
     )
-    return replace(made, auc_threshold=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import paper_fingerprint, verify, with_references
+from exitprint.fingerprints import paper_fingerprint, verify
 from exitprint.suspects import Answer, CostModel
 
 
@@ -56,21 +56,6 @@ def test_constant_time_is_inconclusive_and_says_so(made, target):
     assert padded.decision == "inconclusive" and "constant time" in padded.reason
     frozen = verify(made, Clocked(target, lambda s: np.full(len(s), 0.1)), repeats=2)
     assert frozen.decision == "inconclusive" and "same time for every input" in frozen.reason
-
-
-def test_t_n_close_to_t_f_is_inconclusive(made, target, independent):
-    value = verify(made, CostModel(independent)).t_n
-    verdict = verify(replace(made, t_f=value), CostModel(independent))
-    assert verdict.decision == "inconclusive" and "more samples" in verdict.reason
-
-
-def test_references_put_t_f_between_target_and_the_nearest(made, target, trained):
-    suspects = [CostModel(trained(seed)) for seed in (1, 2)]
-    set_by = with_references(made, CostModel(target), suspects)
-    shares = [v.t_n / v.benign_t_n for v in (verify(made, s) for s in [CostModel(target), *suspects])]
-    assert set_by.t_f_share == pytest.approx((shares[0] + min(shares[1:])) / 2)
-    with pytest.raises(ExitprintError, match="really is independent"):
-        with_references(made, CostModel(target), [CostModel(target)])
 
 
 def test_a_suspect_of_another_input_shape_is_refused(made):

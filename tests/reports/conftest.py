@@ -83,8 +83,9 @@ def made() -> Callable[..., Made]:
             torch.arange(count) > 0,
             torch.full((count,), 40),
             torch.arange(count),
-            0.1,
-            {"data": "digits", "method": {"c": 10.0}},
+            pool=10 * count,
+            answers=torch.zeros(count, dtype=torch.long),
+            record={"data": "digits", "method": {"c": 10.0}},
         )
         rng = np.random.default_rng(0)
         exit = np.where(late.numpy(), 0.01, 0.002)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,8 +61,8 @@ def _fingerprint_facts(file: Path) -> dict[str, Any]:
         "samples": len(made),
         "reached": int(made.reached.sum()),
         "input": list(made.input_shape),
-        "t_f": None if made.t_f != made.t_f else made.t_f,
-        "t_f_share": made.t_f_share,
+        "pool": made.pool,
+        "references": [asdict(reference) for reference in made.references],
         "l2": float(made.l2.mean()),
         "record": made.record,
     }

@@ -27,6 +27,7 @@ from exitprint.errors import ExitprintError
 if TYPE_CHECKING:
     from exitprint.data import ImageData
     from exitprint.fingerprints import Fingerprint
+    from exitprint.fingerprints.shares import Rule
     from exitprint.networks import MultiExitNetwork
 
 
@@ -93,7 +94,6 @@ def fingerprint(
         list[Path] | None,
         typer.Option(help="A network known to be independent, to keep the fingerprint from it; repeatable."),
     ] = None,
-    t_f: Annotated[float | None, typer.Option("--t-f", help="For paper: T_f as an absolute number.")] = None,
     all_steps: Annotated[
         bool, typer.Option("--all-steps", help="For paper: take all 1,000 steps for every sample, as the paper does.")
     ] = False,
@@ -108,49 +108,54 @@ def fingerprint(
     seed: Seed = 0,
 ) -> None:
     """Craft a fingerprint: inputs that tell your network and its copies by their time."""
-    from dataclasses import replace
-
     from exitprint.data import load_data
-    from exitprint.fingerprints import (
-        Method,
-        contrast_fingerprint,
-        paper_fingerprint,
-        save_fingerprint,
-        with_references,
-    )
+    from exitprint.fingerprints import Method, contrast_fingerprint, paper_fingerprint, save_fingerprint
     from exitprint.networks import load_network
     from exitprint.networks.policy import lowest
-    from exitprint.suspects import CostModel
     from exitprint.training import calibrated_policy
 
     check_writable(out_file)
-    if kind == "contrast" and (t_f is not None or all_steps):
-        raise ExitprintError("--t-f and --all-steps are for --kind paper: a contrast needs no threshold.")
+    if kind == "contrast" and all_steps:
+        raise ExitprintError("--all-steps is for --kind paper: a contrast stops each sample at its goal.")
     if kind == "paper" and (power is not None or margin is not None):
         raise ExitprintError("--power and --margin are for --kind contrast: leave them out.")
     network = load_network(network_file)
-    references = [load_network(path) for path in reference or []]
+    references = {path.stem: load_network(path) for path in reference or []}
+    if len(references) < len(reference or []):
+        raise ExitprintError("two references have one name: rename a file, since the fingerprint says it.")
     images = load_data(data, data_dir, limit)
     network.check_images(images.test.pixels[:1])
-    rads = rad or ([0.0, 15.0] if kind == "contrast" else [])
     own, held_out = network.policy, images.calibration
-    policies = [own, *(calibrated_policy(network, held_out, value, own.criterion, own.answer) for value in rads)]
+
+    def of_rad(value: float) -> Rule:
+        return lambda network: calibrated_policy(network, held_out, value, own.criterion, own.answer)
+
+    rules: list[Rule] = [lambda network: network.policy]
+    rules += [of_rad(value) for value in rad or ([0.0, 15.0] if kind == "contrast" else [])]
     if kind == "contrast":
         method = Method() if margin is None else Method(margin=margin)
-        made = contrast_fingerprint(network, images.test, policies, samples, seed, method, references)
+        made = contrast_fingerprint(network, images.test, rules, samples, seed, method, references)
     else:
-        strictest = lowest(policies, network.num_exits - 1)
-        made = paper_fingerprint(network, images.test, strictest, samples, seed, stop_early=not all_steps)
-        if references:
-            made = with_references(made, CostModel(network), [CostModel(each) for each in references])
-    if t_f is not None:
-        made = replace(made, t_f=t_f)
+        strictest = lowest([rule(network) for rule in rules], network.num_exits - 1)
+        made = paper_fingerprint(
+            network,
+            images.test,
+            strictest,
+            samples,
+            seed,
+            stop_early=not all_steps,
+            references=references,
+            reference_policies=rules,
+        )
     made.record["data"] = {"name": data, "part": "test", "images": len(images.test)}
     save_fingerprint(made, out_file)
     out.print(
         f"{out_file}: {int(made.reached.sum())} of {samples} samples do what they are for with a margin, after "
         f"{made.steps.double().mean():.0f} steps on average, L2 {made.l2.mean():.2f}."
     )
+    for each in made.references:
+        said = ", ".join(f"{share:.2f}" for share in each.share)
+        out.print(f"On {each.name}, which is independent, the share of pairs is {said} (cost model).")
     for warning in made.record.get("warnings", []):
         out.print(f"Warning: {warning}")
     if power is not None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from exitprint.fingerprints.contrast import Method, contrast_fingerprint, craft_contrast
-from exitprint.fingerprints.fingerprint import Fingerprint, load_fingerprint, save_fingerprint
+from exitprint.fingerprints.fingerprint import Fingerprint, Reference, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.paper import craft_paper, paper_fingerprint
 from exitprint.fingerprints.power import samples_needed
 from exitprint.fingerprints.sequential import verify_sequentially
 from exitprint.fingerprints.verdict import Verdict
-from exitprint.fingerprints.verify import verify, with_references
+from exitprint.fingerprints.verify import verify
 
 __all__ = [
     "Fingerprint",
     "Method",
+    "Reference",
     "Verdict",
     "contrast_fingerprint",
     "craft_contrast",
@@ -23,5 +24,4 @@ __all__ = [
     "save_fingerprint",
     "verify",
     "verify_sequentially",
-    "with_references",
 ]

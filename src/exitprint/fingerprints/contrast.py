@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from exitprint.data import Images, unit_range
 from exitprint.errors import ExitprintError, Interrupted
-from exitprint.fingerprints.fingerprint import Fingerprint
+from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
-from exitprint.fingerprints.score import NATURAL
+from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, LEAST, Criterion, in_log_odds
 
@@ -27,8 +27,6 @@ SMALL_CHANGE, COMPARED = 0.25, 1000
 many images."""
 LARGEST_CHANGE = {True: 0.8, False: 0.6}
 """The largest that is allowed, with networks known to be independent and without."""
-CAUTIOUS = {True: 0.8, False: 0.95}
-"""The AUC that a copy has to exceed where the change is not small, with independent networks at hand and without."""
 MOST_LOG_ODDS = math.log((1 - 2 * LEAST) / (2 * LEAST))
 """No goal asks for more certainty than this."""
 
@@ -155,11 +153,11 @@ def craft_contrast(
 def contrast_fingerprint(
     network: MultiExitNetwork,
     images: Images,
-    policies: Sequence[ExitPolicy],
+    policies: Sequence[ExitPolicy | Rule],
     samples: int = 100,
     seed: int = 0,
     method: Method | None = None,
-    references: Sequence[MultiExitNetwork] = (),
+    references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork] = (),
 ) -> Fingerprint:
     """Craft a contrast fingerprint: half of the samples late, half early.
 
@@ -170,7 +168,8 @@ def contrast_fingerprint(
     images
         Benign images to choose from; those that leave earliest are made late, and those that leave latest early.
     policies
-        The policies under which the contrast has to hold, such as those of RAD=0 and RAD=15.
+        The policies under which the contrast has to hold, such as those of RAD=0 and RAD=15; a rule gives the network
+        and each reference a policy of its own.
     samples
         Number of samples, both halves together.
     seed
@@ -178,7 +177,8 @@ def contrast_fingerprint(
     method
         How to craft.
     references
-        Networks known to be independent, if the owner has some, on which the change is to show as little as possible.
+        Networks known to be independent, if the owner has some, on which the change is to show as little as possible;
+        with their names, or without. The fingerprint says what it came to on each.
 
     Raises
     ------
@@ -197,34 +197,40 @@ def contrast_fingerprint(
             f"{samples} samples cannot be crafted from {len(images)} images: ask for at least two, and at most as many "
             "as there are images."
         )
-    for reference in references:
+    known = named(references)
+    for reference in known.values():
         reference.check_images(images.pixels[:1])
-    policies, warnings = usable_policies(network, policies)
+    own = [policy_of(network, given) for given in policies]
+    usable, warnings = usable_policies(network, own)
+    policies = [given for given, policy in zip(policies, own, strict=True) if policy in usable]
     try:
-        certainty = benign_certainty(network, images, policies[0].criterion)
-        exits = torch.stack([policy.exits_of_certainty(certainty) for policy in policies])
+        logits = logits_of(network, images.pixels)
+        certainty = usable[0].certainty(logits)
+        exits = torch.stack([policy.exits_of_certainty(certainty) for policy in usable])
         internal = network.num_exits - 1
-        goals = contrast_goals(policies, exits, internal, network.classes, method.margin, method.early_exits)
-        tried = min(samples * method.candidates, len(images))
-        chosen, late = choose(natural_order(certainty, exits), tried, method.choice, seed)
-        crafted = craft_contrast(network, images[chosen].x, late, goals, method, references)
+        goals = contrast_goals(usable, exits, internal, network.classes, method.margin, method.early_exits)
+        order = natural_order(certainty, exits)
+        order = order[torch.isin(order, distinct(images.pixels))]
+        if samples > len(order):
+            raise ExitprintError(f"only {len(order)} of these images differ from each other: ask for fewer samples.")
+        chosen, late = choose(order, min(samples * method.candidates, len(order)), method.choice, seed)
+        crafted = craft_contrast(network, images[chosen].x, late, goals, method, list(known.values()))
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     kept = least_changed(crafted, images.pixels[chosen], late, samples)
     chosen, late = chosen[kept], late[kept]
     share = share_of_distance(crafted.samples[kept], images.pixels[chosen], images)
-    if share > LARGEST_CHANGE[bool(references)]:
+    if share > LARGEST_CHANGE[bool(known)]:
         raise ExitprintError(
             f"a contrast would have to change these images by {share:.0%} of the distance between an image and its "
             "nearest neighbour, and independent networks would follow that: use --kind paper, give networks known to "
             "be independent (--reference), or policies with a higher threshold (--rad)."
         )
-    limit = CAUTIOUS[bool(references)] if share > SMALL_CHANGE else NATURAL
     if share > SMALL_CHANGE:
         warnings.append(
             f"The change is {share:.0%} of the distance between an image and its nearest neighbour, so large that "
-            f"independent networks may follow it: an AUC above {limit} is asked of a copy. "
-            + ("" if references else "Give networks known to be independent (--reference), or use --kind paper.")
+            "independent networks may follow it"
+            + ("." if known else ": give networks known to be independent (--reference), or use --kind paper.")
         )
     return Fingerprint(
         kind="contrast",
@@ -234,12 +240,13 @@ def contrast_fingerprint(
         reached=crafted.reached[kept],
         steps=crafted.steps[kept],
         chosen=chosen,
-        auc_threshold=limit,
+        pool=len(images),
+        answers=usable[0].answered(logits[chosen]),
+        references=measured(known, network, policies, "contrast", crafted.samples[kept], images.pixels[chosen], late),
         record={
             "method": asdict(method),
-            "references": len(references),
             "passes": crafted.passes,
-            "policies": [{"criterion": p.criterion, "thresholds": list(p.thresholds)} for p in policies],
+            "policies": [{"criterion": p.criterion, "thresholds": list(p.thresholds)} for p in usable],
             "seed": seed,
             "warnings": [*warnings, *weak_contrast(exits, chosen, late)],
         },
@@ -325,15 +332,6 @@ def contrast_goals(
     return Goals(torch.maximum(strictest - margin, (strictest + chance) / 2), above.amax(0), policies[0].criterion)
 
 
-@torch.inference_mode()
-def benign_certainty(network: MultiExitNetwork, images: Images, criterion: Criterion) -> Tensor:
-    """Certainty of each image at every exit, shape (images, exits), on the CPU."""
-    network.eval()
-    device = network.mean.device
-    parts = [CERTAINTY[criterion](network(unit_range(part.to(device)))) for part in images.pixels.split(BATCH)]
-    return torch.cat(parts).cpu()
-
-
 @torch.no_grad()
 def _log_odds_of(network: MultiExitNetwork, x: Tensor, criterion: Criterion) -> Tensor:
     network.eval()
@@ -386,9 +384,12 @@ def choose(order: Tensor, samples: int, choice: float, seed: int) -> tuple[Tenso
 
 
 def least_changed(crafted: Crafted, originals: Tensor, late: Tensor, samples: int) -> Tensor:
-    """Indices of `samples` of the crafted images, late ones first: those that reached their goal by the smallest L2."""
+    """Indices of `samples` of the crafted images, late ones first: those that reached their goal by the smallest L2.
+
+    One that met its goal without a change tells nobody anything, and comes last.
+    """
     L2 = (unit_range(crafted.samples) - unit_range(originals)).flatten(1).norm(dim=1)
-    order = (L2 + torch.where(crafted.reached, 0.0, torch.inf)).argsort(stable=True)
+    order = (L2 + torch.where(crafted.reached & (L2 > 0), 0.0, torch.inf)).argsort(stable=True)
     halves = [order[late[order] == half] for half in (True, False)]
     wanted = (samples - samples // 2, samples // 2)
     return torch.cat([half[:n].sort().values for half, n in zip(halves, wanted, strict=True)])

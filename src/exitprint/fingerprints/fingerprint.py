@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -13,11 +13,50 @@ from exitprint.data import unit_range
 from exitprint.display import html_table
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
-from exitprint.fingerprints.score import NATURAL
 
 Kind = Literal["paper", "contrast"]
+Recipe = Literal["same", "other"]
 FILE_KIND = "fingerprint"
 VALUE_RANGE = [0.0, 1.0]
+TENSORS = {
+    "samples": torch.uint8,
+    "originals": torch.uint8,
+    "late": torch.bool,
+    "reached": torch.bool,
+    "steps": torch.int64,
+    "chosen": torch.int64,
+    "answers": torch.int64,
+}
+LARGEST_CHANGE = 0.8
+"""The largest mean change of a contrast, as a share of the median distance of an image to its nearest neighbour."""
+MOST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A network known to be independent, and what the finished samples came to on it.
+
+    Attributes
+    ----------
+    name
+        What the owner calls it.
+    share
+        For each policy of the fingerprint the share of pairs in which the late sample takes the reference longer than
+        the early one, ties counting half, by the cost model; for the paper's kind the share of pairs in which a sample
+        takes longer than another sample's original.
+    recipe
+        Whether it was trained as the owner's network was (``same``: another seed only) or otherwise (``other``).
+    """
+
+    name: str
+    share: tuple[float, ...]
+    recipe: Recipe
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= MOST_NAME or self.recipe not in get_args(Recipe):
+            raise ExitprintError(f"a reference has a name of at most {MOST_NAME} characters, and a recipe.")
+        if not self.share or not all(0 <= share <= 1 for share in self.share):
+            raise ExitprintError("a reference has a share of pairs from 0 to 1 for each policy.")
 
 
 @dataclass(frozen=True)
@@ -40,15 +79,12 @@ class Fingerprint:
         Optimisation steps spent on each sample, int64, shape (samples,).
     chosen
         Index of each original among the images it was chosen from, int64, shape (samples,).
-    t_f
-        T_f as an absolute number, as the paper sets it for each architecture and data set; NaN (the default) to take
-        `t_f_share` of the suspect's own benign T_N instead.
-    t_f_share
-        T_f as a share of T_N of benign images on the same suspect. A constant overhead or another speed scales both
-        alike, so the share holds for every clock.
-    auc_threshold
-        What the AUC of a contrast is compared with: one half by nature; more where its change may show on independent
-        networks too.
+    pool
+        Number of images that the originals were chosen from.
+    answers
+        The label that the owner's network gives each original, int64, shape (samples,).
+    references
+        Networks known to be independent that it was crafted against, with what it came to on each.
     record
         How it was made: data set, seed, thresholds, parameters of the method; plain JSON.
     """
@@ -60,20 +96,18 @@ class Fingerprint:
     reached: Tensor
     steps: Tensor
     chosen: Tensor
-    t_f: float = float("nan")
-    t_f_share: float = 0.1
-    auc_threshold: float = NATURAL
+    pool: int
+    answers: Tensor
+    references: tuple[Reference, ...] = ()
     record: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.samples)
-        if self.samples.shape != self.originals.shape or self.samples.dtype != torch.uint8 or n == 0:
+        if self.samples.shape != self.originals.shape or self.samples.ndim != 4 or self.samples.numel() == 0:
             raise ExitprintError("a fingerprint needs samples and their originals, of one shape, as 8-bit pixels.")
-        if not NATURAL <= self.auc_threshold < 1:
-            raise ExitprintError(
-                f"the threshold of an AUC lies between {NATURAL} and 1, and not at {self.auc_threshold}."
-            )
-        if any(part.shape != (n,) for part in (self.late, self.reached, self.steps, self.chosen)):
+        if any(getattr(self, part).dtype != dtype for part, dtype in TENSORS.items()):
+            raise ExitprintError("a fingerprint needs 8-bit pixels, and whole numbers or flags for each sample.")
+        if any(part.shape != (n,) for part in (self.late, self.reached, self.steps, self.chosen, self.answers)):
             raise ExitprintError("a fingerprint needs one entry per sample in each of its parts.")
 
     def __len__(self) -> int:
@@ -116,28 +150,80 @@ class Fingerprint:
         """‖x − x′‖₂ of each sample, pixels in [0, 1], shape (samples,)."""
         return (self.x - self.benign).flatten(1).norm(dim=1)
 
+    def check(self) -> None:
+        """Refuse what no crafting gives, as far as it can be seen in the fingerprint itself.
+
+        Raises
+        ------
+        ExitprintError
+            If an image occurs twice or was not changed, a half is missing, images were chosen from fewer than there
+            are, or the change is as large as the distance between images.
+        """
+        late = int(self.late.sum())
+        if self.kind == "contrast" and not 0 < late < len(self):
+            raise ExitprintError("this contrast fingerprint has one half only: craft it again with both.")
+        if self.kind == "paper" and late < len(self):
+            raise ExitprintError("all samples of a fingerprint of the paper's kind are late: craft it again.")
+        if len(self) > self.pool or not 0 <= int(self.chosen.min()) <= int(self.chosen.max()) < self.pool:
+            raise ExitprintError("this fingerprint's images were chosen from fewer than there are: craft it again.")
+        if int(self.answers.min()) < 0 or int(self.steps.min()) < 0:
+            raise ExitprintError("this fingerprint has labels or numbers of steps below zero: craft it again.")
+        different = [len(distinct(pixels)) for pixels in (self.originals, self.samples)]
+        if min(*different, len(set(self.chosen.tolist()))) < len(self):
+            raise ExitprintError("an image occurs twice in this fingerprint: craft it again from images that differ.")
+        if self.kind == "paper":
+            return
+        if len(distinct(torch.cat([self.originals, self.samples]))) < 2 * len(self):
+            raise ExitprintError("a sample of this contrast fingerprint was not changed at all: craft it again.")
+        share = float(self.l2.mean() / _distance(self.benign))
+        if share > LARGEST_CHANGE:
+            raise ExitprintError(
+                f"this fingerprint changes its images by {share:.0%} of the distance between an image and its nearest "
+                "neighbour, and any network would follow that: craft it again with a smaller change."
+            )
+
+
+def distinct(pixels: Tensor) -> Tensor:
+    """Indices of the images (images, channels, height, width) without those that occurred before, ascending."""
+    first: dict[bytes, int] = {}
+    for index, image in enumerate(pixels):
+        first.setdefault(image.numpy().tobytes(), index)
+    return torch.tensor(list(first.values()))
+
+
+def _distance(x: Tensor) -> Tensor:
+    """Median L2 distance of an image to its nearest neighbour, from images (images, channels, height, width)."""
+    distances = torch.cdist(x.flatten(1), x.flatten(1)).fill_diagonal_(torch.inf)
+    return distances.amin(1).median().clamp(min=1e-9)
+
 
 def save_fingerprint(fingerprint: Fingerprint, path: str | os.PathLike[str]) -> None:
-    """Write a fingerprint to one `.safetensors` file, whole or not at all."""
-    header = {
-        "fingerprint": fingerprint.kind,
-        "value_range": VALUE_RANGE,
-        "t_f": None if fingerprint.t_f != fingerprint.t_f else fingerprint.t_f,
-        "t_f_share": fingerprint.t_f_share,
-        "auc_threshold": fingerprint.auc_threshold,
-        "record": fingerprint.record,
-    }
-    parts = ("samples", "originals", "late", "reached", "steps", "chosen")
-    save_tensors(path, FILE_KIND, header, {part: getattr(fingerprint, part) for part in parts})
-
-
-def load_fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
-    """Read a fingerprint; no code from the file is run.
+    """Write a fingerprint to one `.safetensors` file, whole or not at all.
 
     Raises
     ------
     ExitprintError
-        If the file is missing, damaged, of another kind, or made for another range of pixel values.
+        If it could not be loaded again; see `Fingerprint.check`.
+    """
+    fingerprint.check()
+    header = {
+        "fingerprint": fingerprint.kind,
+        "value_range": VALUE_RANGE,
+        "pool": fingerprint.pool,
+        "references": [asdict(reference) for reference in fingerprint.references],
+        "record": fingerprint.record,
+    }
+    save_tensors(path, FILE_KIND, header, {part: getattr(fingerprint, part) for part in TENSORS})
+
+
+def load_fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
+    """Read a fingerprint; no code from the file is run, and what can be computed is not believed.
+
+    Raises
+    ------
+    ExitprintError
+        If the file is missing, damaged, of another kind or of an earlier version, made for another range of pixel
+        values, or holds what no crafting gives.
     """
     header, tensors = load_tensors(path, FILE_KIND)
     if header.get("value_range") != VALUE_RANGE:
@@ -145,22 +231,19 @@ def load_fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
             f"the fingerprint {str(path)!r} is for pixel values in {header.get('value_range')}, and networks here take "
             "[0, 1]: craft it again."
         )
-    kind, t_f, record = header.get("fingerprint"), header.get("t_f"), header.get("record")
+    if "t_f_share" in header:
+        raise ExitprintError(f"the fingerprint {str(path)!r} is of an earlier version of exitprint: craft it again.")
+    kind, pool, record = header.get("fingerprint"), header.get("pool"), header.get("record")
     try:
-        if kind not in get_args(Kind) or not isinstance(record, dict):
+        if kind not in get_args(Kind) or type(pool) is not int or not isinstance(record, dict):
             raise KeyError("fingerprint")
-        return Fingerprint(
-            kind=cast(Kind, kind),
-            samples=tensors["samples"],
-            originals=tensors["originals"],
-            late=tensors["late"].bool(),
-            reached=tensors["reached"].bool(),
-            steps=tensors["steps"].long(),
-            chosen=tensors["chosen"].long(),
-            t_f=float("nan") if t_f is None else float(t_f),
-            t_f_share=float(header["t_f_share"]),
-            auc_threshold=float(header.get("auc_threshold", NATURAL)),
-            record=record,
+        references = tuple(
+            Reference(each["name"], tuple(float(share) for share in each["share"]), each["recipe"])
+            for each in header["references"]
         )
+        parts = {part: tensors[part] for part in TENSORS}
+        made = Fingerprint(cast(Kind, kind), **parts, pool=pool, references=references, record=record)
     except (KeyError, TypeError, ValueError) as error:
         raise ExitprintError(f"the fingerprint {str(path)!r} is incomplete: get a whole copy.") from error
+    made.check()
+    return made

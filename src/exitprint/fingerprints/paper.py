@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from exitprint.data import Images
 from exitprint.errors import ExitprintError, Interrupted
-from exitprint.fingerprints.fingerprint import Fingerprint
+from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, optimise
+from exitprint.fingerprints.shares import Rule, logits_of, measured, named
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 
 
@@ -103,6 +105,8 @@ def paper_fingerprint(
     steps: int = 1000,
     margin: float = 0.15,
     stop_early: bool = True,
+    references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork] = (),
+    reference_policies: Sequence[ExitPolicy | Rule] = (),
 ) -> Fingerprint:
     """Craft the paper's fingerprint from a seeded choice of benign images.
 
@@ -120,6 +124,10 @@ def paper_fingerprint(
         Of the choice.
     c, learning_rate, steps, margin, stop_early
         As in `craft_paper`.
+    references
+        Networks known to be independent, with their names or without; the fingerprint says what it comes to on each.
+    reference_policies
+        The policies, or rules for them, that references are asked under; by default that of the samples.
 
     Raises
     ------
@@ -131,20 +139,28 @@ def paper_fingerprint(
     network.check_images(images.pixels[:1])
     if not 1 <= samples <= len(images):
         raise ExitprintError(f"{samples} samples cannot be crafted from {len(images)} images: ask for fewer.")
-    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:samples]
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    chosen = order[torch.isin(order, distinct(images.pixels))][:samples]
+    if len(chosen) < samples:
+        raise ExitprintError(f"only {len(chosen)} of these images differ from each other: ask for fewer samples.")
     policy = policy or network.policy
     try:
         crafted = craft_paper(network, images[chosen].x, policy, c, learning_rate, steps, margin, stop_early)
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
+    originals, late = images.pixels[chosen], torch.ones(samples, dtype=torch.bool)
+    asked = reference_policies or [policy]
     return Fingerprint(
         kind="paper",
         samples=crafted.samples,
-        originals=images.pixels[chosen],
-        late=torch.ones(samples, dtype=torch.bool),
+        originals=originals,
+        late=late,
         reached=crafted.reached,
         steps=crafted.steps,
         chosen=chosen,
+        pool=len(images),
+        answers=policy.answered(logits_of(network, originals)),
+        references=measured(named(references), network, asked, "paper", crafted.samples, originals, late),
         record={
             "method": {
                 "c": c,

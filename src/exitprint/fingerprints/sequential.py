@@ -27,7 +27,7 @@ from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.reasons import contrast_reason, paper_reason, why_silent
 from exitprint.fingerprints.score import LONGEST_SHARE, NATURAL, FloatArray, longest_time, t_n
 from exitprint.fingerprints.verdict import Verdict
-from exitprint.fingerprints.verify import threshold
+from exitprint.fingerprints.verify import T_F_SHARE
 from exitprint.progress import progress
 from exitprint.suspects import BudgetSpent, Suspect
 from exitprint.suspects.journal import Work, opened
@@ -114,7 +114,7 @@ def verify_sequentially(
 
 def _contrast(fingerprint: Fingerprint, asker: Asker, alpha: float, beta: float, seed: int) -> Verdict:
     halves = int(fingerprint.late.sum()), int((~fingerprint.late).sum())
-    test, at = sign_test(fingerprint.auc_threshold, alpha, beta), list[int]()
+    test, at = sign_test(NATURAL, alpha, beta), list[int]()
     with suppress(BudgetSpent):
         _warm_up(asker, len(fingerprint), seed)
         for sign, again in _signs(asker, *halves, test, seed):
@@ -185,7 +185,7 @@ def _paper(fingerprint: Fingerprint, asker: Asker, alpha: float, beta: float, se
         benign, noise = _benign(asker, len(fingerprint), seed)
         silent = why_silent(asker.heard)
         if silent is None:
-            test = BracketTest(benign, noise, lambda T_N: threshold(fingerprint, T_N), alpha, beta)
+            test = BracketTest(benign, noise, lambda T_N: T_F_SHARE * T_N, alpha, beta)
             for seconds, control in _drawn(asker, len(fingerprint), seed):
                 test.update(seconds, control)
                 if test.updates:
@@ -266,8 +266,7 @@ def _inputs(fingerprint: Fingerprint) -> dict[InputKind, Tensor]:
 def run_digest(fingerprint: Fingerprint, *, subject: str, alpha: float, beta: float, seed: int) -> str:
     """What the askings of a run depend on; the budget is not among it, since the test may stop when it likes."""
     words = {"subject": subject, "alpha": alpha, "beta": beta, "seed": seed}
-    settings = {**words, "method": METHOD, "t_f": fingerprint.t_f, "t_f_share": fingerprint.t_f_share}
-    settings |= {"auc_threshold": fingerprint.auc_threshold} if fingerprint.auc_threshold != NATURAL else {}
+    settings = {**words, "method": METHOD}
     content = sha256(json.dumps(settings, sort_keys=True).encode())
     for part in (fingerprint.samples, fingerprint.originals, fingerprint.late):
         content.update(part.contiguous().numpy().tobytes())

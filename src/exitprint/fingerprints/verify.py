@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from time import perf_counter
 
 import numpy as np
@@ -18,6 +17,8 @@ from exitprint.timing import Timings, measure
 
 CONFIDENCE = 0.95
 BOOTSTRAPS = 4000
+T_F_SHARE = 0.1
+"""T_f as a share of the suspect's own benign T_N."""
 LEAST_RELIABILITY = 0.5
 ALPHA = 1e-3
 LEAST_EFFECT = 0.7
@@ -74,9 +75,9 @@ def decide(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: fl
     samples, benign = timings["fingerprint"].per_input, timings["benign"].per_input
     longest = longest_time(benign)
     T_N, benign_T_N = t_n(samples, longest), t_n(benign, longest)
-    T_f = threshold(fingerprint, benign_T_N)
+    T_f = T_F_SHARE * benign_T_N
     drawn = _bootstrap(1 - normalised(samples, longest), 1 - normalised(benign, longest), seed)
-    limits = [threshold(fingerprint, value) for value in drawn[1]]
+    limits = [T_F_SHARE * value for value in drawn[1]]
     excess = drawn[0] - np.array(limits)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn[0], [tail, 1 - tail])
@@ -118,7 +119,7 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
     slow, fast = halves[late], halves[~late]
     if not len(slow) or not len(fast):
         raise ExitprintError("this contrast fingerprint has one half only: craft it again with both.")
-    AUC, limit = auc(slow, fast), fingerprint.auc_threshold
+    AUC, limit = auc(slow, fast), NATURAL
     longest = longest_time(timings["benign"].per_input)
     method = PermutationMethod(PERMUTATIONS, rng=np.random.default_rng(seed))
     p_value = float(mannwhitneyu(slow, fast, alternative="greater", method=method).pvalue)
@@ -129,7 +130,7 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
     decision: Decision
     if unreliable:
         decision, reason = "inconclusive", unreliable
-    elif p_value <= ALPHA and (limit == NATURAL or low > limit):
+    elif p_value <= ALPHA:
         decision, reason = (
             "derived",
             (
@@ -171,44 +172,6 @@ def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], se
         reason=reason,
         timings=timings,
     )
-
-
-def threshold(fingerprint: Fingerprint, benign_t_n: float) -> float:
-    """T_f for a suspect whose benign images have this T_N."""
-    return fingerprint.t_f if fingerprint.t_f == fingerprint.t_f else fingerprint.t_f_share * benign_t_n
-
-
-def with_references(fingerprint: Fingerprint, target: Suspect, references: Sequence[Suspect]) -> Fingerprint:
-    """The fingerprint with T_f half-way between the target and the nearest of some independent networks.
-
-    Parameters
-    ----------
-    fingerprint
-        A paper fingerprint.
-    target
-        The owner's network.
-    references
-        Networks known to be independent, trained for the same task.
-
-    Raises
-    ------
-    ExitprintError
-        If a reference is as slow on the fingerprint as the target itself.
-    """
-
-    def share(suspect: Suspect) -> float:
-        verdict = verify(fingerprint, suspect)
-        if not verdict.benign_t_n > 0:
-            raise ExitprintError("a reference network answers all benign images at its last exit: leave it out.")
-        return verdict.t_n / verdict.benign_t_n
-
-    own, nearest = share(target), min(share(reference) for reference in references)
-    if nearest <= own:
-        raise ExitprintError(
-            "a reference network is as slow on the fingerprint as the owner's own network: craft with a smaller c or "
-            "margin, or check that the reference really is independent."
-        )
-    return replace(fingerprint, t_f_share=(own + nearest) / 2)
 
 
 def why_unreliable(timings: Mapping[str, Timings]) -> str | None:

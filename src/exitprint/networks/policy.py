@@ -164,6 +164,10 @@ class ExitPolicy:
         best = confidence(logits).cummax(1).indices
         return logits.gather(1, best[:, :, None].expand_as(logits))
 
+    def answered(self, logits: Tensor) -> Tensor:
+        """The label that each input gets, int64, shape (batch,), from every exit's logits (batch, exits, classes)."""
+        return self.answers(logits).argmax(2).gather(1, self.exits(logits)[:, None])[:, 0]
+
     def exits_of_certainty(self, certainty: Tensor) -> Tensor:
         """Exit of each input, shape (batch,), from its certainty at every exit, shape (batch, exits)."""
         leaves = certainty >= torch.tensor([*self.for_exits(certainty.shape[1] - 1), -torch.inf]).to(certainty)

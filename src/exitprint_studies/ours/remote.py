@@ -23,6 +23,7 @@ from torch import Tensor
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.fingerprints import Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
+from exitprint.fingerprints.score import NATURAL
 from exitprint.fingerprints.sequential import BUDGET, run_digest, sign_test, verify_sequentially
 from exitprint.networks import save_network
 from exitprint.progress import progress
@@ -148,7 +149,7 @@ def study_remote(
         recorded = recorded_times(members, bench)
         independents = [member for member in members if member.role == "independent"]
         benign = bench.benign_times(independents[0])
-    test = sign_test(fingerprint.auc_threshold, ERROR, ERROR)
+    test = sign_test(NATURAL, ERROR, ERROR)
     return {
         "networks": [network_row(member, recorded[member.name]) for member in members],
         "jitter": jitter_rows(members, recorded, test, verdicts, seed),

@@ -1,0 +1,110 @@
+"""What finished samples come to on a network that is at hand: its own, or one known to be independent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exitprint.data import unit_range
+from exitprint.fingerprints.fingerprint import Kind, Recipe, Reference
+from exitprint.fingerprints.score import auc
+from exitprint.networks import ExitPolicy, MultiExitNetwork
+
+BATCH = 256
+Rule = Callable[[MultiExitNetwork], ExitPolicy]
+"""How a network gets its policy, such as that of a relative accuracy drop: thresholds differ from one to the next."""
+
+
+def policy_of(network: MultiExitNetwork, given: ExitPolicy | Rule) -> ExitPolicy:
+    """The policy that a rule gives a network; a policy is its own, and the network's where it has other exits."""
+    if not isinstance(given, ExitPolicy):
+        return given(network)
+    return given if len(given.thresholds) in (1, network.num_exits - 1) else network.policy
+
+
+@torch.inference_mode()
+def logits_of(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
+    """Every exit's logits, (images, exits, classes), on the CPU, from 8-bit images on any device."""
+    network.eval()
+    device = network.mean.device
+    return torch.cat([network(unit_range(part.to(device))).float().cpu() for part in pixels.split(BATCH)])
+
+
+def share_of_pairs(kind: Kind, samples: Tensor, originals: Tensor, late: Tensor) -> float:
+    """The share of pairs in which the sample that is to be late takes longer, ties counting half.
+
+    A pair of a contrast is a late and an early sample; one of the paper's kind a sample and another sample's original.
+
+    Parameters
+    ----------
+    kind
+        Of the fingerprint.
+    samples, originals
+        The exit, or the time, of each sample and of each original, shape (samples,).
+    late
+        Which samples are to be late, bool, shape (samples,).
+    """
+    if kind == "contrast":
+        return auc(samples[late].double().numpy(), samples[~late].double().numpy())
+    n = len(samples)
+    longer = (samples[:, None] > originals).double() + 0.5 * (samples[:, None] == originals).double()
+    return float((longer.sum() - longer.diagonal().sum()) / (n * (n - 1))) if n > 1 else float(np.mean(longer.numpy()))
+
+
+def shares(
+    network: MultiExitNetwork,
+    policies: Sequence[ExitPolicy | Rule],
+    kind: Kind,
+    samples: Tensor,
+    originals: Tensor,
+    late: Tensor,
+) -> tuple[float, ...]:
+    """`share_of_pairs` on a network under each policy, by the cost model: a later exit takes longer.
+
+    Parameters
+    ----------
+    network
+        Whom to ask.
+    policies
+        Policies, or rules by which the network gets them.
+    kind, late
+        As in `share_of_pairs`.
+    samples, originals
+        8-bit images, shape (samples, channels, height, width).
+    """
+    crafted, benign = logits_of(network, samples), logits_of(network, originals)
+    own = [policy_of(network, given) for given in policies]
+    return tuple(share_of_pairs(kind, policy.exits(crafted), policy.exits(benign), late) for policy in own)
+
+
+def recipe_of(network: MultiExitNetwork, reference: MultiExitNetwork) -> Recipe:
+    """Whether both were trained from scratch by one recipe, on the same images, with other seeds."""
+    records = [{**(each.history or [{}])[0], "seed": None} for each in (network, reference)]
+    alike = records[0] == records[1] and network.architecture == reference.architecture
+    return "same" if alike and records[0].get("step") == "trained" else "other"
+
+
+def named(references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork]) -> dict[str, MultiExitNetwork]:
+    """References by name; those without one are numbered."""
+    if isinstance(references, Mapping):
+        return dict(references)
+    return {f"reference {number}": network for number, network in enumerate(references, 1)}
+
+
+def measured(
+    references: Mapping[str, MultiExitNetwork],
+    network: MultiExitNetwork,
+    policies: Sequence[ExitPolicy | Rule],
+    kind: Kind,
+    samples: Tensor,
+    originals: Tensor,
+    late: Tensor,
+) -> tuple[Reference, ...]:
+    """Each reference with what the samples come to on it; arguments as in `shares`, `network` is the owner's."""
+    return tuple(
+        Reference(name, shares(each, policies, kind, samples, originals, late), recipe_of(network, each))
+        for name, each in references.items()
+    )
