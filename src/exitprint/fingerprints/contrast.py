@@ -27,8 +27,10 @@ SMALL_CHANGE, COMPARED = 0.25, 1000
 many images."""
 LARGEST_CHANGE = {True: 0.8, False: 0.6}
 """The largest that is allowed, with networks known to be independent and without."""
-MOST_LOG_ODDS = math.log((1 - 2 * LEAST) / (2 * LEAST))
-"""No goal asks for more certainty than this."""
+NEAREST = 1e-7
+"""A threshold counts as this far from 1 at least: nearer, 32-bit probabilities are rounded to 1."""
+SURE = 15.0
+"""Log-odds from which on the part of the likeliest class in the entropy is what is missing to its certainty."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Method:
     candidates: int = 2
     length: float = 0.06
     steps: int = 200
-    reluctance: float = 0.5
+    reluctance: float = 2.0
     adam: float | None = None
 
 
@@ -97,8 +99,32 @@ class Goals:
 
 
 def log_odds(logits: Tensor, criterion: Criterion) -> Tensor:
-    """Log-odds of the certainty at every internal classifier, (images, exits - 1), from logits of every exit."""
-    return in_log_odds(CERTAINTY[criterion](logits[:, :-1]))
+    """Log-odds of the certainty at every internal classifier, (images, exits - 1), from logits of every exit.
+
+    They are taken from logits: a probability near one is rounded to one, and has no gradient left where a network is
+    sure of itself.
+    """
+    internal = logits[:, :-1]
+    if criterion == "patience":
+        return in_log_odds(CERTAINTY[criterion](internal))
+    top = internal.topk(2, -1)
+    others = internal.scatter(-1, top.indices[..., :1], -torch.inf).logsumexp(-1)
+    first, second = top.values.unbind(-1)
+    if criterion == "confidence":
+        return first - others
+    certain = CERTAINTY[criterion](internal).clamp(min=LEAST).log()
+    if criterion == "margin":
+        return certain - (torch.logaddexp(others, second) - internal.logsumexp(-1))
+    return certain - _log_entropy(internal, top.indices[..., :1], first - others) + math.log(math.log(logits.shape[-1]))
+
+
+def _log_entropy(logits: Tensor, largest: Tensor, gap: Tensor) -> Tensor:
+    """log H(p), (...,), from logits (..., classes), the index of the largest (..., 1), and its log-odds (...,)."""
+    log_p = logits.log_softmax(-1)
+    terms = log_p + (-log_p).clamp(min=1e-30).log()
+    sure = -gap.clamp(min=SURE)
+    unsure = torch.nn.functional.softplus(-gap.clamp(max=SURE)).log() - torch.nn.functional.softplus(-gap)
+    return terms.scatter(-1, largest, torch.where(gap > SURE, sure, unsure)[..., None]).logsumexp(-1)
 
 
 def craft_contrast(
@@ -320,7 +346,7 @@ def contrast_goals(
         As in `Method`. Where a threshold is close to chance, a late image has to come half-way to chance only.
     """
     T_c = torch.tensor([policy.for_exits(internal) for policy in policies])
-    limits = in_log_odds(T_c)
+    limits = T_c.double().clamp(LEAST, 1 - NEAREST).logit().float()
     chance = torch.tensor(least_certainty(policies[0].criterion, classes)).clamp(min=LEAST).logit()
     strictest = limits.amin(0)
     above = torch.full_like(T_c, -torch.inf)
@@ -328,7 +354,7 @@ def contrast_goals(
         open_exits = (thresholds < 1).nonzero()[:, 0]
         begin = int((open_exits < left.double().quantile(EARLY_QUANTILE).long()).sum())
         aimed = open_exits[min(begin, len(open_exits) - 1) :][:early_exits]
-        row[aimed] = (limit[aimed] + margin).clamp(max=MOST_LOG_ODDS)
+        row[aimed] = limit[aimed] + margin
     return Goals(torch.maximum(strictest - margin, (strictest + chance) / 2), above.amax(0), policies[0].criterion)
 
 

@@ -16,7 +16,9 @@ from exitprint.progress import progress
 from exitprint.threads import single_thread, too_small_for_threads
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-INSIDE = 1 - 1e-6
+INSIDE = 1 - 0.9 / 255
+"""Where tanh starts, as a share of the range: black and white pixels, at which it would be flat, can then be left, and
+all are the same as before when rounded."""
 MOMENTUM = 0.75
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
