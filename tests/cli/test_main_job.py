@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from exitprint.data import eight_bit
+from exitprint.fingerprints import contrast
+from exitprint.fingerprints.optimise import Crafted
 from exitprint.networks import ExitPolicy, save_network
 
 
@@ -110,3 +114,26 @@ def test_references_are_said_and_kept(run, folder, tmp_path):
     assert done.code == 0 and "On independent, which is independent" in done.out
     (reference,) = run("info", path, "--json").json["references"]
     assert reference["name"] == "independent" and reference["recipe"] == "same" and len(reference["share"]) == 1
+
+
+def test_policies_by_threshold_and_by_share_of_images(run, folder, tmp_path):
+    path = tmp_path / "f.safetensors"
+    words = ("--data", "digits", "--samples", 20, "--threshold", 0.93, "--leave", 0.3, "--out", path)
+    assert run("fingerprint", folder / "target.safetensors", *words).code == 0
+    policies = run("info", path, "--json").json["record"]["policies"]
+    assert [policy["thresholds"] for policy in policies][:2] == [[0.9], [0.93]] and len(policies) == 3
+
+
+def test_a_fingerprint_that_does_not_tell_its_own_network_is_not_written(run, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(contrast, "optimise", hardly_changed)
+    path = tmp_path / "f.safetensors"
+    done = run("fingerprint", folder / "target.safetensors", "--data", "digits", "--samples", 20, "--out", path)
+    assert done.code == 2 and "does not tell even the network itself" in done.err and not path.exists()
+
+
+def hardly_changed(network, variable, *rest):
+    """Crafting that changes one pixel of each image by one and reaches nothing."""
+    samples = eight_bit(variable.images())
+    samples[:, 0, 0, 0] ^= 1
+    nothing = torch.zeros(len(samples), dtype=torch.long)
+    return Crafted(samples, nothing.bool(), nothing, 0)

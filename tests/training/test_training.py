@@ -7,8 +7,17 @@ import torch
 
 from exitprint.data import load_data
 from exitprint.errors import ExitprintError, Interrupted
-from exitprint.networks import MultiExitNetwork, architecture, save_network
-from exitprint.training import calibrated_policy, exit_accuracies, policy_accuracy, recipe, train_heads, train_network
+from exitprint.networks import MultiExitNetwork, architecture, exit_costs, save_network
+from exitprint.training import (
+    all_logits,
+    calibrated_policy,
+    exit_accuracies,
+    leaving_policy,
+    policy_accuracy,
+    recipe,
+    train_heads,
+    train_network,
+)
 from exitprint.training import descend as descend_module
 from exitprint.training import heads as heads_module
 from exitprint.training.checkpoint import Checkpoint
@@ -195,3 +204,16 @@ def test_progress_goes_nowhere_unless_asked(few, capsys):
     train_network(ARCH, few, QUICK, seed=0)
     said = capsys.readouterr()
     assert said.out == said.err == ""
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_share_of_images_leaves_in_the_first_half(target, digits, share):
+    policy = leaving_policy(target, digits.test, share)
+    first_half = sum(cost <= 0.5 for cost in exit_costs(target)[:-1])
+    left = (policy.exits(all_logits(target, digits.test)) < first_half).double().mean()
+    assert abs(float(left) - share) < 0.02
+
+
+def test_a_share_out_of_range_is_refused(target, digits):
+    with pytest.raises(ExitprintError, match="between 0 and 1"):
+        leaving_policy(target, digits.test, 1.0)

@@ -24,11 +24,16 @@ from exitprint.cli.options import (
 )
 from exitprint.errors import ExitprintError
 
+NEEDED = 0.8
+"""The share of pairs that a fingerprint must come to on its own network before it is written."""
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exitprint.data import ImageData
     from exitprint.fingerprints import Fingerprint
     from exitprint.fingerprints.shares import Rule
-    from exitprint.networks import MultiExitNetwork
+    from exitprint.networks import ExitPolicy, MultiExitNetwork
 
 
 def train(
@@ -90,6 +95,16 @@ def fingerprint(
         list[float] | None,
         typer.Option(help="Policies the samples must hold at; repeatable. Default: contrast 0 and 15, paper your own."),
     ] = None,
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(help="A policy by its T_c, beside --rad or in its place; repeatable."),
+    ] = None,
+    leave: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="A policy by the share of images that leave in the first half of the network's cost; repeatable."
+        ),
+    ] = None,
     reference: Annotated[
         list[Path] | None,
         typer.Option(help="A network known to be independent, to keep the fingerprint from it; repeatable."),
@@ -110,9 +125,10 @@ def fingerprint(
     """Craft a fingerprint: inputs that tell your network and its copies by their time."""
     from exitprint.data import load_data
     from exitprint.fingerprints import Method, contrast_fingerprint, paper_fingerprint, save_fingerprint
-    from exitprint.networks import load_network
+    from exitprint.fingerprints.shares import policy_of
+    from exitprint.networks import ExitPolicy, load_network
     from exitprint.networks.policy import lowest
-    from exitprint.training import calibrated_policy
+    from exitprint.training import calibrated_policy, leaving_policy
 
     check_writable(out_file)
     if kind == "contrast" and all_steps:
@@ -130,13 +146,21 @@ def fingerprint(
     def of_rad(value: float) -> Rule:
         return lambda network: calibrated_policy(network, held_out, value, own.criterion, own.answer)
 
-    rules: list[Rule] = [lambda network: network.policy]
-    rules += [of_rad(value) for value in rad or ([0.0, 15.0] if kind == "contrast" else [])]
+    def of_share(value: float) -> Rule:
+        return lambda network: leaving_policy(network, held_out, value, own.criterion, own.answer)
+
+    given: list[ExitPolicy | Rule] = [
+        *map(of_rad, rad or []),
+        *(ExitPolicy(value, own.criterion, own.answer) for value in threshold or []),
+        *map(of_share, leave or []),
+    ]
+    rules: list[ExitPolicy | Rule] = [lambda network: network.policy]
+    rules += given or [of_rad(value) for value in ([0.0, 15.0] if kind == "contrast" else [])]
     if kind == "contrast":
         method = Method() if margin is None else Method(margin=margin)
         made = contrast_fingerprint(network, images.test, rules, samples, seed, method, references)
     else:
-        strictest = lowest([rule(network) for rule in rules], network.num_exits - 1)
+        strictest = lowest([policy_of(network, rule) for rule in rules], network.num_exits - 1)
         made = paper_fingerprint(
             network,
             images.test,
@@ -147,6 +171,7 @@ def fingerprint(
             references=references,
             reference_policies=rules,
         )
+    _check_on_itself(network, images, made, rules)
     made.record["data"] = {"name": data, "part": "test", "images": len(images.test)}
     save_fingerprint(made, out_file)
     out.print(
@@ -160,6 +185,27 @@ def fingerprint(
         out.print(f"Warning: {warning}")
     if power is not None:
         _say_power(network, images, made, power, seed)
+
+
+def _check_on_itself(
+    network: MultiExitNetwork, images: ImageData, made: Fingerprint, rules: Sequence[ExitPolicy | Rule]
+) -> None:
+    """Refuse a fingerprint that does not tell its own network, or that network in 8 bits, under any policy."""
+    from exitprint.fingerprints.shares import shares
+    from exitprint.tampering import quantise
+    from exitprint.tampering.rebuild import is_integer
+
+    suspects = {"the network itself": network}
+    if not is_integer(network):
+        suspects["the network in 8 bits"] = quantise(network, images, retrain_heads=False, rad=None)
+    for name, suspect in suspects.items():
+        share = max(shares(suspect, rules, made.kind, made.samples, made.originals, made.late))
+        if share <= NEEDED:
+            raise ExitprintError(
+                f"the fingerprint does not tell even {name}: the slower sample of a pair is the right one in "
+                f"{share:.0%} of pairs at most, and more than {NEEDED:.0%} is needed, so it was not written; choose "
+                "policies under which images leave early and late (--leave 0.4, --threshold), or the other --kind."
+            )
 
 
 def _say_power(network: MultiExitNetwork, images: ImageData, made: Fingerprint, power: float, seed: int) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from exitprint.training.backbone import train_backbone
 from exitprint.training.compute import best_device
 from exitprint.training.estimator import MultiExitClassifier
-from exitprint.training.evaluate import all_logits, calibrated_policy, exit_accuracies, policy_accuracy
+from exitprint.training.evaluate import (
+    all_logits,
+    calibrated_policy,
+    exit_accuracies,
+    leaving_policy,
+    policy_accuracy,
+)
 from exitprint.training.heads import train_heads
 from exitprint.training.jointly import train_jointly
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
@@ -21,6 +27,7 @@ __all__ = [
     "best_device",
     "calibrated_policy",
     "exit_accuracies",
+    "leaving_policy",
     "policy_accuracy",
     "recipe",
     "spread_policy",

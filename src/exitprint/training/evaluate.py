@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from exitprint.data import Images
-from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate
-from exitprint.networks.policy import Answer, Criterion
+from exitprint.errors import ExitprintError
+from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate, exit_costs
+from exitprint.networks.policy import CLOSED, Answer, Criterion
 from exitprint.training.compute import on_best_device
 
 BATCH = 256
+HALF = 0.5
 
 
 @torch.inference_mode()
@@ -59,3 +61,39 @@ def calibrated_policy(
     policy = ExitPolicy(2.0, criterion, answer)
     correct = policy.answers(logits).argmax(2) == images.labels[:, None]
     return calibrate(policy.certainty(logits), correct, rad, criterion, answer)
+
+
+def leaving_policy(
+    network: MultiExitNetwork,
+    images: Images,
+    share: float,
+    criterion: Criterion = "confidence",
+    answer: Answer = "exit",
+) -> ExitPolicy:
+    """The policy with a common threshold under which this share of the images leaves in the first half of the network.
+
+    The first half are the exits up to half of the network's cost, and the first exit where none lies there. It is a
+    policy with early and with late images also where an early exit is as good as the last, and RAD says nothing.
+
+    Parameters
+    ----------
+    network
+        The network; it is not changed.
+    images
+        Held-out images.
+    share
+        More than 0 and less than 1.
+    criterion, answer
+        The criterion of the policy, and whose answer inputs get.
+
+    Raises
+    ------
+    ExitprintError
+        If the share is out of range.
+    """
+    if not 0 < share < 1:
+        raise ExitprintError(f"the share of images that leave lies between 0 and 1, and not at {share}.")
+    first_half = max(1, sum(cost <= HALF for cost in exit_costs(network)[:-1]))
+    certainty = ExitPolicy(CLOSED, criterion, answer).certainty(all_logits(network, images))
+    T_c = certainty[:, :first_half].amax(1).double().quantile(1 - share)
+    return ExitPolicy(float(T_c), criterion, answer)
