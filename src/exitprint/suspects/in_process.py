@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
@@ -35,11 +36,18 @@ class InProcess:
         self._network = _with_exits(network)
 
     def ask(self, x: Tensor) -> Answer:
-        """Answer and say how long it took, all inputs of the batch together."""
-        x = x.to(self._network.mean.device)
+        """Answer and say how long it took, all inputs of the batch together.
+
+        On an accelerator the clock starts when earlier work and the images have arrived there, and stops when the
+        network's last operator is done.
+        """
+        device = self._network.mean.device
+        x = x.to(device)
         with single_thread():
+            _wait_for(device)
             start = perf_counter()
             prediction = self._network.predict(x)
+            _wait_for(device)
             seconds = perf_counter() - start
         return _answer(prediction, np.full(len(x), seconds), "measured")
 
@@ -77,6 +85,12 @@ class CallableSuspect:
         start = perf_counter()
         self._function(x)
         return Answer(np.full(len(x), perf_counter() - start), "measured")
+
+
+def _wait_for(device: torch.device) -> None:
+    """Wait until the device has done what it was given; a CPU has when the call returns."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def _with_exits(network: MultiExitNetwork) -> MultiExitNetwork:

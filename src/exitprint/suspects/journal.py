@@ -6,11 +6,14 @@ Whoever was killed in the middle of a line has lost that answer only.
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +22,9 @@ from pydantic import TypeAdapter, ValidationError
 from exitprint.errors import ExitprintError
 
 VERSION = 1
+
+WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What a file system says that keeps no locks, as some network file systems do not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +208,7 @@ def _no_journal(path: Path, kind: str) -> ExitprintError:
 
 
 def _lock(file: int, path: Path, kind: str) -> None:
+    """Keep others from writing the journal, where the file system can; where it cannot, say so once."""
     try:
         import fcntl
     except ImportError:
@@ -209,4 +216,17 @@ def _lock(file: int, path: Path, kind: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise ExitprintError(f"another {kind} is writing the journal {str(path)!r}: wait for it to end.") from error
+        if error.errno == errno.EWOULDBLOCK:
+            raise ExitprintError(f"another {kind} is writing the journal {str(path)!r}: wait for it to end.") from error
+        if error.errno not in WITHOUT_LOCKS:
+            raise ExitprintError(
+                f"cannot lock the journal {str(path)!r} ({error.strerror}): choose another place for it (--journal)."
+            ) from error
+        _say_without_locks(path.parent, kind)
+
+
+@cache
+def _say_without_locks(folder: Path, kind: str) -> None:
+    logging.getLogger(__name__).warning(
+        "exitprint: the file system of %r keeps no locks: let no other %s write the same journal.", str(folder), kind
+    )
