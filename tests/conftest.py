@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 
+from exitprint.cli import main
 from exitprint.data import ImageData, load_data
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, save_network
 from exitprint.training import recipe, train_network
@@ -64,3 +69,31 @@ def target_file(target: MultiExitNetwork, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("target") / "target.safetensors"
     save_network(target, path)
     return path
+
+
+@dataclass
+class Run:
+    """What a command printed and returned."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+    """Run `exitprint` with these words."""
+
+    def call(*words: object) -> Run:
+        monkeypatch.setattr(sys, "argv", ["exitprint", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        said = capsys.readouterr()
+        return Run(int(stopped.value.code or 0), said.out, said.err)
+
+    return call

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from exitprint.cli import ask, demonstrate, deploy, inspect_file, own, probe, steal, study, tampering, wrap
+from exitprint.cli import ask, claim, demonstrate, deploy, inspect_file, own, probe, steal, study, tampering, wrap
 from exitprint.errors import ExitprintError
 from exitprint.progress import show_progress
 
@@ -24,6 +24,7 @@ app.command()(own.train)
 app.command()(wrap.wrap)
 app.command()(own.fingerprint)
 app.command()(ask.verify)
+app.command()(claim.commit)
 app.command()(tampering.tamper)
 app.command()(probe.probe)
 app.command()(steal.steal)
