@@ -34,6 +34,7 @@ from exitprint.fingerprints.optimise import Crafted, StepsOfLength
 from exitprint.fingerprints.shares import shares
 from exitprint.fingerprints.verify import decide_contrast
 from exitprint.networks import ExitPolicy
+from exitprint.networks.policy import patience_threshold
 from exitprint.suspects import CostModel
 from exitprint.tampering import prune, retrain_exits
 from exitprint.timing import Timings
@@ -204,6 +205,25 @@ def test_the_least_changed_that_reached_their_goal_are_kept():
     crafted = Crafted(samples, reached, torch.zeros(6).long(), 0)
     late = torch.arange(6) < 3
     assert least_changed(crafted, originals, late, 4).tolist() == [0, 2, 4, 5]
+    samples[4] = originals[4]
+    assert least_changed(crafted, originals, late, 6).tolist() == [0, 2, 3, 5]
+
+
+def test_samples_that_could_not_be_changed_are_left_out_and_counted(target, digits):
+    made = contrast_fingerprint(target, digits.test, POLICIES, 60, 3, Method(steps=12))
+    assert made.reached.all() and (made.l2 > 0).all() and 2 <= len(made) < 60
+    assert f"{60 - len(made)} of 60 samples were left out" in " ".join(made.record["warnings"])
+    with pytest.raises(ExitprintError, match="there is no contrast"):
+        contrast_fingerprint(target, digits.test, POLICIES, 20, 3, Method(steps=1))
+
+
+def test_patience_asks_no_exit_for_a_longer_run_than_it_can_have():
+    exits = torch.tensor([[2, 2, 2, 3, 3]])
+    goals = contrast_goals([ExitPolicy(patience_threshold(2), "patience")], exits, 5, 10)
+    aimed = goals.above > -torch.inf
+    assert aimed.tolist() == [False, False, True, True, True]
+    longest = 1 - 1 / torch.arange(1, 6)
+    assert (torch.sigmoid(goals.above) < longest)[aimed].all()
 
 
 def test_policies_under_which_all_leave_at_once_are_left_out_with_a_warning(target):

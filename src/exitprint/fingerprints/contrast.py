@@ -11,6 +11,7 @@ from torch import Tensor
 
 from exitprint.data import Images, unit_range
 from exitprint.errors import ExitprintError, Interrupted
+from exitprint.fingerprints.fingerprint import LARGEST_CHANGE as LARGEST
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
@@ -25,7 +26,7 @@ MOST_SAME = 0.25
 SMALL_CHANGE, COMPARED = 0.25, 1000
 """A change is small if its L2 is below this share of the median distance of an image to its nearest neighbour among so
 many images."""
-LARGEST_CHANGE = {True: 0.8, False: 0.6}
+LARGEST_CHANGE = {True: LARGEST, False: 0.6}
 """The largest that is allowed, with networks known to be independent and without."""
 NEAREST = 1e-7
 """A threshold counts as this far from 1 at least: nearer, 32-bit probabilities are rounded to 1."""
@@ -244,8 +245,19 @@ def contrast_fingerprint(
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     kept = least_changed(crafted, images.pixels[chosen], late, samples)
-    chosen, late = chosen[kept], late[kept]
-    share = share_of_distance(crafted.samples[kept], images.pixels[chosen], images)
+    if not 0 < int(late[kept].sum()) < len(kept):
+        raise ExitprintError(
+            f"none of the images that were to be made {'early' if late[kept].any() else 'late'} reached its goal, so "
+            "there is no contrast: choose policies under which images leave early and late (--leave, --threshold), "
+            "or use --kind paper."
+        )
+    if len(kept) < samples:
+        warnings.append(
+            f"{samples - len(kept)} of {samples} samples were left out: too few of the {len(chosen)} images that were "
+            "tried had to be changed to reach their goal, and reached it."
+        )
+    crafted, chosen, late = crafted.only(kept), chosen[kept], late[kept]
+    share = share_of_distance(crafted.samples, images.pixels[chosen], images)
     if share > LARGEST_CHANGE[bool(known)]:
         raise ExitprintError(
             f"a contrast would have to change these images by {share:.0%} of the distance between an image and its "
@@ -260,15 +272,15 @@ def contrast_fingerprint(
         )
     return Fingerprint(
         kind="contrast",
-        samples=crafted.samples[kept],
+        samples=crafted.samples,
         originals=images.pixels[chosen],
         late=late,
-        reached=crafted.reached[kept],
-        steps=crafted.steps[kept],
+        reached=crafted.reached,
+        steps=crafted.steps,
         chosen=chosen,
         pool=len(images),
         answers=usable[0].answered(logits[chosen]),
-        references=measured(known, network, policies, "contrast", crafted.samples[kept], images.pixels[chosen], late),
+        references=measured(known, network, policies, "contrast", crafted.samples, images.pixels[chosen], late),
         record={
             "method": asdict(method),
             "passes": crafted.passes,
@@ -321,6 +333,12 @@ def least_certainty(criterion: Criterion, classes: int) -> float:
     return 1 / classes if criterion == "confidence" else 0.0
 
 
+def most_certainty(criterion: Criterion, internal: int) -> Tensor:
+    """The largest certainty that each internal classifier can have, shape (exits - 1,)."""
+    runs = torch.arange(1, internal + 1, dtype=torch.float64)
+    return 1 - 1 / runs if criterion == "patience" else torch.ones_like(runs)
+
+
 def contrast_goals(
     policies: Sequence[ExitPolicy],
     exits: Tensor,
@@ -343,18 +361,20 @@ def contrast_goals(
     internal, classes
         Number of internal classifiers and of classes.
     margin, early_exits
-        As in `Method`. Where a threshold is close to chance, a late image has to come half-way to chance only.
+        As in `Method`. Where a threshold is close to chance, a late image has to come half-way to chance only; where it
+        is close to the largest certainty that an exit can have, an early one half-way to that.
     """
     T_c = torch.tensor([policy.for_exits(internal) for policy in policies])
     limits = T_c.double().clamp(LEAST, 1 - NEAREST).logit().float()
     chance = torch.tensor(least_certainty(policies[0].criterion, classes)).clamp(min=LEAST).logit()
+    most = most_certainty(policies[0].criterion, internal).clamp(LEAST, 1 - LEAST**2).logit().float()
     strictest = limits.amin(0)
     above = torch.full_like(T_c, -torch.inf)
     for row, thresholds, limit, left in zip(above, T_c, limits, exits, strict=True):
         open_exits = (thresholds < 1).nonzero()[:, 0]
         begin = int((open_exits < left.double().quantile(EARLY_QUANTILE).long()).sum())
         aimed = open_exits[min(begin, len(open_exits) - 1) :][:early_exits]
-        row[aimed] = limit[aimed] + margin
+        row[aimed] = torch.minimum(limit + margin, torch.maximum((limit + most) / 2, limit))[aimed]
     return Goals(torch.maximum(strictest - margin, (strictest + chance) / 2), above.amax(0), policies[0].criterion)
 
 
@@ -412,10 +432,11 @@ def choose(order: Tensor, samples: int, choice: float, seed: int) -> tuple[Tenso
 def least_changed(crafted: Crafted, originals: Tensor, late: Tensor, samples: int) -> Tensor:
     """Indices of `samples` of the crafted images, late ones first: those that reached their goal by the smallest L2.
 
-    One that met its goal without a change tells nobody anything, and comes last.
+    One that did not reach its goal, or met it without a change, tells nobody anything: there are fewer then.
     """
     L2 = (unit_range(crafted.samples) - unit_range(originals)).flatten(1).norm(dim=1)
-    order = (L2 + torch.where(crafted.reached & (L2 > 0), 0.0, torch.inf)).argsort(stable=True)
+    order = L2.argsort(stable=True)
+    order = order[(crafted.reached & (L2 > 0))[order]]
     halves = [order[late[order] == half] for half in (True, False)]
     wanted = (samples - samples // 2, samples // 2)
     return torch.cat([half[:n].sort().values for half, n in zip(halves, wanted, strict=True)])

@@ -28,7 +28,8 @@ TENSORS = {
     "answers": torch.int64,
 }
 LARGEST_CHANGE = 0.8
-"""The largest mean change of a contrast, as a share of the median distance of an image to its nearest neighbour."""
+"""The largest mean change of a contrast that may claim anything, as a share of the median distance of an image to its
+nearest neighbour."""
 MOST_NAME = 200
 
 
@@ -150,8 +151,14 @@ class Fingerprint:
         """‖x − x′‖₂ of each sample, pixels in [0, 1], shape (samples,)."""
         return (self.x - self.benign).flatten(1).norm(dim=1)
 
-    def check(self) -> None:
+    def check(self, largest_change: float = LARGEST_CHANGE) -> None:
         """Refuse what no crafting gives, as far as it can be seen in the fingerprint itself.
+
+        Parameters
+        ----------
+        largest_change
+            The largest change that is allowed, as a share of the distance between images; infinity where the
+            fingerprint is to be measured with and nothing is claimed by it.
 
         Raises
         ------
@@ -176,7 +183,7 @@ class Fingerprint:
         if len(distinct(torch.cat([self.originals, self.samples]))) < 2 * len(self):
             raise ExitprintError("a sample of this contrast fingerprint was not changed at all: craft it again.")
         share = float(self.l2.mean() / _distance(self.benign))
-        if share > LARGEST_CHANGE:
+        if share > largest_change:
             raise ExitprintError(
                 f"this fingerprint changes its images by {share:.0%} of the distance between an image and its nearest "
                 "neighbour, and any network would follow that: craft it again with a smaller change."
@@ -197,15 +204,17 @@ def _distance(x: Tensor) -> Tensor:
     return distances.amin(1).median().clamp(min=1e-9)
 
 
-def save_fingerprint(fingerprint: Fingerprint, path: str | os.PathLike[str]) -> None:
-    """Write a fingerprint to one `.safetensors` file, whole or not at all.
+def save_fingerprint(
+    fingerprint: Fingerprint, path: str | os.PathLike[str], largest_change: float = LARGEST_CHANGE
+) -> None:
+    """Write a fingerprint to one `.safetensors` file, whole or not at all; `largest_change` as in `Fingerprint.check`.
 
     Raises
     ------
     ExitprintError
         If it could not be loaded again; see `Fingerprint.check`.
     """
-    fingerprint.check()
+    fingerprint.check(largest_change)
     header = {
         "fingerprint": fingerprint.kind,
         "value_range": VALUE_RANGE,
@@ -216,8 +225,15 @@ def save_fingerprint(fingerprint: Fingerprint, path: str | os.PathLike[str]) -> 
     save_tensors(path, FILE_KIND, header, {part: getattr(fingerprint, part) for part in TENSORS})
 
 
-def load_fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
+def load_fingerprint(path: str | os.PathLike[str], largest_change: float = LARGEST_CHANGE) -> Fingerprint:
     """Read a fingerprint; no code from the file is run, and what can be computed is not believed.
+
+    Parameters
+    ----------
+    path
+        The file.
+    largest_change
+        As in `Fingerprint.check`.
 
     Raises
     ------
@@ -245,5 +261,5 @@ def load_fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
         made = Fingerprint(cast(Kind, kind), **parts, pool=pool, references=references, record=record)
     except (KeyError, TypeError, ValueError) as error:
         raise ExitprintError(f"the fingerprint {str(path)!r} is incomplete: get a whole copy.") from error
-    made.check()
+    made.check(largest_change)
     return made

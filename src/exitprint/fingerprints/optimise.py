@@ -117,6 +117,10 @@ class Crafted:
     steps: Tensor
     passes: int
 
+    def only(self, kept: Tensor) -> Crafted:
+        """Some of the samples alone: indices, or whether each is kept."""
+        return Crafted(self.samples[kept], self.reached[kept], self.steps[kept], self.passes)
+
 
 @contextmanager
 def frozen(*networks: MultiExitNetwork) -> Iterator[None]:

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -32,7 +33,7 @@ from exitprint_studies.population.store import Store
 
 Method = Literal["paper", "paper, stopped early", "contrast", "baseline"]
 METHODS: tuple[Method, ...] = get_args(Method)
-VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 2, "contrast": 3, "baseline": 1}
+VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 2, "contrast": 4, "baseline": 1}
 """Each is raised whenever the method would craft something else from the same networks by the same parameters."""
 CRAFTING: dict[Method, Callable[..., Any]] = {
     "paper": paper_fingerprint,
@@ -97,7 +98,7 @@ def digest_of(path: Path) -> str:
 
 def crafted_images(path: Path, method: Method) -> Images:
     """The images of a fingerprint's file."""
-    found = load_labels(path) if method == "baseline" else load_fingerprint(path)
+    found = load_labels(path) if method == "baseline" else load_fingerprint(path, inf)
     return Images(found.samples, found.originals)
 
 
@@ -161,7 +162,7 @@ def _make(cell: Cell, method: Method, store: Store, path: Path, data_dir: Path |
         )
         save_labels(conferrable, path)
         return
-    save_fingerprint(_by_time(network, data, method, effort), path)
+    save_fingerprint(_by_time(network, data, method, effort), path, inf)
 
 
 def _by_time(network: MultiExitNetwork, data: ImageData, method: Method, effort: Effort) -> Fingerprint:

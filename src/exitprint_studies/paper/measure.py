@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,7 @@ def _by(open_suspect: Callable[[], Suspect], method: Method, file: Path, longest
     suspect = open_suspect()
     if method == "baseline":
         return {"share": share_of_labels(load_labels(file), suspect)}
-    fingerprint = load_fingerprint(file)
+    fingerprint = load_fingerprint(file, inf)
     if method == "contrast":
         verdict = verify(fingerprint, suspect, repeats=1)
         derived = float(verdict.decision == "derived")

@@ -9,6 +9,7 @@ import pytest
 
 from behaviour import OverAPath, Sleeper, behaviour, crafted, key
 from exitprint.fingerprints import verify_sequentially
+from exitprint.fingerprints.fingerprint import TENSORS
 from exitprint.serving.hostile import PARETO_DEVIATION, PARETO_SHAPE, TROUBLES, misbehaving_here
 from exitprint.timing.sequential import SignTest
 from exitprint_studies.ours import recorded, remote
@@ -18,13 +19,7 @@ from exitprint_studies.population.declare import Source
 from exitprint_studies.population.store import Store
 
 FINGERPRINT = crafted("contrast", samples=100)
-SMALL = replace(
-    FINGERPRINT,
-    **{
-        field: getattr(FINGERPRINT, field)[46:54]
-        for field in ("samples", "originals", "late", "reached", "steps", "chosen")
-    },
-)
+SMALL = replace(FINGERPRINT, **{part: getattr(FINGERPRINT, part)[46:54] for part in TENSORS})
 MEMBERS = [m for m in remote_members(Source(name="digits")) if m.name in ("target", "retrained 1", "independent 5")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_rows_say_what_asking_the_suspect_says(results: Results, cell: Cell) -> 
     member = cell.members[2].at(5)
     suspect = CostModel(realise(member.network, results.store))
     by_method = {r["method"]: r for r in results.rows if (r["network"], r["RAD"]) == (member.name, 5)}
-    verdict = verify(load_fingerprint(results.fingerprints[0, "contrast"]), suspect, repeats=1)
+    verdict = verify(load_fingerprint(results.fingerprints[0, "contrast"], inf), suspect, repeats=1)
     assert by_method["contrast"]["contrast AUC"] == verdict.value
     assert by_method["contrast"]["verified"] == (verdict.decision == "derived")
     share = share_of_labels(load_labels(results.fingerprints[0, "baseline"]), suspect)
