@@ -132,8 +132,8 @@ def test_a_fingerprint_that_does_not_tell_its_own_network_is_not_written(run, fo
 
 
 def hardly_changed(network, variable, *rest):
-    """Crafting that changes one pixel of each image by one and reaches nothing."""
+    """Crafting that changes one pixel of each image by one and takes that for enough."""
     samples = eight_bit(variable.images())
     samples[:, 0, 0, 0] ^= 1
     nothing = torch.zeros(len(samples), dtype=torch.long)
-    return Crafted(samples, nothing.bool(), nothing, 0)
+    return Crafted(samples, nothing == 0, nothing, 0)
