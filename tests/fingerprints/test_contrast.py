@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
+from exitprint.data import eight_bit
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints import (
     Method,
@@ -19,6 +22,7 @@ from exitprint.fingerprints import (
     verify,
     verify_sequentially,
 )
+from exitprint.fingerprints import contrast as contrast_module
 from exitprint.fingerprints import optimise as optimise_module
 from exitprint.fingerprints.contrast import (
     choose,
@@ -206,15 +210,31 @@ def test_the_least_changed_that_reached_their_goal_are_kept():
     late = torch.arange(6) < 3
     assert least_changed(crafted, originals, late, 4).tolist() == [0, 2, 4, 5]
     samples[4] = originals[4]
-    assert least_changed(crafted, originals, late, 6).tolist() == [0, 2, 3, 5]
+    assert least_changed(crafted, originals, late, 6).tolist() == [0, 1, 2, 3, 5]
 
 
-def test_samples_that_could_not_be_changed_are_left_out_and_counted(target, digits):
-    made = contrast_fingerprint(target, digits.test, POLICIES, 60, 3, Method(steps=12))
-    assert made.reached.all() and (made.l2 > 0).all() and 2 <= len(made) < 60
-    assert f"{60 - len(made)} of 60 samples were left out" in " ".join(made.record["warnings"])
+@pytest.mark.parametrize(("unchanged", "samples"), [(30, 30), (36, 24)])
+def test_samples_that_are_not_changed_are_left_out_and_counted(target, digits, monkeypatch, unchanged, samples):
+    """Of 2 × 30 images the first `unchanged` of each half are as they were."""
+
+    def optimise(network, variable, *rest):
+        pixels = eight_bit(variable.images())
+        changed = torch.arange(60) % 30 >= unchanged // 2
+        pixels[changed, 0, 0, 0] ^= 1
+        return Crafted(pixels, torch.ones(60).bool(), torch.zeros(60).long(), 60)
+
+    monkeypatch.setattr(contrast_module, "optimise", optimise)
+    made = contrast_fingerprint(target, digits.test, POLICIES, 30, 3)
+    assert (made.l2 > 0).all() and len(made) == samples and int(made.late.sum()) == samples // 2
+    said = f"{30 - samples} of 30 samples were left out"
+    assert (said in " ".join(made.record["warnings"])) == (samples < 30)
+
+
+def test_without_a_changed_half_there_is_no_contrast(target, digits, monkeypatch):
+    unchanged = partial(Crafted, reached=torch.ones(60).bool(), steps=torch.zeros(60).long(), passes=60)
+    monkeypatch.setattr(contrast_module, "optimise", lambda _, variable, *rest: unchanged(eight_bit(variable.images())))
     with pytest.raises(ExitprintError, match="there is no contrast"):
-        contrast_fingerprint(target, digits.test, POLICIES, 20, 3, Method(steps=1))
+        contrast_fingerprint(target, digits.test, POLICIES, 30, 3)
 
 
 def test_patience_asks_no_exit_for_a_longer_run_than_it_can_have():

@@ -175,7 +175,7 @@ def fingerprint(
     made.record["data"] = {"name": data, "part": "test", "images": len(images.test)}
     save_fingerprint(made, out_file)
     out.print(
-        f"{out_file}: {int(made.reached.sum())} of {samples} samples do what they are for with a margin, after "
+        f"{out_file}: {int(made.reached.sum())} of {len(made)} samples do what they are for with a margin, after "
         f"{made.steps.double().mean():.0f} steps on average, L2 {made.l2.mean():.2f}."
     )
     for each in made.references:

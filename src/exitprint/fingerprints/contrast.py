@@ -19,6 +19,8 @@ from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, LEAST, Criterion, in_log_odds
 
 BATCH = 256
+FEWEST = 2
+"""Samples of each half, at least."""
 EARLY_QUANTILE = 0.25
 """An image counts as early under a policy if no more than this share of benign images leaves before it."""
 NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
@@ -245,16 +247,15 @@ def contrast_fingerprint(
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     kept = least_changed(crafted, images.pixels[chosen], late, samples)
-    if not 0 < int(late[kept].sum()) < len(kept):
+    if min(int(late[kept].sum()), int((~late[kept]).sum())) < FEWEST:
         raise ExitprintError(
-            f"none of the images that were to be made {'early' if late[kept].any() else 'late'} reached its goal, so "
-            "there is no contrast: choose policies under which images leave early and late (--leave, --threshold), "
-            "or use --kind paper."
+            "crafting could not or need not change these images, so there is no contrast: choose policies under which "
+            "images leave early and late (--leave, --threshold), or use --kind paper."
         )
     if len(kept) < samples:
         warnings.append(
-            f"{samples - len(kept)} of {samples} samples were left out: too few of the {len(chosen)} images that were "
-            "tried had to be changed to reach their goal, and reached it."
+            f"{samples - len(kept)} of {samples} samples were left out: of the {len(chosen)} images that were tried, "
+            "crafting could not or need not change more."
         )
     crafted, chosen, late = crafted.only(kept), chosen[kept], late[kept]
     share = share_of_distance(crafted.samples, images.pixels[chosen], images)
@@ -432,11 +433,11 @@ def choose(order: Tensor, samples: int, choice: float, seed: int) -> tuple[Tenso
 def least_changed(crafted: Crafted, originals: Tensor, late: Tensor, samples: int) -> Tensor:
     """Indices of `samples` of the crafted images, late ones first: those that reached their goal by the smallest L2.
 
-    One that did not reach its goal, or met it without a change, tells nobody anything: there are fewer then.
+    Those that did not reach it come last, and those that were not changed tell nobody anything: they are left out.
     """
     L2 = (unit_range(crafted.samples) - unit_range(originals)).flatten(1).norm(dim=1)
-    order = L2.argsort(stable=True)
-    order = order[(crafted.reached & (L2 > 0))[order]]
+    order = (L2 + torch.where(crafted.reached, 0.0, torch.inf)).argsort(stable=True)
+    order = order[L2[order] > 0]
     halves = [order[late[order] == half] for half in (True, False)]
     wanted = (samples - samples // 2, samples // 2)
     return torch.cat([half[:n].sort().values for half, n in zip(halves, wanted, strict=True)])
