@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -105,6 +109,86 @@ class Tied(nn.Module):
         return self.head(out)
 
 
+class Several(nn.Module):
+    """A network with two exits of its own, which has logits and features; subclasses answer in their own form."""
+
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(channels, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU())
+        self.middle = nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU(inplace=True))
+        self.top = nn.Sequential(nn.Conv2d(16, 16, 3, 2, 1), nn.ReLU())
+        self.exit1 = nn.Sequential(
+            *[nn.Conv2d(8, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(2)],
+            *[nn.Flatten(), nn.Linear(16, 10)],
+        )
+        self.exit2 = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+        self.fc = nn.Linear(16, 10)
+
+    def exits(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        low = self.stem(x)
+        middle = self.middle(low)
+        high = self.top(middle).mean((2, 3))
+        return [self.exit1(low), self.exit2(middle), self.fc(high)], [low.mean((2, 3)), middle.mean((2, 3)), high]
+
+    def forward(self, x: Tensor) -> Any:
+        return self.exits(x)[0]
+
+
+@dataclass
+class Output:
+    """What some libraries answer with."""
+
+    logits: list[Tensor]
+    hidden: Tensor
+
+
+class Pair(NamedTuple):
+    """Another such answer."""
+
+    features: list[Tensor]
+    outputs: tuple[Tensor, ...]
+
+
+def _written(logits: list[Tensor]) -> Tensor:
+    """Into an empty tensor, exit after exit."""
+    out = torch.zeros(3, logits[0].shape[0], 10)
+    for number, each in enumerate(logits):
+        out[number] = each
+    return out
+
+
+FORMS: dict[str, Callable[[list[Tensor], list[Tensor]], Any]] = {
+    "a list": lambda logits, features: logits,
+    "a tuple": lambda logits, features: tuple(logits),
+    "the final one first": lambda logits, features: logits[::-1],
+    "the final one beside a list": lambda logits, features: (logits[2], logits[:2]),
+    "a stack (exits, batch, classes)": lambda logits, features: torch.stack(logits),
+    "a stack (batch, exits, classes)": lambda logits, features: torch.stack(logits, 1),
+    "a stack turned round": lambda logits, features: torch.stack(logits).permute(1, 0, 2),
+    "a stack put together": lambda logits, features: torch.cat([each.unsqueeze(1) for each in logits], 1),
+    "a row cut in pieces": lambda logits, features: torch.cat(logits, 1).view(logits[0].shape[0], 3, 10),
+    "written into zeros": lambda logits, features: _written(logits),
+    "a dictionary of exits": lambda logits, features: {"exit1": logits[0], "exit2": logits[1], "final": logits[2]},
+    "a dictionary with a sequence": lambda logits, features: {"features": features, "logits": tuple(logits)},
+    "an object with a sequence": lambda logits, features: Output(logits, features[-1]),
+    "a named tuple": lambda logits, features: Pair(features, tuple(logits)),
+    "beside features": lambda logits, features: (logits, features),
+    "behind features": lambda logits, features: (features, logits),
+    "beside certainties": lambda logits, features: (logits, [each.softmax(1).amax(1) for each in logits]),
+    "beside probabilities": lambda logits, features: ([each.softmax(1) for each in logits], logits),
+}
+
+
+def answering(form: Callable[[list[Tensor], list[Tensor]], Any], channels: int = 1) -> nn.Module:
+    """The network with two exits of its own, which answers in this form."""
+
+    class Answering(Several):
+        def forward(self, x: Tensor) -> Any:
+            return form(*self.exits(x))
+
+    return Answering(channels)
+
+
 class Linear(nn.Module):
     """What the refused modules below share."""
 
@@ -154,7 +238,7 @@ class Maps(Linear):
 
 class Listing(Linear):
     def forward(self, x: Tensor) -> list[Tensor]:
-        return [self.fc(x.flatten(1))]
+        return [self.fc(x.flatten(1)).argmax(1)]
 
 
 class SequenceFirst(Linear):
@@ -170,3 +254,8 @@ class SequenceFirst(Linear):
 def residual() -> nn.Module:
     """A factory, as `exitprint wrap` takes it."""
     return Residual()
+
+
+def several() -> nn.Module:
+    """A factory of a network with exits of its own."""
+    return Several()

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 import user_modules as user
+from exitprint.networks import load_network
 
 MODULE = f"{user.__file__}:residual"
 
@@ -66,6 +67,28 @@ def test_wrapped_fingerprinted_and_told_from_an_independent(folder, run):
     owner, stranger = verdict(target), verdict(other)
     assert [found["decision"] for found in (owner, retrained, pruned)] == ["derived"] * 3
     assert stranger["decision"] == "independent" and tuned["t_n"] < stranger["t_n"] / 2
+
+
+def test_a_module_with_exits_keeps_them_and_trains_only_new_ones(tmp_path, digits, run):
+    torch.manual_seed(0)
+    module = user.several().eval()
+    torch.save({"epoch": 12, "model_state_dict": module.state_dict()}, tmp_path / "n.pt")
+    given = (f"{user.__file__}:several", "--weights", tmp_path / "n.pt", "--data", "digits", "--limit", 300)
+    for exits, printed, steps in (
+        ("auto", "exits after stem, middle", ["wrapped", "calibrated"]),
+        ("top.0", "exits after stem, middle, top.0", ["wrapped", "exits trained", "calibrated"]),
+    ):
+        done = run("wrap", *given, "--exits", exits, "--out", tmp_path / "n.safetensors")
+        assert done.code == 0, done.err
+        assert "3 exits of its own: they are kept" in done.out and printed in done.out
+        network = load_network(tmp_path / "n.safetensors")
+        own = network.history[0]["exits of its own"]
+        assert [record["step"] for record in network.history] == steps and len(own) == 3
+        x = digits.test[:5].x
+        assert torch.equal(network(x)[:, own], torch.stack(module(x), 1))
+    more = ("prune", "--set", "rate=0.2", "--set", "retrain_heads=false", "--data", "digits", "--limit", 300)
+    assert run("tamper", tmp_path / "n.safetensors", *more, "--out", tmp_path / "p.safetensors").code == 0
+    assert run("info", tmp_path / "p.safetensors").code == 0
 
 
 def test_the_same_seed_gives_the_same_file(folder, run):

@@ -41,7 +41,8 @@ def wrap(
         Path | None, typer.Option(help="The module's weights: .safetensors, or .pt/.th with weights alone.")
     ] = None,
     exits: Annotated[
-        str, typer.Option(help="Submodules to put an exit after (a,b,c), how many exits, or auto.")
+        str,
+        typer.Option(help="New exits: submodules to put one after (a,b,c), how many, or auto: none if it has its own."),
     ] = "auto",
     mean: Annotated[
         str | None, typer.Option(help="Normalisation that the module wants, such as 0.49,0.48,0.45.")
@@ -54,14 +55,15 @@ def wrap(
     limit: Limit = None,
     seed: Seed = 0,
 ) -> None:
-    """Make a multi-exit network of your own module: cut it, train exits on it, calibrate when inputs leave.
+    """Make a multi-exit network of your own module: cut it, keep its exits or train some, calibrate when inputs leave.
 
-    The module's weights stay as they are, and so does its final answer. FACTORY is your own code and is run.
+    The module's weights stay as they are, and so do its answers. FACTORY is your own code and is run.
     """
     from exitprint.data import load_data
     from exitprint.networks import MultiExitNetwork, save_network
     from exitprint.networks.weights import load_weights
     from exitprint.training import all_logits, exit_accuracies, policy_accuracy, recipe, train_exits
+    from exitprint.training.train import new_exits
 
     check_writable(out_file)
     module = _module(factory)
@@ -83,19 +85,27 @@ def wrap(
         )
     heads = recipe("fast", "exported", data).heads
     train_exits(network, images, heads, seed, rad, criterion or "confidence")
-    network.history += [
-        {
-            "step": "exits trained",
-            "data": data,
-            "images": len(images.train),
-            "seed": seed,
-            "heads": heads.model_dump(mode="json"),
-        },
-        {"step": "calibrated", "rad": rad, "criterion": network.policy.criterion},
-    ]
+    if new := new_exits(network):
+        network.history += [
+            {
+                "step": "exits trained",
+                "data": data,
+                "images": len(images.train),
+                "exits": new,
+                "seed": seed,
+                "heads": heads.model_dump(mode="json"),
+            }
+        ]
+    network.history += [{"step": "calibrated", "rad": rad, "criterion": network.policy.criterion}]
     set_threshold(network, threshold, criterion)
     save_network(network, out_file)
     places = [str(network.stages[stage].name) for stage in network.exit_stages[:-1]]
+    wrapped = network.history[0]
+    if own_exits := wrapped.get("exits of its own"):
+        where = f", taken from {taken} of its answer" if (taken := wrapped.get("of its answer")) else ""
+        out.print(f"the module has {len(own_exits)} exits of its own{where}: they are kept as they are.")
+    elif taken := wrapped.get("of its answer"):
+        out.print(f"the logits are taken from {taken} of the module's answer.")
     own = exit_accuracies(network, images.test)[-1]
     first = float((network.policy.exits(all_logits(network, images.test)) == 0).double().mean())
     out.print(

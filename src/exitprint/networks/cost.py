@@ -20,7 +20,7 @@ def exit_flops(network: MultiExitNetwork) -> tuple[int, ...]:
     flops: list[int] = []
     with FlopCounterMode(display=False) as counter:
         for place in network.walk(black):
-            network.heads[place.exit](place.seen)
+            network.heads[place.exit](place.shown_to(network.heads[place.exit]))
             flops.append(counter.get_total_flops())
     network.train(training)
     return tuple(flops)

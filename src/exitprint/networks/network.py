@@ -16,8 +16,8 @@ from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import Architecture
 from exitprint.networks.describe import html, text
 from exitprint.networks.exported import Exported
-from exitprint.networks.exported.capture import logits_of, no_fast_path
-from exitprint.networks.exported.wrap import Exits, wrapped
+from exitprint.networks.exported.capture import no_fast_path
+from exitprint.networks.exported.wrap import Exits, Wrapped, wrapped
 from exitprint.networks.file import read
 from exitprint.networks.heads import ExitHead
 from exitprint.networks.hub import Published, weights_file
@@ -160,17 +160,20 @@ class MultiExitNetwork(Published, nn.Module):
         """Any module that returns logits, as a multi-exit network.
 
         The module is captured by `torch.export`, in evaluation mode, and cut into stages; its weights are copied and
-        not changed, and the last exit's answer is the module's own to the last bit. The heads are untrained (see
-        `training.train_heads`), and until the network is calibrated its policy closes every early exit.
+        not changed, and the last exit's answer is the module's own to the last bit. Exits that the module has are
+        kept, each with its own answer. New heads are untrained (see `training.train_heads`), and until the network is
+        calibrated its policy closes every early exit.
 
         Parameters
         ----------
         module
-            Takes images (batch, channels, height, width) and returns logits (batch, classes), or an object with
-            `logits`.
+            Takes images (batch, channels, height, width) and returns logits (batch, classes), or those of several
+            exits: in a list, tuple, dictionary or object, also within one another and beside other things, or in a
+            tensor (exits, batch, classes) or (batch, exits, classes).
         exits
-            Names of the submodules to put an exit after, as `named_modules` gives them; a number of exits, placed
-            evenly by cost; or ``auto`` for up to nine.
+            Where new exits are wanted: names of the submodules to put one after, as `named_modules` gives them; a
+            number of exits, placed evenly by cost; or ``auto`` for up to nine where the module has no exits of its
+            own, and none where it has.
         example
             An image or a batch of them, in [0, 1].
         mean, std
@@ -198,8 +201,16 @@ class MultiExitNetwork(Published, nn.Module):
         network = cls.build(made.architecture, seed, mean=mean, std=std).eval()
         for stage, weights in zip(network.stages, made.weights, strict=True):
             stage.get_submodule("own").load_state_dict(weights)
-        network.history = [{"step": "wrapped", "module": type(module).__qualname__}]
-        _check_equal(network, made.module, images)
+        for exit, stage_before in enumerate(network.exit_stages):
+            if stage_before in made.head_weights:
+                network.heads[exit].get_submodule("own").load_state_dict(made.head_weights[stage_before])
+        record: dict[str, Any] = {"step": "wrapped", "module": type(module).__qualname__}
+        if len(made.answers) > 1:
+            record["exits of its own"] = [exit for exit, _ in made.answers]
+        if made.taken:
+            record["of its answer"] = made.taken
+        network.history = [record]
+        _check_equal(network, made, images)
         return network
 
     @property
@@ -235,9 +246,9 @@ class MultiExitNetwork(Published, nn.Module):
                 yield place
                 exit += 1
 
-    def features(self, x: Tensor) -> Iterator[Tensor]:
-        """Features before each exit's head, in order, each computed when it is asked for."""
-        return (place.seen for place in self.walk(x))
+    def features(self, x: Tensor) -> Iterator[Any]:
+        """What each exit's head takes, in order, each computed when it is asked for."""
+        return (place.shown_to(self.heads[place.exit]) for place in self.walk(x))
 
     @torch.no_grad()
     def handed_over(self) -> list[Features]:
@@ -275,8 +286,8 @@ class MultiExitNetwork(Published, nn.Module):
         certainty, limits = self.policy.certainty_of_one, self.policy.limits(self.num_exits - 1)
         heads = list(self.heads)
         for place in self.walk(x):
-            head, before, exit = heads[place.exit], place.seen, place.exit
-            logits = head.of_one(before) if isinstance(head, ExitHead) else head(before)[0]
+            head, exit = heads[place.exit], place.exit
+            logits = head.of_one(place.seen) if isinstance(head, ExitHead) else head(place.shown_to(head))[0]
             if exit == len(limits) or certainty(logits) >= limits[exit]:
                 break
         return Prediction(logits.argmax(0)[None], logits.softmax(0)[None], torch.full((1,), exit, device=x.device))
@@ -288,7 +299,8 @@ class MultiExitNetwork(Published, nn.Module):
         before: Tensor | None = None
         for place in self.walk(x):
             exit = place.exit
-            logits = self.heads[exit](place.seen)[:, None]
+            head = self.heads[exit]
+            logits = head(place.shown_to(head))[:, None]
             if policy.remembers and before is not None:
                 logits = torch.cat([before, logits], 1)
             last = exit == len(limits)
@@ -389,20 +401,24 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
 
 
 @torch.no_grad()
-def _check_equal(network: MultiExitNetwork, module: nn.Module, images: Tensor) -> None:
-    """Refuse a captured graph that does not answer as the module, for one image and for several.
+def _check_equal(network: MultiExitNetwork, made: Wrapped, images: Tensor) -> None:
+    """Refuse a captured graph that does not answer as the module at each of its exits, for one image and for several.
 
     The module runs without the fused kernels of `nn.TransformerEncoder`, which round differently from its layers.
     """
     for x in (images[:1], images.repeat(3, 1, 1, 1)[:3]):
         with no_fast_path():
-            answer = logits_of(module(network.normalised(x)))
-        ours = list(network.features(x))[-1]
-        if not torch.equal(answer, ours):
-            raise ExitprintError(
-                f"the stages of this module do not answer as it does (by up to {(answer - ours).abs().max():.1e}): it "
-                "draws at random, or does something else than when it was captured."
-            )
+            answer = made.module(network.normalised(x))
+        logits = network(x)
+        for exit, take in made.answers:
+            theirs, ours = take.of(answer), logits[:, exit]
+            same = torch.allclose(theirs, ours.softmax(1)) if take.softmax else torch.equal(theirs, ours)
+            if not same:
+                apart = f"{(theirs - ours).abs().max():.1e}"
+                raise ExitprintError(
+                    f"the stages of this module do not answer as it does (by up to {apart}): it draws at random, or "
+                    "does something else than when it was captured."
+                )
 
 
 @torch.no_grad()

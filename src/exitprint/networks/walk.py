@@ -34,6 +34,10 @@ class Place:
         """What an exit sees here."""
         return self.features if isinstance(self.features, Tensor) else self.features[0]
 
+    def shown_to(self, head: nn.Module) -> Features:
+        """What this head takes here: what an exit sees, or all of it where the head is cut out of a user's module."""
+        return self.features if getattr(head, "takes_all", False) else self.seen
+
 
 def walk(stages: Iterable[nn.Module], features: Features) -> Iterator[Place]:
     """Every stage in order, each run when the place behind it is asked for."""

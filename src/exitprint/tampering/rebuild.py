@@ -93,8 +93,9 @@ def with_exits(network: MultiExitNetwork, heads: Sequence[tuple[int, nn.Module]]
 def _exits(arch: Architecture | Exported, heads: Sequence[tuple[int, nn.Module]]) -> dict[str, tuple[int, ...]]:
     """What the architecture's record says of these internal classifiers."""
     exits: dict[str, tuple[int, ...]] = {"exits": tuple(stage for stage, _ in heads)}
-    if arch.family in BORN_MULTI_EXIT:
-        exits["sdn"] = tuple(stage for stage, head in heads if isinstance(head, ExitHead))
+    if arch.family in BORN_MULTI_EXIT or isinstance(arch, Exported):
+        own = arch.heads if isinstance(arch, Exported) else exits["exits"]
+        exits["sdn"] = tuple(stage for stage, head in heads if isinstance(head, ExitHead) and stage in own)
     return exits
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from exitprint.data import ImageData
-from exitprint.networks import Architecture, MultiExitNetwork
+from exitprint.networks import Architecture, ExitHead, MultiExitNetwork
 from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
 from exitprint.networks.policy import Criterion
 from exitprint.threads import single_thread, too_small_for_threads
@@ -95,7 +95,9 @@ def train_exits(
     rad: float = 5,
     criterion: Criterion = "confidence",
 ) -> None:
-    """Train the internal classifiers of a network whose backbone is trained, and calibrate its policy; in place.
+    """Train the SDN heads of a network whose backbone is trained, and calibrate its policy; in place.
+
+    Classifiers that a wrapped module or an architecture brought with it stay as they are.
 
     Parameters
     ----------
@@ -115,5 +117,10 @@ def train_exits(
     Interrupted
         On Ctrl-C.
     """
-    train_heads(network, data, heads, seed)
+    train_heads(network, data, heads, seed, new_exits(network))
     network.policy = calibrated_policy(network, data.calibration, rad, criterion)
+
+
+def new_exits(network: MultiExitNetwork) -> list[int]:
+    """The internal classifiers that are SDN heads, and not the module's or the architecture's own."""
+    return [exit for exit, head in enumerate(list(network.heads)[:-1]) if isinstance(head, ExitHead)]

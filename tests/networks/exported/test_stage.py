@@ -96,6 +96,40 @@ def test_parts_that_make_no_stage_are_refused(tmp_path, parts, changed):
         load_network(path)
 
 
+@pytest.fixture(scope="module")
+def with_heads(tmp_path_factory):
+    path = tmp_path_factory.mktemp("wrapped") / "n.safetensors"
+    save_network(MultiExitNetwork.wrap(user.Several().eval(), example=torch.rand(2, 1, 8, 8)), path)
+    with safe_open(path, "pt") as file:
+        return file.metadata()["exitprint"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda heads: heads.update({"2": heads["0"]}),
+        lambda heads: heads.update({"-1": heads["0"]}),
+        lambda heads: heads.update({"x": heads["0"]}),
+        lambda heads: heads.update({"0": heads["1"], "1": heads["0"]}),
+        lambda heads: heads["0"].update(inputs=2),
+        lambda heads: heads["0"].update(outputs=[0, 0]),
+        lambda heads: heads["0"].update(outputs=[0]),
+        lambda heads: heads["0"]["operations"].append(operation("aten.full.default", [10**6, 10**6], 1.0)),
+        lambda heads: heads["0"]["operations"].append(operation("layer", ZERO, name="exit2.2")),
+        lambda heads: heads["0"]["operations"].append(operation("aten.from_file.default", "/etc/passwd")),
+        lambda heads: heads.pop("1"),
+    ],
+)
+def test_heads_that_are_none_are_refused(tmp_path, with_heads, changed):
+    header, tensors = with_heads
+    header = json.loads(header)
+    changed(header["architecture"]["heads"])
+    path = tmp_path / "offered.safetensors"
+    save_file(tensors, path, metadata={"exitprint": json.dumps(header)})
+    with pytest.raises(ExitprintError):
+        load_network(path)
+
+
 def test_every_allowed_operator_exists_and_writes_nowhere():
     for name in ALLOWED:
         packet = getattr(torch.ops.aten, name)

@@ -19,7 +19,9 @@ from torch.fx import Node
 from torch.utils.flop_counter import FlopCounterMode
 
 from exitprint.errors import ExitprintError
+from exitprint.networks.exported.answer import Exit, exits_of, leaves, nothing_in, one_batch_size
 from exitprint.networks.exported.operators import name_of
+from exitprint.networks.exported.steps import INPUT, Ref, Step, references
 
 SAME = {"aten.detach.default", "aten.detach_.default", "aten.lift_fresh_copy.default", "aten.alias.default"}
 MAY_SHARE = {
@@ -35,48 +37,10 @@ MAY_SHARE = {
     "getitem",
 }
 NUMBERS = ("aten.item.default", "aten._local_scalar_dense.default")
+COPY = "aten.copy_.default"
+INTO_PART = {"aten.select.int": "aten.select_scatter.default", "aten.slice.Tensor": "aten.slice_scatter.default"}
 PREFIX = "module."
 TO_THE_END = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Ref:
-    """What an argument stands for: a step's result, a weight, or the number of inputs."""
-
-    kind: str
-    key: Any = 0
-
-
-@dataclass
-class Step:
-    """One operator.
-
-    Attributes
-    ----------
-    op
-        Its name.
-    args, kwargs
-        Constants, and `Ref` where it takes what others give.
-    path
-        The submodule that ran it, and those around it, outermost first.
-    shape
-        Of its result, batch first, where that is a tensor; ``None`` elsewhere.
-    batched
-        Whether the result's first dimension is the batch.
-    depends
-        Whether the result depends on the input, and not on weights and sizes alone.
-    floating
-        Whether the result is of floating point.
-    """
-
-    op: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    path: tuple[str, ...]
-    shape: tuple[int, ...] | None
-    batched: bool
-    depends: bool
-    floating: bool
 
 
 @dataclass
@@ -87,8 +51,10 @@ class Capture:
     ----------
     steps
         In order. ``Ref("value", -1)`` is the input, ``Ref("value", i)`` the result of step i.
-    logits
-        The step that gives the module's answer.
+    answers
+        The exits in the module's answer, from the shallowest to the final one.
+    taken
+        Which part of the answer that is, where it is not all of it.
     weights
         Every tensor that steps take, by its name in the module.
     module
@@ -100,41 +66,28 @@ class Capture:
     """
 
     steps: list[Step]
-    logits: int
+    answers: list[Exit]
+    taken: str
     weights: dict[str, Tensor]
     module: nn.Module
     calls: dict[str, int]
     costs: list[int]
 
+    @property
+    def logits(self) -> int:
+        """The step that gives the final answer."""
+        return self.answers[-1].step
 
-class _Logits(nn.Module):
-    """A module that answers logits as a tensor, whatever container they come in."""
+
+class _Leaves(nn.Module):
+    """A module that answers every tensor in a module's answer that may be logits."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
-    def forward(self, x: Tensor) -> Tensor:
-        return logits_of(self.module(x))
-
-
-def logits_of(answer: Any) -> Tensor:
-    """The logits in what a module answers: a tensor, or an object or dictionary with `logits`.
-
-    Raises
-    ------
-    ExitprintError
-        If it is nothing of that.
-    """
-    if isinstance(answer, Tensor):
-        return answer
-    logits = answer.get("logits") if isinstance(answer, dict) else getattr(answer, "logits", None)
-    if not isinstance(logits, Tensor):
-        raise ExitprintError(
-            f"this module returns a {type(answer).__name__} where logits (batch, classes) are needed: wrap a module "
-            "that returns a tensor, or an object with `logits`."
-        )
-    return logits
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(tensor for _, tensor in leaves(self.module(x)))
 
 
 @contextlib.contextmanager
@@ -168,16 +121,12 @@ def capture(module: nn.Module, x: Tensor) -> Capture:
     _check_one_input(module)
     copied = copy.deepcopy(module).cpu().eval()
     try:
-        logits = _Logits(copied)(x)
-    except ExitprintError:
-        raise
+        answer = copied(x)
     except Exception as error:
         raise ExitprintError(f"this module cannot answer the example: {_short(error)}") from error
-    if logits.ndim != 2 or len(logits) != len(x) or not logits.is_floating_point():
-        raise ExitprintError(
-            f"this module answers {tuple(logits.shape)} for {len(x)} images where logits (batch, classes) are needed."
-        )
-    return _Reading(_exported(_Logits(copied), x), copied, x).result()
+    if not leaves(answer):
+        raise ExitprintError(nothing_in(answer))
+    return _Reading(_exported(_Leaves(copied), x), copied, x, answer).result()
 
 
 class _Costs(torch.fx.Interpreter):
@@ -233,8 +182,8 @@ def _short(error: BaseException) -> str:
 class _Reading:
     """Goes through an exported program once, and makes steps of its nodes."""
 
-    def __init__(self, program: torch.export.ExportedProgram, module: nn.Module, x: Tensor) -> None:
-        self.program, self.module, self.x = program, module, x
+    def __init__(self, program: torch.export.ExportedProgram, module: nn.Module, x: Tensor, answer: Any) -> None:
+        self.program, self.module, self.x, self.answer = program, module, x, answer
         self.steps: list[Step] = []
         self.refs: dict[Node, Any] = {}
         self.weights: dict[str, Tensor] = {}
@@ -245,25 +194,25 @@ class _Reading:
         self.nodes: list[Node] = []
 
     def result(self) -> Capture:
-        answer = None
+        outputs: list[Ref] = []
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
                 self._placeholder(node)
             elif node.op == "output":
-                kinds = [spec.kind for spec in self.program.graph_signature.output_specs]
-                answer = self.refs[node.args[0][kinds.index(OutputKind.USER_OUTPUT)]]
+                specs = self.program.graph_signature.output_specs
+                given = zip(specs, node.args[0], strict=True)
+                outputs = [self.refs[each] for spec, each in given if spec.kind is OutputKind.USER_OUTPUT]
             elif node.op == "call_function":
                 self._function(node)
             elif node.users:
                 raise ExitprintError(f"a part of this module ({node.target}) cannot be kept in a file.")
-        if not isinstance(answer, Ref) or answer.kind != "value" or answer.key < 0:
-            raise ExitprintError("this module gives back its input.")
         calls = {path: len(found) for path, found in self.calls.items()}
         with FlopCounterMode(display=False) as counter:
             run = _Costs(self.program.graph_module, counter)
             run.run(*self.inputs)
         costs = [run.costs[node] for node in self.nodes]
-        return Capture(self.steps, answer.key, self.weights, self.module, calls, costs)
+        answers, taken = exits_of(self.answer, outputs, self.steps, costs)
+        return Capture(self.steps, answers, taken, self.weights, self.module, calls, costs)
 
     def _placeholder(self, node: Node) -> None:
         spec = next(s for s in self.program.graph_signature.input_specs if getattr(s.arg, "name", None) == node.name)
@@ -271,11 +220,8 @@ class _Reading:
         if spec.kind is InputKind.USER_INPUT:
             self.batch = node.meta["val"].shape[0]
             if not isinstance(self.batch, torch.SymInt):
-                raise ExitprintError(
-                    f"this module works for batches of {self.batch} only: write its forward without the batch size "
-                    "(such as x.flatten(1) or x.view(len(x), -1))."
-                )
-            self.refs[node] = Ref("value", -1)
+                raise ExitprintError(one_batch_size(self.batch))
+            self.refs[node] = Ref("value", INPUT)
             self.inputs.append(self.x)
             return
         target = str(spec.target)
@@ -297,6 +243,11 @@ class _Reading:
         if name == "aten.sym_size.int" and str(node.meta["val"]) == str(self.batch):
             self.refs[node] = Ref("batch")
             return
+        if name == COPY and (base := self._part_written(node)) is not None:
+            view, source = _nodes(node)
+            self._add(node, INTO_PART[str(view.target)], (base, source, *view.args[1:]), base.meta["val"])
+            self._rewritten(node, base)
+            return
         written = None
         if isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable:
             written, target = args[0], self._functional(node)
@@ -312,21 +263,19 @@ class _Reading:
             raise ExitprintError(
                 f"this module runs {name}{self._where(node)}, which a network's file cannot hold: replace it there."
             )
-        self.refs[node] = Ref("value", len(self.steps))
-        self.steps.append(self._step(node, known))
-        self.nodes.append(node)
+        self._add(node, known, node.args, node.meta.get("val"))
         if written is not None:
             self._rewritten(node, written)
         else:
             self._share(node, known)
 
-    def _step(self, node: Node, known: str) -> Step:
-        args = torch.fx.map_arg(node.args, lambda used: self.refs[used])
+    def _add(self, node: Node, known: str, arguments: tuple[Any, ...], value: Any) -> None:
+        """A step, from here on what this node stands for."""
+        args = torch.fx.map_arg(arguments, lambda used: self.refs[used])
         kwargs = torch.fx.map_arg(dict(node.kwargs), lambda used: self.refs[used])
-        value = node.meta.get("val")
         shape = value.shape if isinstance(value, Tensor) else None
         first = shape[0] if shape else None
-        return Step(
+        step = Step(
             known,
             tuple(args),
             kwargs,
@@ -336,6 +285,9 @@ class _Reading:
             any(self._depends(ref) for ref in references((args, kwargs))),
             isinstance(value, Tensor) and value.is_floating_point(),
         )
+        self.refs[node] = Ref("value", len(self.steps))
+        self.steps.append(step)
+        self.nodes.append(node)
 
     def _depends(self, ref: Ref) -> bool:
         return ref.kind == "value" and (ref.key < 0 or self.steps[ref.key].depends)
@@ -387,6 +339,20 @@ class _Reading:
             )
         return functional
 
+    def _part_written(self, node: Node) -> Any | None:
+        """The tensor a part of which this node overwrites, if nothing else sees that part or others of it later."""
+        view, source = _nodes(node)
+        if str(view.target) not in INTO_PART or not isinstance(source, Node):
+            return None
+        base: Any = view.args[0]
+        here, there = view.meta["val"], source.meta["val"]
+        later = [
+            each
+            for each in self.groups[base] - set(self._same(base))
+            if any(self.order[user] > self.order[node] for user in each.users)
+        ]
+        return base if not later and here.shape == there.shape and here.dtype == there.dtype else None
+
     def _same(self, node: Node) -> list[Node]:
         return [each for each in self.groups[node] if self.refs[each] == self.refs[node]]
 
@@ -400,15 +366,11 @@ class _Reading:
             self.groups[each] = group
 
 
+def _nodes(node: Node) -> tuple[Any, Any]:
+    """The first two arguments of a copy: where to, and what."""
+    return node.args[0], node.args[1]
+
+
 def _keeps_all(args: tuple[Any, ...]) -> bool:
     start, end, step = [*args[2:5], *(None,) * (5 - len(args))][:3]
     return start in (None, 0) and end in (None, TO_THE_END) and step in (None, 1)
-
-
-def references(argument: Any) -> list[Ref]:
-    """Every `Ref` in an argument."""
-    if isinstance(argument, Ref):
-        return [argument]
-    if isinstance(argument, dict):
-        argument = list(argument.values())
-    return [ref for part in argument for ref in references(part)] if isinstance(argument, list | tuple) else []

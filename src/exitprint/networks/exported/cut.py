@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError
-from exitprint.networks.exported.capture import Capture, Ref, Step, references
+from exitprint.networks.exported.capture import Capture
 from exitprint.networks.exported.operators import LAYER, TRAINING_FLAG, encoded
 from exitprint.networks.exported.program import Convolution, Linear, Operation, Part, Weight
+from exitprint.networks.exported.steps import INPUT, Ref, Step, needed, references
 
 AUTO_EXITS = 9
 NEARLY_NOTHING = 0.02
 """An exit that saves, or comes after, less than this share of the cost is not worth placing."""
-INPUT = -1
+Layers = Mapping[int, tuple[str, Convolution | Linear]]
 
 
-def wanted_cuts(captured: Capture, exits: Sequence[str] | int | Literal["auto"]) -> list[int]:
-    """The steps after which the module is cut: the exit there sees that step's result.
+@dataclass(frozen=True)
+class Wanted:
+    """An exit: the step whose result it sees, or, where it is one of the module's own, that gives its logits."""
+
+    step: int
+    own: bool
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Stages in order, and the heads of the module's own exits by the stage they sit after."""
+
+    stages: list[Part]
+    heads: dict[int, Part]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A stage or a head that is to be: which steps' results it takes and gives."""
+
+    number: int
+    head: bool
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+    name: str
+
+
+def wanted_exits(captured: Capture, exits: Sequence[str] | int | Literal["auto"]) -> list[Wanted]:
+    """The exits of the network, from the shallowest to the final one.
 
     Parameters
     ----------
     captured
-        The module.
+        The module. The exits in its answer are kept.
     exits
-        Names of submodules, whose outputs the exits see; or how many exits to place evenly by cost; ``auto`` for up to
-        nine.
+        Where new exits are wanted: names of submodules, whose outputs they see; or how many to place evenly by cost;
+        ``auto`` for up to nine where the module has no exits of its own, and else for none.
 
     Raises
     ------
@@ -36,56 +66,128 @@ def wanted_cuts(captured: Capture, exits: Sequence[str] | int | Literal["auto"])
     """
     if isinstance(exits, str) and exits != "auto":
         raise ExitprintError(f"exits are a list of submodules' names, a number, or 'auto', and not {exits!r}.")
-    if isinstance(exits, str | int):
-        places = _places(captured)
-        return _evenly(captured, places, min(AUTO_EXITS, len(places)) if isinstance(exits, str) else exits)
-    cuts = sorted({_after(captured, name) for name in exits})
-    if len(cuts) != len(exits):
-        raise ExitprintError("two of these exits see the same features: name each place once.")
-    return cuts
+    own = [exit.step for exit in captured.answers]
+    final = needed(captured.steps, captured.logits)
+    if exits == "auto" and len(own) > 1:
+        cuts = []
+    elif isinstance(exits, str | int):
+        places = _places(captured, final)
+        cuts = _evenly(captured, places, min(AUTO_EXITS, len(places)) if isinstance(exits, str) else exits)
+    else:
+        cuts = sorted({_after(captured, name, final) for name in exits})
+        if len(cuts) != len(exits):
+            raise ExitprintError("two of these exits see the same features: name each place once.")
+    depths = accumulate((len(needed(captured.steps, step) & final) for step in own[:-1]), max)
+    order = [(depth, number, step) for number, (depth, step) in enumerate(zip(depths, own, strict=False))]
+    order += [(len(needed(captured.steps, step)), -1, step) for step in cuts]
+    return [*(Wanted(step, number >= 0) for _, number, step in sorted(order)), Wanted(captured.logits, True)]
 
 
-def parts(captured: Capture, cuts: Sequence[int]) -> list[Part]:
-    """The module cut after these steps, with what has to be handed over at each cut.
+def cut_at(captured: Capture, exits: Sequence[Wanted]) -> Pieces:
+    """The module cut at its exits, with what has to be handed over at each cut.
 
-    A part takes and gives tensors that have the batch first. What depends on weights and on the number of inputs alone
-    is computed again where it is needed.
+    What an exit's logits need and a later exit needs too belongs to the exit's stage; what only they need is its
+    head. A part takes and gives tensors that have the batch first. What depends on weights and on the number of inputs
+    alone is computed again where it is needed.
 
     Raises
     ------
     ExitprintError
         If something that is needed behind a cut cannot be handed over.
     """
-    made: list[Part] = []
-    owned: set[str] = set()
-    layers = _layers(captured)
+    steps = captured.steps
+    closures = [needed(steps, exit.step) for exit in exits]
+    done: set[int] = set()
+    drafts: list[_Draft] = []
     inputs = [INPUT]
-    ends = [*cuts, len(captured.steps) - 1]
-    for number, end in enumerate(ends):
-        if number == len(ends) - 1:
-            outputs = [captured.logits]
+    for number, exit in enumerate(exits):
+        later: set[int] = set().union(*closures[number + 1 :])
+        own_head = exit.own and number < len(exits) - 1
+        ready = done | (closures[number] & later if own_head else closures[number])
+        crossing = _crossing(captured, ready, later - ready, [e.step for e in exits[number + 1 :]])
+        if number == len(exits) - 1:
+            seen = outputs = [exit.step]
         else:
-            crossing = alive(captured, end)
-            stuck = next((i for i in crossing if i != INPUT and not captured.steps[i].batched), None)
-            if stuck is not None:
-                step = captured.steps[stuck]
-                raise ExitprintError(
-                    f"a cut after {place(captured, end)!r} would hand over a value that has no batch in front "
-                    f"({step.op}{' in ' + repr(step.path[-1]) if step.path else ''}): put the exit somewhere else."
-                )
-            outputs = [end, *(i for i in crossing if i != end)]
-        made.append(_part(captured, inputs, outputs, layers, owned, place(captured, end)))
-        inputs = outputs
-    return made
+            seen = _seen_by_head(captured, ready, closures[number] - ready, exit.step) if own_head else [exit.step]
+            outputs = [*seen, *sorted(crossing - set(seen))]
+            _check_handed_over(captured, outputs, exit)
+        name = place(captured, seen[0]) if seen[0] != INPUT else "the input"
+        drafts.append(_Draft(number, False, inputs, outputs, name))
+        if own_head:
+            drafts.append(_Draft(number, True, outputs, [exit.step], place(captured, exit.step)))
+        done, inputs = ready, outputs
+    return _pieces(captured, drafts)
 
 
-def alive(captured: Capture, end: int) -> list[int]:
-    """What depends on the input, is there after step `end`, and is needed behind it (−1 is the input itself)."""
-    needed: set[int] = set()
-    waiting = [step for step in captured.steps[end + 1 :] if step.depends]
-    for step in waiting:
-        needed |= {ref.key for ref in references((step.args, step.kwargs)) if ref.kind == "value" and ref.key <= end}
-    return sorted(i for i in needed if i == INPUT or captured.steps[i].depends)
+def _crossing(captured: Capture, ready: set[int], later: set[int], targets: Sequence[int]) -> set[int]:
+    """What is computed and needed later (the input itself may be)."""
+    used = [captured.steps[index] for index in later]
+    values = {ref.key for step in used for ref in references((step.args, step.kwargs)) if ref.kind == "value"}
+    return {value for value in {*values, *targets} if value in ready or value == INPUT}
+
+
+def _seen_by_head(captured: Capture, ready: set[int], head: set[int], logits: int) -> list[int]:
+    """What a head of the module's own takes, the latest tensor that another classifier could see first."""
+    taken = sorted(_crossing(captured, ready, head, [logits]), reverse=True)
+    return sorted(taken, key=lambda value: value == INPUT or not _can_see(captured.steps[value]))
+
+
+def _check_handed_over(captured: Capture, outputs: Sequence[int], exit: Wanted) -> None:
+    stuck = next((i for i in outputs if i != INPUT and not captured.steps[i].batched), None)
+    if stuck is not None:
+        step = captured.steps[stuck]
+        advice = "write the module with the batch first" if exit.own else "put the exit somewhere else"
+        raise ExitprintError(
+            f"a cut after {place(captured, exit.step)!r} would hand over a value that has no batch in front "
+            f"({step.op}{' in ' + repr(step.path[-1]) if step.path else ''}): {advice}."
+        )
+
+
+def _pieces(captured: Capture, drafts: Sequence[_Draft]) -> Pieces:
+    """Parts of these drafts. A weight that a head shares with another part belongs to the stage before it."""
+    layers = _layers(captured)
+    users: dict[str, list[_Draft]] = {}
+    for draft in drafts:
+        for name in _weights_of(captured, draft, layers):
+            users.setdefault(name, []).append(draft)
+    stages: list[Part] = []
+    heads: dict[int, Part] = {}
+    for draft in drafts:
+        owned = {
+            name
+            for name, taking in users.items()
+            if taking[0].number == draft.number and draft.head == (taking[0].head and len(taking) == 1)
+        }
+        part = _part(captured, draft, layers, owned)
+        if draft.head:
+            heads[draft.number] = part
+        else:
+            stages.append(part)
+    return Pieces(stages, heads)
+
+
+def _weights_of(captured: Capture, draft: _Draft, layers: Layers) -> set[str]:
+    """Tensors, and layers, that a part takes, by name."""
+    found: set[str] = set()
+    for index in _needed(captured, draft.inputs, draft.outputs):
+        if index in layers:
+            found.add(layers[index][0])
+        else:
+            step = captured.steps[index]
+            found |= {ref.key for ref in references((step.args, step.kwargs)) if ref.kind == "weight"}
+    return found
+
+
+def _alive(captured: Capture, end: int, final: set[int]) -> set[int]:
+    """What is there after step `end` and the final answer needs behind it (−1 is the input itself)."""
+    ready = {i for i in final if i <= end}
+    return _crossing(captured, ready, final - ready, [captured.logits])
+
+
+def _seen_by_own(captured: Capture, final: set[int]) -> set[int]:
+    """The features on the way to the final answer that the module's own exits see."""
+    heads = (needed(captured.steps, exit.step) - final for exit in captured.answers[:-1])
+    return set().union(*(_crossing(captured, final, head, []) for head in heads))
 
 
 def place(captured: Capture, step: int) -> str:
@@ -101,7 +203,7 @@ def _ended(captured: Capture, step: int) -> list[str]:
     return [name for name in captured.steps[step].path if name not in following]
 
 
-def _after(captured: Capture, name: str) -> int:
+def _after(captured: Capture, name: str, final: set[int]) -> int:
     inside = [index for index, step in enumerate(captured.steps) if name in step.path]
     if not inside:
         known = dict(captured.module.named_modules())
@@ -114,9 +216,12 @@ def _after(captured: Capture, name: str) -> int:
             f"the submodule {name!r} runs {captured.calls[name]} times: name what is around one of them."
         )
     users = _users(captured)
-    given = [i for i in inside if i == captured.logits or any(user not in inside for user in users.get(i, ()))]
-    if not given or given[-1] == captured.logits:
+    answers = [exit.step for exit in captured.answers]
+    given = [i for i in inside if i in answers or any(user not in inside for user in users.get(i, ()))]
+    if not given or given[-1] in answers:
         raise ExitprintError(f"the submodule {name!r} ends with the module's own answer: exits come before it.")
+    if given[-1] not in final or given[-1] in _seen_by_own(captured, final):
+        raise ExitprintError(f"there is an exit of the module's own at {name!r}: put new ones somewhere else.")
     if not _can_see(captured.steps[given[-1]]):
         raise ExitprintError(
             f"an exit after {name!r} would see a tensor of shape {captured.steps[given[-1]].shape} (−1 is the batch): "
@@ -125,16 +230,17 @@ def _after(captured: Capture, name: str) -> int:
     return given[-1]
 
 
-def _places(captured: Capture) -> dict[int, int]:
+def _places(captured: Capture, final: set[int]) -> dict[int, int]:
     """Steps after which one tensor alone goes on, by their cost; of those of one cost a submodule's end."""
-    costs = captured.costs
+    costs = _costs(captured, final)
     best: dict[int, int] = {}
-    for index, step in enumerate(captured.steps[: captured.logits]):
-        if step.depends and _can_see(step) and alive(captured, index) == [index]:
+    taken = _seen_by_own(captured, final)
+    for index in sorted(final - taken - {captured.logits}):
+        if _can_see(captured.steps[index]) and _alive(captured, index, final) == {index}:
             before = best.get(costs[index])
             if before is None or len(_ended(captured, index)) >= len(_ended(captured, before)):
                 best[costs[index]] = index
-    total = max(1, captured.costs[-1])
+    total = max(1, costs[captured.logits])
     usable = {cost: index for cost, index in best.items() if NEARLY_NOTHING < cost / total < 1 - NEARLY_NOTHING}
     if not usable:
         raise ExitprintError(
@@ -144,13 +250,22 @@ def _places(captured: Capture) -> dict[int, int]:
     return usable
 
 
+def _costs(captured: Capture, final: set[int]) -> dict[int, int]:
+    """FLOPs up to and including each step on the way to the final answer, of those steps alone."""
+    total, found = 0, {}
+    for index in sorted(final):
+        total += captured.costs[index] - (captured.costs[index - 1] if index else 0)
+        found[index] = total
+    return found
+
+
 def _evenly(captured: Capture, places: dict[int, int], wanted: int) -> list[int]:
     if not 1 <= wanted <= len(places):
         raise ExitprintError(f"exits can be placed automatically at 1 to {len(places)} places here, and not {wanted}.")
     free = dict(places)
     chosen = []
     for k in range(1, wanted + 1):
-        target = k * captured.costs[-1] / (wanted + 1)
+        target = k * _costs(captured, needed(captured.steps, captured.logits))[captured.logits] / (wanted + 1)
         chosen.append(free.pop(min(free, key=lambda cost: abs(cost - target))))
     return sorted(chosen)
 
@@ -168,7 +283,7 @@ def _users(captured: Capture) -> dict[int, list[int]]:
     return users
 
 
-def _layers(captured: Capture) -> dict[int, tuple[str, Convolution | Linear]]:
+def _layers(captured: Capture) -> Layers:
     """Steps that are a convolution or linear layer with weights that nothing else takes under another role."""
     roles: dict[str, set[tuple[str, Any]]] = {}
     for step in captured.steps:
@@ -218,41 +333,27 @@ def _layer(captured: Capture, step: Step) -> tuple[str, Convolution | Linear] | 
     )
 
 
-def _part(
-    captured: Capture,
-    inputs: Sequence[int],
-    outputs: Sequence[int],
-    layers: Mapping[int, tuple[str, Convolution | Linear]],
-    owned: set[str],
-    name: str,
-) -> Part:
-    needed = _needed(captured, inputs, outputs)
+def _part(captured: Capture, draft: _Draft, layers: Layers, owned: set[str]) -> Part:
+    """The part, which owns these weights; another part may take what it has."""
+    inputs = draft.inputs
     numbers = {value: index for index, value in enumerate(inputs)}
     operations: list[Operation] = []
-    weights: dict[str, Weight] = {}
-    own_layers: dict[str, Convolution | Linear] = {}
-    for index in sorted(needed):
+    for index in sorted(_needed(captured, inputs, draft.outputs)):
         step = captured.steps[index]
         if index in layers:
-            path, layer = layers[index]
-            if path not in owned:
-                own_layers[path] = layer
-                owned.add(path)
-            operations.append(Operation(op=LAYER, args=[_argument(step.args[0], numbers)], kwargs={"name": path}))
+            name = layers[index][0]
+            operations.append(Operation(op=LAYER, args=[_argument(step.args[0], numbers)], kwargs={"name": name}))
         else:
-            for ref in references((step.args, step.kwargs)):
-                if ref.kind == "weight" and ref.key not in owned:
-                    weights[ref.key] = _weight(captured, ref.key)
-                    owned.add(ref.key)
             operations.append(_operation(step, numbers))
         numbers[index] = len(inputs) + len(operations) - 1
+    by_name = {path: layer for path, layer in layers.values() if path in owned}
     return Part(
-        name=name,
+        name=draft.name,
         inputs=len(inputs),
         operations=operations,
-        outputs=[numbers[value] for value in outputs],
-        weights=weights,
-        layers=own_layers,
+        outputs=[numbers[value] for value in draft.outputs],
+        weights={name: _weight(captured, name) for name in captured.weights if name in owned},
+        layers=by_name,
     )
 
 

@@ -24,8 +24,13 @@ class Exported(BaseModel):
         Number of classes.
     parts
         Its stages; the last gives the module's own logits.
+    heads
+        The internal classifiers that the module had, by the stage they sit after.
     exits
-        The stages, counted from 0, after which an internal classifier sits; ``None`` for after all but the last.
+        The stages, counted from 0, after which an internal classifier sits; ``None`` for after those that have one of
+        the module's own, and where it had none for after all but the last.
+    sdn
+        The stages whose internal classifier is an SDN head although the module has one of its own there.
     integers
         Whether convolutions and linear layers run in 8-bit integers.
     """
@@ -36,18 +41,15 @@ class Exported(BaseModel):
     input_shape: tuple[int, int, int]
     classes: int = Field(ge=2, le=100_000)
     parts: tuple[Part, ...] = Field(min_length=1, max_length=10_000)
+    heads: dict[int, Part] = {}
     exits: tuple[int, ...] | None = None
+    sdn: tuple[int, ...] = ()
     integers: bool = False
 
     @property
     def title(self) -> str:
         """What it is, in a word."""
         return "wrapped"
-
-    @property
-    def sdn(self) -> tuple[int, ...]:
-        """None of its internal classifiers stands in the place of one of its own."""
-        return ()
 
     @property
     def layout(self) -> torch.memory_format:
@@ -59,17 +61,19 @@ class Exported(BaseModel):
         return self.parts[stage].name
 
     def backbone(self) -> Backbone:
-        """The stages, with weights still to come; the last gives the final logits.
+        """Stages and the module's own classifiers, with weights still to come; the last stage gives the final logits.
 
         Raises
         ------
         ExitprintError
             If the graph is not one that can be run.
         """
-        return Backbone(list(runnable(self.parts, self.input_shape, self.classes)), nn.Identity())
+        stages, heads = runnable(self.parts, self.heads, self.input_shape, self.classes)
+        return Backbone(list(stages), nn.Identity(), dict(heads))
 
     def summary(self) -> dict[str, Any]:
         """The record without its operators: where each stage ends, and how much is in it."""
-        fields = self.model_dump(mode="json", exclude={"parts"})
+        fields = self.model_dump(mode="json", exclude={"parts", "heads"})
         stages = [{"ends after": part.name, "operators": len(part.operations)} for part in self.parts]
-        return {**fields, "stages": stages}
+        heads = {stage: {"ends after": p.name, "operators": len(p.operations)} for stage, p in self.heads.items()}
+        return {**fields, "stages": stages, **({"own exits": heads} if heads else {})}

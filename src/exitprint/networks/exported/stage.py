@@ -40,6 +40,9 @@ class ExportedStage(nn.Module):
         The stages before it, whose tensors and layers it may take too.
     """
 
+    takes_all = True
+    """As a head it takes all that the stage before it gives, as a stage does."""
+
     def __init__(self, part: Part, earlier: Sequence[ExportedStage] = ()) -> None:
         super().__init__()
         self.name = part.name
@@ -240,31 +243,41 @@ def values_in(argument: Any) -> list[int]:
     return []
 
 
-def runnable(parts: Sequence[Part], input_shape: tuple[int, int, int], classes: int) -> list[ExportedStage]:
-    """The stages of an exported module, with weights still to come; the last gives the final logits.
+def runnable(
+    parts: Sequence[Part], heads: Mapping[int, Part], input_shape: tuple[int, int, int], classes: int
+) -> tuple[list[ExportedStage], dict[int, ExportedStage]]:
+    """The stages of an exported module and its own heads by their stages, with weights still to come.
 
-    They are run once without data, on the meta device, so that a graph that cannot run is refused here.
+    The last stage gives the final logits. All are run once without data, on the meta device, so that a graph that
+    cannot run is refused here.
 
     Raises
     ------
     ExitprintError
         If the graph is not one that can be run.
     """
-    stages: list[ExportedStage] = []
     try:
-        for part in parts:
-            stages.append(ExportedStage(part, stages))
+        made = _built(parts, heads)
         with torch.device("meta"):
-            dry: list[ExportedStage] = []
-            for part in parts:
-                dry.append(ExportedStage(part, dry).eval())
+            stages, early = _built(parts, heads)
             with _Bounded():
-                _dry_run(dry, input_shape, classes)
+                _dry_run(
+                    [stage.eval() for stage in stages], {k: h.eval() for k, h in early.items()}, input_shape, classes
+                )
     except ExitprintError:
         raise
     except Exception as error:  # operators raise what they like on wrong arguments, and all of it comes from the file
         raise ExitprintError(f"the graph of this network cannot be run ({type(error).__name__}).") from error
-    return stages
+    return made
+
+
+def _built(parts: Sequence[Part], heads: Mapping[int, Part]) -> tuple[list[ExportedStage], dict[int, ExportedStage]]:
+    if any(stage not in range(len(parts) - 1) for stage in heads):
+        raise ExitprintError("an exit of this network's file sits after a stage that is not there.")
+    stages: list[ExportedStage] = []
+    for part in parts:
+        stages.append(ExportedStage(part, stages))
+    return stages, {stage: ExportedStage(heads[stage], stages[: stage + 1]) for stage in sorted(heads)}
 
 
 class _Bounded(TorchDispatchMode):
@@ -279,13 +292,22 @@ class _Bounded(TorchDispatchMode):
 
 
 @torch.no_grad()
-def _dry_run(stages: Sequence[ExportedStage], input_shape: tuple[int, int, int], classes: int) -> None:
+def _dry_run(
+    stages: Sequence[ExportedStage],
+    heads: Mapping[int, ExportedStage],
+    input_shape: tuple[int, int, int],
+    classes: int,
+) -> None:
     for place in walk(stages, torch.zeros(2, *input_shape, device="meta")):
         given = (place.features,) if isinstance(place.features, Tensor) else place.features
         if any(not isinstance(v, Tensor) or v.ndim < 1 or len(v) != 2 for v in given):
             raise ExitprintError("a stage of this network gives no features of a batch.")
         if place.stage + 1 < len(stages) and stages[place.stage + 1].inputs != len(given):
             raise ExitprintError("two stages of this network do not fit each other.")
+        if place.stage in heads:
+            logits = heads[place.stage](place.features) if heads[place.stage].inputs == len(given) else None
+            if not isinstance(logits, Tensor) or logits.shape != (2, classes):
+                raise ExitprintError("an exit of this network gives no logits.")
     if not isinstance(place.features, Tensor) or place.features.shape != (2, classes):
         raise ExitprintError("the last stage of this network gives no logits.")
 

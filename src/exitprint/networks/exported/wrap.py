@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError
+from exitprint.networks.exported.answer import Take
 from exitprint.networks.exported.capture import capture
-from exitprint.networks.exported.cut import parts, tensors_of, wanted_cuts
+from exitprint.networks.exported.cut import cut_at, tensors_of, wanted_exits
 from exitprint.networks.exported.record import Exported
 
 Exits = Sequence[str] | int | Literal["auto"]
@@ -25,15 +26,23 @@ class Wrapped:
     ----------
     architecture
         Its record.
-    weights
-        For each stage its tensors, by their names in the module.
+    weights, head_weights
+        For each stage, and for each head of the module's own by its stage, its tensors by their names in the module.
     module
         The copy of the module that was captured, in evaluation mode.
+    answers
+        For each exit of the module's own, in order, its number in the network and where its logits are in the module's
+        answer.
+    taken
+        Which part of the answer that is, where it is not all of it.
     """
 
     architecture: Exported
     weights: list[dict[str, Tensor]]
+    head_weights: dict[int, dict[str, Tensor]]
     module: nn.Module
+    answers: list[tuple[int, Take]]
+    taken: str
 
 
 def wrapped(module: nn.Module, exits: Exits, example: Tensor, x: Tensor) -> Wrapped:
@@ -42,9 +51,9 @@ def wrapped(module: nn.Module, exits: Exits, example: Tensor, x: Tensor) -> Wrap
     Parameters
     ----------
     module
-        It returns logits (batch, classes).
+        It returns logits (batch, classes), or several, one for each exit.
     exits
-        Where: names of submodules, a number, or ``auto``.
+        Where new exits are wanted: names of submodules, a number, or ``auto``.
     example
         Images in [0, 1], shape (batch, channels, height, width).
     x
@@ -59,9 +68,23 @@ def wrapped(module: nn.Module, exits: Exits, example: Tensor, x: Tensor) -> Wrap
     if odd:
         raise ExitprintError(f"this module computes in {str(odd.pop()).removeprefix('torch.')}: call .float() first.")
     captured = capture(module, x if len(x) > 1 else x.expand(2, -1, -1, -1))
-    made = parts(captured, wanted_cuts(captured, exits))
+    exits_wanted = wanted_exits(captured, exits)
+    made = cut_at(captured, exits_wanted)
     channels, height, width = example.shape[1:]
-    classes = captured.steps[captured.logits].shape
-    assert classes is not None
-    arch = Exported(input_shape=(channels, height, width), classes=classes[1], parts=tuple(made))
-    return Wrapped(arch, [tensors_of(captured, part) for part in made], captured.module)
+    new = any(not exit.own for exit in exits_wanted)
+    arch = Exported(
+        input_shape=(channels, height, width),
+        classes=captured.answers[-1].classes,
+        parts=tuple(made.stages),
+        heads=made.heads,
+        exits=tuple(range(len(made.stages) - 1)) if new and made.heads else None,
+    )
+    own = [number for number, exit in enumerate(exits_wanted) if exit.own]
+    return Wrapped(
+        arch,
+        [tensors_of(captured, part) for part in made.stages],
+        {stage: tensors_of(captured, part) for stage, part in made.heads.items()},
+        captured.module,
+        [(number, exit.take) for number, exit in zip(own, captured.answers, strict=True)],
+        captured.taken,
+    )
