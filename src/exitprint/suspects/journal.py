@@ -1,7 +1,8 @@
 """What a suspect answered, kept line by line, so that a killed run can go on without asking again.
 
 One line of JSON for each answered asking, on the disk before the next one is made; the first line says which run it is.
-Whoever was killed in the middle of a line has lost that answer only.
+Whoever was killed in the middle of a line has lost that answer only. Each line but the first holds the digest of the
+one before it (`before`), so that none can be edited, dropped or moved without all that follow.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from exitprint.errors import ExitprintError
 
-VERSION = 1
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+VERSION = 2
+BEFORE = "before"
+"""In each line but the first: SHA-256 of the line before, without its end."""
 
 WITHOUT_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 """What a file system says that keeps no locks, as some network file systems do not."""
@@ -46,7 +53,7 @@ class Record:
     elapsed: float
 
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Work(Generic[R]):
     key
         Digest of everything that the askings depend on; another one is refused.
     record
-        The dataclass of one answered asking.
+        The dataclass of one line, such as a `Record`.
     needs
         What must be the same to resume, in words.
     words
@@ -88,11 +95,14 @@ class Journal(Generic[R]):
         Its file; None for a journal that keeps nothing.
     earlier
         Askings of earlier runs, in the order of asking.
+    head
+        Digest of the last line: it vouches for all lines.
     """
 
-    def __init__(self, path: Path | None = None, file: int = -1, earlier: tuple[R, ...] = ()) -> None:
+    def __init__(self, path: Path | None = None, file: int = -1, earlier: tuple[R, ...] = (), head: str = "") -> None:
         self.path = path
         self.earlier = earlier
+        self.head = head
         self._file = file
 
     def add(self, record: R) -> None:
@@ -104,7 +114,7 @@ class Journal(Generic[R]):
             If it cannot be written.
         """
         if self.path is not None:
-            _write(self._file, self.path, asdict(record))
+            self.head = _write(self._file, self.path, {**asdict(record), BEFORE: self.head})
 
 
 @contextmanager
@@ -141,22 +151,43 @@ def opened(path: Path | None, work: Work[R], resume: bool) -> Iterator[Journal[R
         ) from error
     try:
         _lock(file, path, work.kind)
-        yield Journal(path, file, _continued(file, path, work))
+        yield Journal(path, file, *_continued(file, path, work))
     finally:
         os.close(file)
 
 
-def _continued(file: int, path: Path, work: Work[R]) -> tuple[R, ...]:
-    """Askings in an open file, cut off behind the last whole line; a file without one is given its first."""
+def read(path: Path, work: Work[R]) -> Journal[R]:
+    """A journal that is there, left as it is.
+
+    Raises
+    ------
+    ExitprintError
+        If it cannot be read, is no journal, is damaged, or is the journal of other work.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ExitprintError(f"cannot read the journal {str(path)!r} ({error.strerror}): check the path.") from error
+    return Journal(path, -1, *_parsed(content, path, work))
+
+
+def _continued(file: int, path: Path, work: Work[R]) -> tuple[tuple[R, ...], str]:
+    """Askings in an open file and its head, cut off behind the last whole line; an empty one is given its first."""
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if not whole:
         if not _line(work.header).startswith(content):
             raise _no_journal(path, work.kind)
         os.ftruncate(file, 0)
-        _write(file, path, work.header)
-        return ()
-    first, *lines = whole.splitlines()
+        return (), _write(file, path, work.header)
+    found = _parsed(whole, path, work)
+    os.ftruncate(file, len(whole))
+    return found
+
+
+def _parsed(whole: bytes, path: Path, work: Work[R]) -> tuple[tuple[R, ...], str]:
+    """Askings in whole lines, and the digest of the last one."""
+    first, *lines = whole.splitlines() or [b""]
     found = _read(first)
     if found is None or found.get("exitprint") != work.header["exitprint"]:
         raise _no_journal(path, work.kind)
@@ -166,21 +197,33 @@ def _continued(file: int, path: Path, work: Work[R]) -> tuple[R, ...]:
             "resume with what it was begun with, or name another journal."
         )
     adapter = TypeAdapter(work.record)
-    earlier = []
-    for line in lines:
+    earlier: list[R] = []
+    head = _digest(first)
+    for number, line in enumerate(lines, 2):
         try:
             earlier.append(adapter.validate_json(line, strict=True))
         except ValidationError as error:
             raise ExitprintError(
-                f"the journal {str(path)!r} is damaged in line {len(earlier) + 2}: begin anew with another one."
+                f"the journal {str(path)!r} is damaged in line {number}: begin anew with another one."
             ) from error
-    os.ftruncate(file, len(whole))
-    return tuple(earlier)
+        if (_read(line) or {}).get(BEFORE) != head:
+            raise ExitprintError(
+                f"line {number} of the journal {str(path)!r} does not follow on the line before: one of them was "
+                "changed, moved or dropped."
+            )
+        head = _digest(line)
+    return tuple(earlier), head
 
 
-def _write(file: int, path: Path, content: Mapping[str, Any]) -> None:
+def _digest(line: bytes) -> str:
+    return sha256(line).hexdigest()
+
+
+def _write(file: int, path: Path, content: Mapping[str, Any]) -> str:
+    """Put a line on the disk and give its digest."""
+    line = _line(content)
     try:
-        rest = memoryview(_line(content))
+        rest = memoryview(line)
         while rest:
             rest = rest[os.write(file, rest) :]
         os.fsync(file)
@@ -188,6 +231,7 @@ def _write(file: int, path: Path, content: Mapping[str, Any]) -> None:
         raise ExitprintError(
             f"could not write the journal {str(path)!r}: {error.strerror}; free some space, then resume."
         ) from error
+    return _digest(line[:-1])
 
 
 def _line(content: Mapping[str, Any]) -> bytes:
