@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 
+from commands import Run
 from exitprint.cli import main
 from exitprint.data import ImageData, load_data
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, save_network
@@ -69,19 +67,6 @@ def target_file(target: MultiExitNetwork, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("target") / "target.safetensors"
     save_network(target, path)
     return path
-
-
-@dataclass
-class Run:
-    """What a command printed and returned."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The one exception that reaches a user: a sentence that says what was wrong and what to do."""
+"""The exceptions that reach a user: each is a sentence that says what was wrong and what to do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ class ExitprintError(Exception):
     """Something a user can mend; its text is one clear sentence, never a traceback."""
 
 
-class Interrupted(ExitprintError):  # noqa: N818
-    """Long work was stopped by the user (Ctrl-C); the text says what a rerun will do."""
+class Interrupted(KeyboardInterrupt):
+    """Long work was stopped by the user; the text says what a rerun will do.
+
+    It is a `KeyboardInterrupt`, so that whoever handles errors does not take Ctrl-C for one of them.
+    """
 
 
 def require_extra(module: str, extra: str) -> ModuleType:

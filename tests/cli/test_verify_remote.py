@@ -207,7 +207,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, folder):
             wait_for_lines(process, journals[0], 12)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate()
-        assert process.returncode == 2 and out == ""
+        assert process.returncode == 130 and out == ""
         assert "--resume" in err and err.count("\n") == 1 and "Traceback" not in err
         assert run("verify", *words, "--resume", "--json").json["decision"] == "derived"
     assert not journals[0].exists()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import typer
 
-from exitprint.cli import app
+from exitprint.cli.verbs import app
 
 ENDS = {"|", "||", "&&", "&", ";", ">", ">>", "<", "<<", "(", ")"}
 ASSIGNMENT = re.compile(r"^(?:export )?([A-Za-z_]+)=(\"[^\"]*\"|'[^']*'|\S*)", re.M)

@@ -300,7 +300,9 @@ def test_what_stops_a_run_says_how_it_goes_on(tmp_path, stop):
             raise stop
 
     path = tmp_path / "j"
-    with pytest.raises(ExitprintError, match=r"24 answers are kept in .*j': resume \(--resume\) to go on") as said:
+    with pytest.raises(
+        (ExitprintError, Interrupted), match=r"24 answers are kept in .*j': resume \(--resume\) to go on"
+    ) as said:
         verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived", fails=fails), journal=path)
     assert isinstance(said.value, Interrupted) == (stop is KeyboardInterrupt) and str(said.value).count(". ") == 0
     suspect = suspect_of(CONTRAST, "derived")

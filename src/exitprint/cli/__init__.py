@@ -1,52 +1,44 @@
-"""The verbs, thin: options in, a sentence or JSON out, and the exit code."""
+"""The command line. Nothing but `main` is imported before it runs, so that it answers for whatever fails after that."""
 
 from __future__ import annotations
 
+import os
 import sys
-
-import typer
-
-from exitprint.cli import ask, claim, demonstrate, deploy, inspect_file, own, probe, steal, study, tampering, wrap
-from exitprint.errors import ExitprintError
-from exitprint.progress import show_progress
+from contextlib import suppress
 
 ERROR = 2
-
-app = typer.Typer(
-    name="exitprint",
-    help="Prove, by its inference time alone, that a deployed multi-exit network is a copy of yours.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-app.command()(demonstrate.demo)
-app.command()(own.train)
-app.command()(wrap.wrap)
-app.command()(own.fingerprint)
-app.command()(ask.verify)
-app.command()(claim.commit)
-app.command()(tampering.tamper)
-app.command()(probe.probe)
-app.command()(steal.steal)
-app.command()(inspect_file.info)
-app.command()(deploy.export)
-app.command()(deploy.serve)
-app.command()(study.study)
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command line; every error is one sentence on stderr and exit code 2."""
-    show_progress(sys.stderr.isatty())
+    """Run the command line; a verdict ends with 0, 1 or 3, every error with 2, Ctrl-C with 130.
+
+    An error is one sentence on stderr; ``--traceback`` or the environment variable ``EXITPRINT_TRACEBACK`` shows where
+    it was as well.
+    """
     try:
-        app()
-    except ExitprintError as error:
-        _fail(str(error))
+        code = _ended(sys.argv[1:])
     except KeyboardInterrupt:
-        _fail("stopped; nothing was written.")
-    except BrokenPipeError:
-        sys.exit(ERROR)
+        code = INTERRUPTED
+    except BaseException:
+        with suppress(OSError):
+            os.write(2, b"exitprint: something failed, and so did saying what: is there memory left?\n")
+        code = ERROR
+    sys.exit(code)
 
 
-def _fail(sentence: str) -> None:
-    print(f"exitprint: {sentence}", file=sys.stderr)
-    sys.exit(ERROR)
+def _ended(words: list[str]) -> int:
+    """Do what the words say, and give the exit code."""
+    from exitprint.cli import streams
+
+    try:
+        streams.hold()
+        from exitprint.cli.verbs import invoke
+
+        code = invoke(words)
+        sys.stdout.flush()
+        return code
+    except BaseException as error:
+        streams.give_up()
+        streams.complain(error, words)
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else ERROR
