@@ -193,10 +193,9 @@ def _check_on_itself(
     """Refuse a fingerprint that does not tell its own network, or that network in 8 bits, under any policy."""
     from exitprint.fingerprints.shares import shares
     from exitprint.tampering import quantise
-    from exitprint.tampering.rebuild import is_integer
 
     suspects = {"the network itself": network}
-    if not is_integer(network):
+    if not network.integers:
         suspects["the network in 8 bits"] = quantise(network, images, retrain_heads=False, rad=None)
     for name, suspect in suspects.items():
         share = max(shares(suspect, rules, made.kind, made.samples, made.originals, made.late))

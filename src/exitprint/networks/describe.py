@@ -17,9 +17,10 @@ def title(network: MultiExitNetwork) -> str:
     """One line: architecture, images, classes, and when inputs leave."""
     arch = network.architecture
     kind = arch.title if arch else "of its own making"
-    classes = "" if arch is None else f", {arch.classes} classes"
     images = "×".join(map(str, network.input_shape))
-    return f"MultiExitNetwork ({kind}): images {images}{classes}, leaves by {network.policy.criterion}"
+    return (
+        f"MultiExitNetwork ({kind}): images {images}, {network.classes} classes, leaves by {network.policy.criterion}"
+    )
 
 
 def rows(network: MultiExitNetwork) -> list[tuple[str, str, str, str]]:

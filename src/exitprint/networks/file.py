@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from exitprint.networks.network import MultiExitNetwork
 
 KIND = "network"
+NOT_SAVED = (
+    "a file holds no code, and this network consists of modules of your own: save what MultiExitNetwork.wrap(network, "
+    "example=images) makes of it, with its policy."
+)
 
 
 class _Policy(BaseModel):
@@ -45,7 +49,7 @@ def save_network(network: MultiExitNetwork, path: str | os.PathLike[str]) -> Non
         If the network has no architecture record, or the file cannot be written.
     """
     if network.architecture is None:
-        raise ExitprintError("this network was not built from an architecture of ours, so it cannot be saved as one.")
+        raise ExitprintError(NOT_SAVED)
     header = {
         "architecture": network.architecture.model_dump(mode="json"),
         "policy": _Policy(**asdict(network.policy)).model_dump(exclude_defaults=True),

@@ -15,7 +15,7 @@ from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.networks.cost import exit_costs
 from exitprint.networks.describe import HEAD, rows, title
-from exitprint.networks.file import save_network
+from exitprint.networks.file import NOT_SAVED, save_network
 
 if TYPE_CHECKING:
     from exitprint.networks.network import MultiExitNetwork
@@ -132,7 +132,7 @@ def configuration(network: MultiExitNetwork) -> dict[str, Any]:
     """What ``config.json`` holds."""
     arch = network.architecture
     if arch is None:
-        raise ExitprintError("this network was not built from an architecture of ours, so it cannot be saved as one.")
+        raise ExitprintError(NOT_SAVED)
     return {
         "library_name": "exitprint",
         "model_type": "multi-exit-network",

@@ -21,7 +21,7 @@ from exitprint.networks.exported.wrap import Exits, Wrapped, wrapped
 from exitprint.networks.file import read
 from exitprint.networks.heads import ExitHead
 from exitprint.networks.hub import Published, weights_file
-from exitprint.networks.integer import to_integers
+from exitprint.networks.integer import IntegerLayer, to_integers
 from exitprint.networks.policy import ExitPolicy
 from exitprint.networks.walk import Features, Place, walk
 
@@ -66,7 +66,7 @@ class MultiExitNetwork(Published, nn.Module):
     mean, std
         Per-channel normalisation that the network applies to its input.
     architecture
-        What it was built from; needed to save it.
+        What it was built from; needed to save it, and to nothing else.
     history
         Records of what was done to it (training, tampering), oldest first.
     """
@@ -86,19 +86,31 @@ class MultiExitNetwork(Published, nn.Module):
         history: Sequence[dict[str, Any]] = (),
     ) -> None:
         super().__init__()
+        if not isinstance(policy, ExitPolicy):
+            raise ExitprintError(f"a network leaves by an ExitPolicy, such as ExitPolicy(0.9), and not by {policy!r}.")
+        modules = [*stages, *(head for _, head in heads)]
+        odd = next((module for module in modules if not isinstance(module, nn.Module)), None)
+        if odd is not None:
+            raise ExitprintError(f"stages and heads are torch.nn.Modules, and {odd!r} is none.")
         positions = [stage for stage, _ in heads]
         if not positions or positions != sorted(set(positions)) or positions[-1] != len(stages) - 1:
             raise ExitprintError("exits must be in order, one per stage at most, and the last after the last stage.")
         self.stages = nn.ModuleList(stages)
         self.heads = nn.ModuleList(head for _, head in heads)
         self.exit_stages = tuple(positions)
-        self.input_shape = input_shape
+        self.input_shape = _checked_shape(input_shape)
+        channels = self.input_shape[0]
         self.architecture = architecture
         self.history = [dict(record) for record in history]
-        channels = input_shape[0]
-        self.register_buffer("mean", torch.tensor(mean or [0.0] * channels).view(1, channels, 1, 1))
-        self.register_buffer("std", torch.tensor(std or [1.0] * channels).view(1, channels, 1, 1))
+        for name, given, default in (("mean", mean, 0.0), ("std", std, 1.0)):
+            numbers = [default] * channels if given is None else [float(value) for value in given]
+            if len(numbers) != channels or (name == "std" and min(numbers) <= 0):
+                raise ExitprintError(
+                    f"{name} is one number for each of the {channels} channels, std above 0, and not {numbers}."
+                )
+            self.register_buffer(name, torch.tensor(numbers).view(1, channels, 1, 1))
         self.policy = policy
+        self._classes: int | None = None
         self.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     @classmethod
@@ -210,6 +222,8 @@ class MultiExitNetwork(Published, nn.Module):
         if made.taken:
             record["of its answer"] = made.taken
         network.history = [record]
+        if isinstance(module, MultiExitNetwork) and module.num_exits == network.num_exits:
+            network.policy, network.history = module.policy, [*module.history, record]
         _check_equal(network, made, images)
         return network
 
@@ -320,10 +334,49 @@ class MultiExitNetwork(Published, nn.Module):
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
-        if self.architecture is None:
-            raise ExitprintError("this network has no architecture record.")
-        return self.architecture.classes
+        """Number of classes: that of its record, else what its heads answer for a black image.
+
+        Raises
+        ------
+        ExitprintError
+            If the heads do not answer logits (batch, classes) of one number of classes.
+        """
+        if self.architecture is not None:
+            return self.architecture.classes
+        if self._classes is None:
+            self._classes = self._classes_of_heads()
+        return self._classes
+
+    @torch.no_grad()
+    def _classes_of_heads(self) -> int:
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        found: set[int] = set()
+        try:
+            for place in self.walk(torch.zeros(2, *self.input_shape, device=self.mean.device)):
+                head = self.heads[place.exit]
+                logits = head(place.shown_to(head))
+                if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
+                    kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+                    raise ExitprintError(f"exit {place.exit} answers {kind} where logits (batch, classes) are needed.")
+                found.add(logits.shape[1])
+        except ExitprintError:
+            raise
+        except Exception as error:  # the user's modules raise what they like
+            what = " ".join(str(error).split())[:200]
+            raise ExitprintError(f"stages and heads do not take images of shape {self.input_shape}: {what}") from error
+        finally:
+            for module, training in modes:
+                module.training = training
+        if len(found) > 1 or min(found) < 2:
+            told = ", ".join(map(str, sorted(found)))
+            raise ExitprintError(f"the heads tell {told} classes, and they have to tell the same, two or more.")
+        return found.pop()
+
+    @property
+    def integers(self) -> bool:
+        """Whether its layers run in 8-bit integers."""
+        return any(isinstance(module, IntegerLayer) for module in self.modules())
 
     def check_images(self, x: Tensor) -> None:
         """Refuse images of another shape than this network's."""
@@ -370,6 +423,13 @@ class MultiExitNetwork(Published, nn.Module):
     def copy(self) -> MultiExitNetwork:
         """An independent copy, weights and history included."""
         return copy.deepcopy(self)
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    numbers = tuple(shape)
+    if len(numbers) != 3 or any(not isinstance(n, int) or n < 1 for n in numbers):
+        raise ExitprintError(f"an image's shape is (channels, height, width), and not {shape!r}.")
+    return numbers[0], numbers[1], numbers[2]
 
 
 def _rows(features: Features, index: Tensor) -> Features:

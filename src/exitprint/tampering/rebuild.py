@@ -40,18 +40,13 @@ def interruptible(function: Callable[Parameters, Result]) -> Callable[Parameters
 
 def working_copy(network: MultiExitNetwork) -> MultiExitNetwork:
     """A copy in evaluation mode, on the best device; integer layers stay on the CPU, which has kernels for them."""
-    device = torch.device("cpu") if is_integer(network) else best_device()
+    device = torch.device("cpu") if network.integers else best_device()
     return network.copy().eval().to(device)
-
-
-def is_integer(network: MultiExitNetwork) -> bool:
-    """Whether the network's layers run in integers."""
-    return network.architecture is not None and network.architecture.integers
 
 
 def needs_float(network: MultiExitNetwork, action: str) -> None:
     """Refuse to change weights that are integers."""
-    if is_integer(network):
+    if network.integers:
         raise ExitprintError(f"this network's weights are 8-bit integers already: {action} it before quantising it.")
 
 
@@ -117,7 +112,7 @@ def train_new_heads(
     arch = network.architecture
     used = heads or recipe("fast", arch.family if arch else "resnet", data.name).heads
     train_heads(network, data, used, seed, [network.exit_stages.index(stage) for stage in stages])
-    if is_integer(network):
+    if network.integers:
         quantise_layers(network, data.train[:RANGE_IMAGES].x)
     return used
 

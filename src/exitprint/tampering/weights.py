@@ -14,7 +14,6 @@ from exitprint.tampering.rebuild import (
     RANGE_IMAGES,
     calibrated,
     interruptible,
-    is_integer,
     needs_float,
     record,
     working_copy,
@@ -95,7 +94,7 @@ def quantise(
     Interrupted
         On Ctrl-C.
     """
-    if is_integer(network):
+    if network.integers:
         raise ExitprintError("the weights of this network are 8-bit integers already.")
     copy = network.copy().eval().cpu()
     quantise_layers(copy, data.train[:RANGE_IMAGES].x)

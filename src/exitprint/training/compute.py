@@ -21,8 +21,7 @@ def best_device() -> torch.device:
 
 def on_best_device(network: MultiExitNetwork) -> MultiExitNetwork:
     """A copy of `network` on the GPU, or the network itself where there is none or its layers run in integers."""
-    integers = network.architecture is not None and network.architecture.integers
-    device = torch.device("cpu") if integers else best_device()
+    device = torch.device("cpu") if network.integers else best_device()
     return network if network.mean.device.type == device.type else network.copy().to(device)
 
 

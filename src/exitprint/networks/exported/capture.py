@@ -119,7 +119,7 @@ def capture(module: nn.Module, x: Tensor) -> Capture:
         it runs an operator that cannot be kept, or it does not return logits.
     """
     _check_one_input(module)
-    copied = copy.deepcopy(module).cpu().eval()
+    copied = copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     try:
         answer = copied(x)
     except Exception as error:
