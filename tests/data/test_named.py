@@ -90,7 +90,7 @@ def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(ExitprintError, match="cannot be read as parquet"):
         load_data("cifar10", tmp_path)
     pq.write_table(pa.table({"img": [encoded(32, "RGB", 1)], "label": [10]}), tmp_path / "cifar10" / "test.parquet")
-    with pytest.raises(ExitprintError, match="labels outside"):
+    with pytest.raises(ExitprintError, match="has the label 10 and names 10 classes"):
         load_data("cifar10", tmp_path)
     pq.write_table(pa.table({"img": [encoded(30, "RGB", 1)], "label": [1]}), tmp_path / "cifar10" / "test.parquet")
     with pytest.raises(ExitprintError, match="30×30"):
@@ -100,6 +100,7 @@ def test_what_is_wrong_is_said(tmp_path):
 @pytest.mark.parametrize("kept", ["img", "label"])
 def test_a_missing_column_is_named(tmp_path, kept):
     write(tmp_path, "cifar10", "train", 20)
+    write(tmp_path, "cifar10", "test", 20)
     path = tmp_path / "cifar10" / "train.parquet"
     missing = {"img": "label", "label": "img"}[kept]
     pq.write_table(pq.read_table(path).select([kept]), path)
@@ -109,6 +110,7 @@ def test_a_missing_column_is_named(tmp_path, kept):
 
 def test_a_file_cut_short_is_refused(tmp_path):
     write(tmp_path, "cifar10", "train", 200)
+    write(tmp_path, "cifar10", "test", 20)
     path = tmp_path / "cifar10" / "train.parquet"
     whole = path.read_bytes()
     for length in (0, 4, len(whole) // 2, len(whole) - 4):
@@ -122,23 +124,23 @@ def test_an_image_that_cannot_be_decoded_is_counted_off(tmp_path, image):
     write(tmp_path, "cifar10", "train", 40)
     rows = [encoded(32, "RGB", 1), image, encoded(32, "RGB", 2)]
     pq.write_table(pa.table({"img": rows, "label": [0, 1, 2]}), tmp_path / "cifar10" / "test.parquet")
-    with pytest.raises(ExitprintError, match="image 1 of the test file of cifar10 cannot be decoded"):
+    with pytest.raises(ExitprintError, match="image 1 of the test part of cifar10 cannot be decoded"):
         load_data("cifar10", tmp_path)
 
 
 @pytest.mark.parametrize("labels", [["a", "b"], [0.5, 1.5], [1, None]])
 def test_labels_must_be_class_numbers(tmp_path, labels):
     rows = [encoded(32, "RGB", 1), encoded(32, "RGB", 2)]
-    (tmp_path / "cifar10").mkdir()
+    write(tmp_path, "cifar10", "test", 20)
     pq.write_table(pa.table({"img": rows, "label": labels}), tmp_path / "cifar10" / "train.parquet")
     with pytest.raises(ExitprintError, match="class numbers"):
         load_data("cifar10", tmp_path)
 
 
 def test_images_must_be_images(tmp_path):
-    (tmp_path / "cifar10").mkdir()
+    write(tmp_path, "cifar10", "test", 20)
     pq.write_table(pa.table({"img": [1, 2], "label": [0, 1]}), tmp_path / "cifar10" / "train.parquet")
-    with pytest.raises(ExitprintError, match="cannot be decoded"):
+    with pytest.raises(ExitprintError, match="'img' of the train part of cifar10 holds no images"):
         load_data("cifar10", tmp_path)
 
 

@@ -74,15 +74,17 @@ def unlabelled(data: ImageData, queries: int | None, usual: int, seed: int) -> T
     """
     import torch
 
-    pixels = torch.cat([data.train.pixels, data.calibration.pixels])
+    trained, there = len(data.train), len(data.train) + len(data.calibration)
     if queries is None:
-        queries = min(usual, len(pixels))
-    if queries > len(pixels):
+        queries = min(usual, there)
+    if queries > there:
         raise ExitprintError(
-            f"there are {len(pixels)} images to ask with, and not {queries}: ask with fewer (--queries), or use more."
+            f"there are {there} images to ask with, and not {queries}: ask with fewer (--queries), or use more."
         )
-    order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(seed))
-    return pixels[order[:queries].sort().values]
+    order = torch.randperm(there, generator=torch.Generator().manual_seed(seed))[:queries].sort().values
+    return torch.cat(
+        [data.train.pixels[order[order < trained]], data.calibration.pixels[order[order >= trained] - trained]]
+    )
 
 
 def summary(inquiry: Inquiry) -> str:

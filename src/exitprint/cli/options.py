@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 out = Console(highlight=False, soft_wrap=True)
 
-DataName = Annotated[str, typer.Option("--data", help="digits, cifar10, cifar100, tiny-imagenet or fashion-mnist.")]
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", envvar="EXITPRINT_DATA_DIR", help="Folder with NAME/train*.parquet; default: the hub."),
-]
-Limit = Annotated[int | None, typer.Option("--limit", help="Use this many training images.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same file.")]
 Rad = Annotated[float, typer.Option("--rad", help="Relative accuracy drop, in per cent, to calibrate T_c for.")]
 CriterionName = Literal["confidence", "entropy", "margin", "patience"]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="EXITPRINT_DATA_DIR",
+        help="For data sets by name: folder with NAME/train*.parquet; default: the hub.",
+    ),
+]
 ByCriterion = Annotated[
     CriterionName | None,
     typer.Option("--criterion", help="By what inputs leave. Default: confidence; a BranchyNet's is entropy."),

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from exitprint.cli.images import ImageOptions, takes_images
 from exitprint.cli.options import (
     ByCriterion,
-    DataDir,
-    DataName,
-    Limit,
     Out,
     Rad,
     Seed,
@@ -26,6 +24,8 @@ from exitprint.errors import ExitprintError
 
 NEEDED = 0.8
 """The share of pairs that a fingerprint must come to on its own network before it is written."""
+UNLABELLED_SHARES = (0.2, 0.6)
+"""Shares of images that leave early, in place of a RAD, which cannot be calibrated for without labels."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from exitprint.networks import ExitPolicy, MultiExitNetwork
 
 
+@takes_images
 def train(
     out_file: Out,
     arch: Annotated[
         str, typer.Option(help="resnet56, vgg16, mobilenet, msdnet, branchynet, …, or a family with --depth.")
     ] = "resnet20",
-    data: DataName = "digits",
-    data_dir: DataDir = None,
+    source: ImageOptions = ImageOptions("digits"),
     preset: Annotated[Literal["fast", "paper"], typer.Option(help="Training recipe.")] = "fast",
     depth: Annotated[int | None, typer.Option(help="Layers (ResNet, VGG) or blocks (MobileNet, MSDNet).")] = None,
     width: Annotated[int | None, typer.Option(help="Channels of the first stage.")] = None,
@@ -50,42 +50,39 @@ def train(
     rad: Rad = 5,
     criterion: ByCriterion = None,
     threshold: Threshold = None,
-    limit: Limit = None,
     seed: Seed = 0,
 ) -> None:
     """Train a multi-exit network: backbone, internal classifiers, exit policy."""
-    from exitprint.data import load_data
     from exitprint.networks import architecture, save_network
-    from exitprint.training import all_logits, policy_accuracy, recipe, train_network
+    from exitprint.training import evaluate, recipe, train_network
 
     check_writable(out_file)
-    images = load_data(data, data_dir, limit)
+    images = source.load()
     arch_checked = architecture(arch, images.input_shape, images.classes, depth, width)
-    how = recipe(preset, arch_checked.family, data, epochs)
+    how = recipe(preset, arch_checked.family, images.name, epochs, len(images.train))
     partial = out_file.with_name(f".{out_file.name}.partial")
     if partial.exists():
         print("an unfinished training was found: it goes on if it is this one, else it starts clean.", file=sys.stderr)
     network = train_network(arch_checked, images, how, seed, rad, partial, criterion)
     set_threshold(network, threshold, criterion)
     save_network(network, out_file)
-    first = float((network.policy.exits(all_logits(network, images.test)) == 0).double().mean())
+    tested = evaluate(network, images.test)
     out.print(
         f"{out_file}: {network.num_exits} exits, {say_policy(network)}, "
-        f"test accuracy {policy_accuracy(network, images.test):.3f} with early exits."
+        f"test accuracy {tested.accuracy:.3f} with early exits."
     )
-    if first > 0.95:
+    if tested.left[0] > 0.95:
         out.print(
-            f"{first:.0%} of the images leave at the first exit: there is little time to tell a copy by; "
+            f"{tested.left[0]:.0%} of the images leave at the first exit: there is little time to tell a copy by; "
             "a higher threshold (--threshold, or a smaller --rad) leaves more."
         )
 
 
+@takes_images
 def fingerprint(
     network_file: Annotated[Path, typer.Argument(metavar="NETWORK")],
     out_file: Out,
-    data: DataName,
-    data_dir: DataDir = None,
-    limit: Limit = None,
+    source: ImageOptions,
     kind: Annotated[
         Literal["contrast", "paper"],
         typer.Option(help="contrast: one half late, one half early; paper: all pass every exit, T_N against T_f."),
@@ -123,7 +120,6 @@ def fingerprint(
     seed: Seed = 0,
 ) -> None:
     """Craft a fingerprint: inputs that tell your network and its copies by their time."""
-    from exitprint.data import load_data
     from exitprint.fingerprints import Method, contrast_fingerprint, paper_fingerprint, save_fingerprint
     from exitprint.fingerprints.shares import policy_of
     from exitprint.networks import ExitPolicy, load_network
@@ -139,8 +135,9 @@ def fingerprint(
     references = {path.stem: load_network(path) for path in reference or []}
     if len(references) < len(reference or []):
         raise ExitprintError("two references have one name: rename a file, since the fingerprint says it.")
-    images = load_data(data, data_dir, limit)
+    images = source.load(labelled=False)
     network.check_images(images.test.pixels[:1])
+    images.check_classes(network.classes)
     own, held_out = network.policy, images.calibration
 
     def of_rad(value: float) -> Rule:
@@ -155,7 +152,8 @@ def fingerprint(
         *map(of_share, leave or []),
     ]
     rules: list[ExitPolicy | Rule] = [lambda network: network.policy]
-    rules += given or [of_rad(value) for value in ([0.0, 15.0] if kind == "contrast" else [])]
+    usual = map(of_rad, (0.0, 15.0)) if held_out.labelled else map(of_share, UNLABELLED_SHARES)
+    rules += given or (list(usual) if kind == "contrast" else [])
     if kind == "contrast":
         method = Method() if margin is None else Method(margin=margin)
         made = contrast_fingerprint(network, images.test, rules, samples, seed, method, references)
@@ -172,7 +170,7 @@ def fingerprint(
             reference_policies=rules,
         )
     _check_on_itself(network, images, made, rules)
-    made.record["data"] = {"name": data, "part": "test", "images": len(images.test)}
+    made.record["data"] = {"name": images.name, "part": "test", "images": len(images.test)}
     save_fingerprint(made, out_file)
     out.print(
         f"{out_file}: {int(made.reached.sum())} of {len(made)} samples do what they are for with a margin, after "

@@ -10,7 +10,8 @@ import typer
 from rich.table import Table
 
 from exitprint.cli import asking
-from exitprint.cli.options import DataDir, DataName, Json, Limit, Seed, check_writable, out, print_json
+from exitprint.cli.images import ImageOptions, takes_images
+from exitprint.cli.options import Json, Seed, check_writable, out, print_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
 QUERIES = 500
 
 
+@takes_images
 def probe(
     suspect: asking.SuspectName,
-    data: DataName,
-    data_dir: DataDir = None,
-    limit: Limit = None,
+    source: ImageOptions,
     queries: Annotated[
         int | None, typer.Option(help=asking.HOW_MANY, show_default=asking.OR_ALL.format(QUERIES))
     ] = None,
@@ -46,14 +46,14 @@ def probe(
     For a network's file the exits found are compared with the true ones, and constant-time answering, coarser times and
     random delays are weighed: what each would hide, and what it would cost.
     """
-    from exitprint.data import load_data, unit_range
+    from exitprint.data import unit_range
     from exitprint.files import write_bytes
     from exitprint.timing.inquiry import inquire
 
     if plot is not None:
         check_writable(plot)
     opened = asking.opened(suspect, clock, amplification, rate, budget)
-    pixels = asking.unlabelled(load_data(data, data_dir, limit), queries, QUERIES, seed)
+    pixels = asking.unlabelled(source.load(labelled=False), queries, QUERIES, seed)
     x = unit_range(pixels)
     name = asking.subject(suspect, clock, amplification)
     inquiry = inquire(

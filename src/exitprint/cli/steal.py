@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exitprint.cli import asking
-from exitprint.cli.options import DataDir, DataName, Json, Limit, Out, Seed, check_writable, out, print_json
+from exitprint.cli.images import ImageOptions, takes_images
+from exitprint.cli.options import Json, Out, Seed, check_writable, out, print_json
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -17,12 +18,11 @@ if TYPE_CHECKING:
 QUERIES = 2000
 
 
+@takes_images
 def steal(
     suspect: asking.SuspectName,
-    data: DataName,
+    source: ImageOptions,
     out_file: Out,
-    data_dir: DataDir = None,
-    limit: Limit = None,
     queries: Annotated[
         int | None, typer.Option(help=asking.HOW_MANY, show_default=asking.OR_ALL.format(QUERIES))
     ] = None,
@@ -51,7 +51,7 @@ def steal(
     At an address every answer is kept, by default beside the file to write until that is written, so that no query is
     paid twice: --resume goes on after a failure.
     """
-    from exitprint.data import load_data, unit_range
+    from exitprint.data import unit_range
     from exitprint.networks import architecture, save_network
     from exitprint.stealing import default_recipe
     from exitprint.stealing import steal as steal_network
@@ -60,7 +60,7 @@ def steal(
     check_writable(out_file)
     if epochs is not None and epochs < 1:
         raise ExitprintError(f"the number of epochs must be positive, and not {epochs}.")
-    images = load_data(data, data_dir, limit)
+    images = source.load()
     architecture(arch, images.input_shape, images.classes, depth, width)
     pixels = asking.unlabelled(images, queries, QUERIES, seed)
     opened = asking.opened(suspect, clock, amplification, rate, budget)
@@ -97,7 +97,9 @@ def steal(
             f"{str(error).rstrip('.')}; what was answered is kept in {str(kept)!r} (--resume asks nothing of it again)."
         )
         raise ExitprintError(text) from error
-    stolen.network.history[0].update({"data": data, "victim": {"clock": inquiry.clock, "requests": inquiry.requests}})
+    stolen.network.history[0].update(
+        {"data": images.name, "victim": {"clock": inquiry.clock, "requests": inquiry.requests}}
+    )
     save_network(stolen.network, out_file)
     if own_journal and kept is not None:
         kept.unlink(missing_ok=True)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
-from exitprint.cli.options import DataDir, DataName, Limit, Out, Seed, check_writable, out
+from exitprint.cli.images import ImageOptions, takes_images
+from exitprint.cli.options import Out, Seed, check_writable, out
 from exitprint.errors import ExitprintError, Interrupted
 
 if TYPE_CHECKING:
     from exitprint.networks import MultiExitNetwork
 
 
+@takes_images
 def tamper(
     network_file: Annotated[Path, typer.Argument(metavar="NETWORK")],
     kind: Annotated[
@@ -25,9 +27,7 @@ def tamper(
         ),
     ],
     out_file: Out,
-    data: DataName,
-    data_dir: DataDir = None,
-    limit: Limit = None,
+    source: ImageOptions,
     parameter: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the kind, such as rate=0.2; repeatable."),
@@ -42,7 +42,6 @@ def tamper(
     seed: Seed = 0,
 ) -> None:
     """Make a stolen copy: change the exits or the backbone of a network and write it to another file."""
-    from exitprint.data import load_data
     from exitprint.networks import load_network, save_network
     from exitprint.tampering import tamper as tampered
     from exitprint.tampering import tamper_in_steps
@@ -50,8 +49,9 @@ def tamper(
 
     check_writable(out_file)
     network = load_network(network_file)
-    images = load_data(data, data_dir, limit)
+    images = source.load()
     network.check_images(images.test.pixels[:1])
+    images.check_classes(network.classes)
     parameters = _parameters(kind, parameter or [])
     if keep_policy:
         parameters["rad"] = None

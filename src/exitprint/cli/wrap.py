@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from exitprint.cli.images import ImageOptions, takes_images
 from exitprint.cli.options import (
     ByCriterion,
-    DataDir,
-    DataName,
-    Limit,
     Out,
     Rad,
     Seed,
@@ -29,14 +27,18 @@ from exitprint.errors import ExitprintError
 if TYPE_CHECKING:
     from torch import nn
 
+CHANCE = 2
+"""So many times the accuracy of guessing is no better than chance to a user who brings a trained module."""
 
+
+@takes_images
 def wrap(
     factory: Annotated[
         str,
         typer.Argument(metavar="FACTORY", help="package.module:function or file.py:function; it returns the module."),
     ],
     out_file: Out,
-    data: DataName,
+    source: ImageOptions,
     weights: Annotated[
         Path | None, typer.Option(help="The module's weights: .safetensors, or .pt/.th with weights alone.")
     ] = None,
@@ -48,28 +50,25 @@ def wrap(
         str | None, typer.Option(help="Normalisation that the module wants, such as 0.49,0.48,0.45.")
     ] = None,
     std: Annotated[str | None, typer.Option(help="Its standard deviations, one for each channel.")] = None,
-    data_dir: DataDir = None,
     rad: Rad = 5,
     criterion: ByCriterion = None,
     threshold: Threshold = None,
-    limit: Limit = None,
     seed: Seed = 0,
 ) -> None:
     """Make a multi-exit network of your own module: cut it, keep its exits or train some, calibrate when inputs leave.
 
     The module's weights stay as they are, and so do its answers. FACTORY is your own code and is run.
     """
-    from exitprint.data import load_data
     from exitprint.networks import MultiExitNetwork, save_network
     from exitprint.networks.weights import load_weights
-    from exitprint.training import all_logits, exit_accuracies, policy_accuracy, recipe, train_exits
+    from exitprint.training import evaluate, recipe, train_exits
     from exitprint.training.train import new_exits
 
     check_writable(out_file)
     module = _module(factory)
     if weights is not None:
         load_weights(module, weights)
-    images = load_data(data, data_dir, limit)
+    images = source.load()
     network = MultiExitNetwork.wrap(
         module,
         _exits(exits),
@@ -78,18 +77,14 @@ def wrap(
         std=_numbers("--std", std),
         seed=seed,
     )
-    if network.classes != images.classes:
-        raise ExitprintError(
-            f"this module tells {network.classes} classes and {data} has {images.classes}: use the images that it was "
-            "made for."
-        )
-    heads = recipe("fast", "exported", data).heads
+    images.check_classes(network.classes)
+    heads = recipe("fast", "exported", images.name, images=len(images.train)).heads
     train_exits(network, images, heads, seed, rad, criterion or "confidence")
     if new := new_exits(network):
         network.history += [
             {
                 "step": "exits trained",
-                "data": data,
+                "data": images.name,
                 "images": len(images.train),
                 "exits": new,
                 "seed": seed,
@@ -106,14 +101,19 @@ def wrap(
         out.print(f"the module has {len(own_exits)} exits of its own{where}: they are kept as they are.")
     elif taken := wrapped.get("of its answer"):
         out.print(f"the logits are taken from {taken} of the module's answer.")
-    own = exit_accuracies(network, images.test)[-1]
-    first = float((network.policy.exits(all_logits(network, images.test)) == 0).double().mean())
+    tested = evaluate(network, images.test)
     out.print(
         f"{out_file}: exits after {', '.join(places)}; {say_policy(network)}, test accuracy "
-        f"{policy_accuracy(network, images.test):.3f} with early exits, {own:.3f} without."
+        f"{tested.accuracy:.3f} with early exits, {tested.exit_accuracies[-1]:.3f} without."
     )
+    if tested.exit_accuracies[-1] < CHANCE / network.classes:
+        out.print(
+            f"the module itself is right on {tested.exit_accuracies[-1]:.0%} of these images, hardly more than by "
+            "chance: are the classes in its order, and --mean and --std those that it was trained with?"
+        )
     if mean is None and std is None:
         out.print("no normalisation was given (--mean, --std): right only if the module takes pixels in [0, 1].")
+    first = tested.left[0]
     if first > 0.95:
         out.print(f"{first:.0%} of the images leave at the first exit: a higher --threshold tells copies better.")
 

@@ -1,20 +1,25 @@
-"""Data sets by name, read with Hugging Face `datasets` from the hub or from a folder in the hub's layout."""
+"""Data sets by name, from the Hugging Face hub or from a folder in the hub's layout."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from exitprint.data.images import ImageData, Images, image_data, split
+from exitprint.data.images import ImageData, split_numbers
+from exitprint.data.parts import Array, Encoded, chosen_parts, data_of
+from exitprint.data.picture import Fit
+from exitprint.data.shards import shards
+from exitprint.data.tables import encoded, from_parquet, quiet_datasets
 from exitprint.errors import ExitprintError
 
 DATA_DIR_VARIABLE = "EXITPRINT_DATA_DIR"
+DIGITS = "digits"
+DIGITS_TESTED = 500
 
 
 @dataclass(frozen=True)
@@ -37,136 +42,99 @@ SOURCES = {
     "tiny-imagenet": Source("zh-plus/tiny-imagenet", "image", "label", "valid", 64, 3, 200, True),
     "fashion-mnist": Source("zalando-datasets/fashion_mnist", "image", "label", "test", 28, 1, 10, True),
 }
-NAMES = ("digits", *SOURCES)
+NAMES = (DIGITS, *SOURCES)
 
 
-def load_data(
-    name: str, data_dir: str | os.PathLike[str] | None = None, limit: int | None = None, seed: int = 0
+def load_named(
+    name: str,
+    data_dir: str | os.PathLike[str] | None,
+    split: str | None,
+    image: str | None,
+    label: str | None,
+    fit: Fit,
+    channels: int | None,
+    limit: int | None,
+    seed: int,
 ) -> ImageData:
-    """A data set by name.
-
-    Parameters
-    ----------
-    name
-        ``digits`` (comes with scikit-learn, nothing is downloaded), ``cifar10``, ``cifar100``, ``tiny-imagenet`` or
-        ``fashion-mnist``.
-    data_dir
-        Folder with ``NAME/train*.parquet`` and ``NAME/test*.parquet`` (or ``valid*``) in the hub's layout; by
-        default the environment variable ``EXITPRINT_DATA_DIR``, else the hub is asked.
-    limit
-        Use this many training images (a seeded, stratified choice) and at most as many test images.
-    seed
-        Seed of the calibration split and of the choice that `limit` makes.
-
-    Raises
-    ------
-    ExitprintError
-        If the name is unknown, a file or a column is missing, or the hub cannot be reached.
-    """
-    if limit is not None and limit < 1:
-        raise ExitprintError(f"the number of images must be positive, and not {limit}.")
-    if name == "digits":
-        images = _digits()
-        train, test = split(images, 500, seed=0)
-        return image_data(name, _limited(train, limit, seed), _limited(test, limit, seed), 10, flips=False, seed=seed)
-    if name not in SOURCES:
-        raise ExitprintError(f"unknown data set {name!r}: use one of {', '.join(NAMES)}.")
+    """One of `NAMES`; arguments as in `load_data`."""
+    if name == DIGITS:
+        if (split, image, label) != (None, None, None):
+            raise ExitprintError(
+                "digits has neither columns nor parts to choose: leave out the options that name them."
+            )
+        return data_of(name, _digits(), name, fit, channels, limit, seed, flips=False)
     source = SOURCES[name]
     folder = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    train = _read(name, source, folder, "train", limit, seed)
-    test = _read(name, source, folder, source.test_split, limit, seed)
-    return image_data(name, train, test, source.classes, source.flips, seed=seed)
+    tables = _from_folder(name, Path(folder) / name, split) if folder else _from_hub(source, split)
+    parts = {part: _part(table, f"the {part} part of {name}", source, image, label) for part, table in tables.items()}
+    data = data_of(
+        name,
+        parts,
+        name,
+        fit,
+        channels or source.channels,
+        limit,
+        seed,
+        source.flips,
+        None if label else source.classes,
+    )
+    if fit == Fit() and data.input_shape[1:] != (source.side, source.side):
+        raise ExitprintError(
+            f"the images of {name} are {data.input_shape[2]}×{data.input_shape[1]} pixels where {source.side}×"
+            f"{source.side} is expected: get the original data set."
+        )
+    return data
 
 
-def _digits() -> Images:
+def _digits() -> Mapping[str, Array]:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    return Images(torch.from_numpy(pixels)[:, None], torch.from_numpy(bunch.target).long())
+    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
+    train, test = split_numbers(len(pixels), bunch.target, DIGITS_TESTED, seed=0)
+    names = [str(name) for name in bunch.target_names]
+    return {
+        part: Array(pixels[numbers], f"the {part} part of digits", bunch.target[numbers], names)
+        for part, numbers in (("train", train), ("test", test))
+    }
 
 
-def _limited(images: Images, limit: int | None, seed: int) -> Images:
-    return images if limit is None or limit >= len(images) else split(images, limit, seed)[1]
-
-
-def _read(
-    name: str, source: Source, folder: str | os.PathLike[str] | None, part: str, limit: int | None, seed: int
-) -> Images:
-    import datasets
-
-    datasets.disable_progress_bars()
-    table = _from_folder(name, Path(folder), part) if folder else _from_hub(source, part)
-    missing = [column for column in (source.image, source.label) if column not in table.column_names]
-    if missing:
-        raise ExitprintError(
-            f"the {part} file of {name} has no column {missing[0]!r} (it has {', '.join(table.column_names)}): "
-            f"use the layout of {source.repository} on the Hugging Face hub."
-        )
-    numbers = np.asarray(table[source.label])
-    if numbers.dtype.kind not in "iu":
-        raise ExitprintError(
-            f"the column {source.label!r} of the {part} file of {name} holds other things than class numbers: "
-            f"use the layout of {source.repository} on the Hugging Face hub."
-        )
-    labels = torch.tensor(numbers, dtype=torch.long)
-    if len(labels) == 0 or labels.min() < 0 or labels.max() >= source.classes:
-        raise ExitprintError(
-            f"the {part} file of {name} holds no images, or labels outside 0 to {source.classes - 1}: get a whole copy."
-        )
-    if limit is not None and limit < len(labels):
-        chosen = split(Images(torch.arange(len(labels)), labels), limit, seed)[1].pixels
-        table, labels = table.select(chosen.tolist()), labels[chosen]
-    pixels = np.empty((len(labels), source.side, source.side, source.channels), np.uint8)
-    for index, image in enumerate(_decoded(name, source, part, table)):
-        if image.shape[:2] != (source.side, source.side):
+def _part(rows: Any, where: str, source: Source, image: str | None, label: str | None) -> Encoded:
+    for column in (image or source.image, label or source.label):
+        if column not in rows.column_names:
             raise ExitprintError(
-                f"image {index} of the {part} file of {name} is {image.shape[1]}×{image.shape[0]} pixels where "
-                f"{source.side}×{source.side} is expected: get the original data set."
+                f"{where} has no column {column!r} (it has {', '.join(rows.column_names)}): use the layout of "
+                f"{source.repository} on the Hugging Face hub."
             )
-        pixels[index] = image.reshape(source.side, source.side, source.channels)
-    return Images(torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(), labels)
+    part = encoded(rows, where, image or source.image, label or source.label)
+    assert part.labels is not None
+    if label is None:
+        if not all(isinstance(value, int) for value in part.labels):
+            raise ExitprintError(
+                f"the column {source.label!r} of {where} holds other things than class numbers: use the layout of "
+                f"{source.repository} on the Hugging Face hub."
+            )
+        part.class_names = [str(number) for number in range(source.classes)]
+    return part
 
 
-def _decoded(name: str, source: Source, part: str, table: Any) -> Iterator[np.ndarray]:
-    import datasets
-
-    decoded = 0
-    try:
-        images = table.select_columns([source.image]).cast_column(source.image, datasets.Image(mode=_mode(source)))
-        for row in images:
-            yield np.asarray(row[source.image].convert(_mode(source)))
-            decoded += 1
-    except Exception as error:
+def _from_folder(name: str, root: Path, split: str | None) -> dict[str, Any]:
+    found = shards(root) if root.is_dir() else {}
+    if not found:
         raise ExitprintError(
-            f"image {decoded} of the {part} file of {name} cannot be decoded: get a whole copy."
-        ) from error
-
-
-def _mode(source: Source) -> str:
-    return "RGB" if source.channels == 3 else "L"
-
-
-def _from_folder(name: str, folder: Path, part: str) -> Any:
-    import datasets
-
-    root = folder / name
-    files = sorted(str(path) for path in root.rglob(f"{part}*.parquet"))
-    if not files:
-        raise ExitprintError(
-            f"there is no {part}*.parquet under {str(root)!r}: point --data-dir at the folder that holds {name}/."
+            f"there is no train*.parquet under {str(root)!r}: point --data-dir at the folder that holds {name}/."
         )
+    train, test = chosen_parts(list(found), split, name)
+    if split is None and test is None:
+        raise ExitprintError(f"there is no test*.parquet or valid*.parquet under {str(root)!r}: get a whole copy.")
+    return {part: from_parquet(found[part]) for part in (train, test) if part is not None}
+
+
+def _from_hub(source: Source, split: str | None) -> dict[str, Any]:
+    datasets = quiet_datasets()
+    wanted = split.split(",") if split else ["train", source.test_split]
     try:
-        return datasets.Dataset.from_parquet(files, cache_dir=None, keep_in_memory=True)
-    except Exception as error:
-        raise ExitprintError(f"{files[0]!r} cannot be read as parquet: get a whole copy.") from error
-
-
-def _from_hub(source: Source, part: str) -> Any:
-    import datasets
-
-    try:
-        return datasets.load_dataset(source.repository, split=part)
+        return {part: datasets.load_dataset(source.repository, split=part) for part in wanted}
     except Exception as error:
         raise ExitprintError(
             f"{source.repository} could not be had from the Hugging Face hub ({type(error).__name__}): "

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from exitprint.data import Images, unit_range
+from exitprint.data import Images, batch_size, unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import LARGEST_CHANGE as LARGEST
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
@@ -18,7 +18,6 @@ from exitprint.fingerprints.shares import Rule, logits_of, measured, named, poli
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, LEAST, Criterion, in_log_odds
 
-BATCH = 256
 FEWEST = 2
 """Samples of each half, at least."""
 EARLY_QUANTILE = 0.25
@@ -382,7 +381,7 @@ def contrast_goals(
 @torch.no_grad()
 def _log_odds_of(network: MultiExitNetwork, x: Tensor, criterion: Criterion) -> Tensor:
     network.eval()
-    return torch.cat([log_odds(network(part), criterion) for part in x.split(BATCH)])
+    return torch.cat([log_odds(network(part), criterion) for part in x.split(batch_size(x.shape))])
 
 
 def natural_order(certainty: Tensor, exits: Tensor) -> Tensor:

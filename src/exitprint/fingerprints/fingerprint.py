@@ -9,7 +9,7 @@ from typing import Any, Literal, cast, get_args
 import torch
 from torch import Tensor
 
-from exitprint.data import unit_range
+from exitprint.data import Pixels, unit_range
 from exitprint.display import html_table
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
@@ -190,7 +190,7 @@ class Fingerprint:
             )
 
 
-def distinct(pixels: Tensor) -> Tensor:
+def distinct(pixels: Pixels) -> Tensor:
     """Indices of the images (images, channels, height, width) without those that occurred before, ascending."""
     first: dict[bytes, int] = {}
     for index, image in enumerate(pixels):

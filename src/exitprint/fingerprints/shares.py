@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from exitprint.data import unit_range
+from exitprint.data import Pixels, batch_size, unit_range
 from exitprint.fingerprints.fingerprint import Kind, Recipe, Reference
 from exitprint.fingerprints.score import auc
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 
-BATCH = 256
 Rule = Callable[[MultiExitNetwork], ExitPolicy]
 """How a network gets its policy, such as that of a relative accuracy drop: thresholds differ from one to the next."""
 
@@ -26,11 +25,12 @@ def policy_of(network: MultiExitNetwork, given: ExitPolicy | Rule) -> ExitPolicy
 
 
 @torch.inference_mode()
-def logits_of(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
+def logits_of(network: MultiExitNetwork, pixels: Pixels) -> Tensor:
     """Every exit's logits, (images, exits, classes), on the CPU, from 8-bit images on any device."""
     network.eval()
     device = network.mean.device
-    return torch.cat([network(unit_range(part.to(device))).float().cpu() for part in pixels.split(BATCH)])
+    parts = pixels.split(batch_size(network.input_shape))
+    return torch.cat([network(unit_range(part.to(device))).float().cpu() for part in parts])
 
 
 def share_of_pairs(kind: Kind, samples: Tensor, originals: Tensor, late: Tensor) -> float:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from exitprint.data import Pixels
 from exitprint.networks import MultiExitNetwork, exit_costs
 from exitprint.stealing.substitute import logits_of
 
@@ -60,7 +60,7 @@ class Agreement:
     exit_distance: float
 
 
-def behaviour(network: MultiExitNetwork, pixels: Tensor, exit_names: Indices | None = None) -> Behaviour:
+def behaviour(network: MultiExitNetwork, pixels: Pixels, exit_names: Indices | None = None) -> Behaviour:
     """Labels, exits and costs of a network on 8-bit images.
 
     Parameters

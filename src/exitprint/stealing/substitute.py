@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from exitprint.data import augment, unit_range
+from exitprint.data import Pixels, augment, batch_size, unit_range
 from exitprint.data.augment import random_flip
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_costs
@@ -29,8 +29,6 @@ QUANTILE = 0.02
 
 USUAL_THRESHOLD = 0.8
 """Threshold that confidences are trained around where the victim tells labels only."""
-
-BATCH = 512
 
 
 class SubstituteRecipe(BaseModel):
@@ -240,10 +238,10 @@ def _varied(pixels: Tensor, flips: bool, crops: bool, generator: torch.Generator
 
 
 @torch.inference_mode()
-def logits_of(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
+def logits_of(network: MultiExitNetwork, pixels: Pixels) -> Tensor:
     """Logits of every exit, float32, shape (images, exits, classes), of 8-bit images."""
     network.eval()
-    return torch.cat([network(unit_range(part)).float() for part in pixels.split(BATCH)])
+    return torch.cat([network(unit_range(part)).float() for part in pixels.split(batch_size(pixels.shape))])
 
 
 def with_searched_policy(

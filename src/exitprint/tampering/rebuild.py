@@ -110,7 +110,7 @@ def train_new_heads(
 ) -> HeadRecipe:
     """Train the heads after these `stages` in place, quantise them where the network is, and return the recipe used."""
     arch = network.architecture
-    used = heads or recipe("fast", arch.family if arch else "resnet", data.name).heads
+    used = heads or recipe("fast", arch.family if arch else "resnet", data.name, images=len(data.train)).heads
     train_heads(network, data, used, seed, [network.exit_stages.index(stage) for stage in stages])
     if network.integers:
         quantise_layers(network, data.train[:RANGE_IMAGES].x)

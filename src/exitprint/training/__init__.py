@@ -8,6 +8,7 @@ from exitprint.training.estimator import MultiExitClassifier
 from exitprint.training.evaluate import (
     all_logits,
     calibrated_policy,
+    evaluate,
     exit_accuracies,
     leaving_policy,
     policy_accuracy,
@@ -26,6 +27,7 @@ __all__ = [
     "all_logits",
     "best_device",
     "calibrated_policy",
+    "evaluate",
     "exit_accuracies",
     "leaving_policy",
     "policy_accuracy",

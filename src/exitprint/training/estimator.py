@@ -11,16 +11,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from exitprint.data import Images, image_data
+from exitprint.data import Images, batch_size, image_data
 from exitprint.data.images import eight_bit
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork, Prediction, architecture
 from exitprint.networks.policy import Criterion
 from exitprint.training.recipe import recipe
 from exitprint.training.train import train_network
-
-SMALL = 5000
-BATCH = 256
 
 
 class MultiExitClassifier(ClassifierMixin, BaseEstimator):
@@ -94,7 +91,7 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
         given = Images(eight_bit(images), torch.from_numpy(labels.astype(np.int64)))
         data = image_data("own", given, given[:0], len(self.classes_), self.flips, self.random_state)
         made = architecture(self.arch, data.input_shape, data.classes, self.depth, self.width)
-        how = recipe("fast", made.family, "digits" if len(given) < SMALL else "own", self.epochs)
+        how = recipe("fast", made.family, data.name, self.epochs, len(given))
         self.network_: MultiExitNetwork = train_network(
             made, data, how, self.random_state, self.rad, criterion=self.criterion
         )
@@ -117,7 +114,7 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
 
     def _answers(self, X: ArrayLike | Tensor) -> Prediction:
         check_is_fitted(self, "network_")
-        parts = [self.network_.predict(part) for part in _images(X).split(BATCH)]
+        parts = [self.network_.predict(part) for part in _images(X).split(batch_size(self.network_.input_shape))]
         return Prediction(
             torch.cat([part.labels for part in parts]),
             torch.cat([part.probabilities for part in parts]),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from exitprint.data import Images
+from exitprint.data import Images, batch_size, unit_range
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate, exit_costs
 from exitprint.networks.policy import CLOSED, Answer, Criterion
 from exitprint.training.compute import on_best_device
 
-BATCH = 256
 HALF = 0.5
 
 
@@ -21,20 +22,46 @@ def all_logits(network: MultiExitNetwork, images: Images) -> Tensor:
     network.eval()
     working = on_best_device(network)
     device = working.mean.device
-    parts = [working(images[i : i + BATCH].x.to(device)).float().cpu() for i in range(0, len(images), BATCH)]
-    return torch.cat(parts)
+    parts = images.pixels.split(batch_size(network.input_shape))
+    return torch.cat([working(unit_range(part).to(device)).float().cpu() for part in parts])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network does on labelled images.
+
+    Attributes
+    ----------
+    accuracy
+        Of the answers given under its policy.
+    exit_accuracies
+        Of each exit alone, on all images.
+    left
+        The share of the images that leave at each exit.
+    """
+
+    accuracy: float
+    exit_accuracies: tuple[float, ...]
+    left: tuple[float, ...]
+
+
+def evaluate(network: MultiExitNetwork, images: Images) -> Evaluation:
+    """Send labelled images through the network once, and count."""
+    labels, logits = images.labels, all_logits(network, images)
+    right = (logits.argmax(2) == labels[:, None]).double().mean(0)
+    left = network.policy.exits(logits).bincount(minlength=network.num_exits).double() / len(images)
+    accuracy = float((network.policy.answered(logits) == labels).double().mean())
+    return Evaluation(accuracy, tuple(right.tolist()), tuple(left.tolist()))
 
 
 def exit_accuracies(network: MultiExitNetwork, images: Images) -> list[float]:
     """Accuracy of each exit alone, on all images."""
-    correct = all_logits(network, images).argmax(2) == images.labels[:, None]
-    return [float(value) for value in correct.double().mean(0)]
+    return list(evaluate(network, images).exit_accuracies)
 
 
 def policy_accuracy(network: MultiExitNetwork, images: Images) -> float:
     """Accuracy of the answers given under the network's policy."""
-    logits = all_logits(network, images)
-    return float((network.policy.answered(logits) == images.labels).double().mean())
+    return evaluate(network, images).accuracy
 
 
 def calibrated_policy(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from exitprint.data import ImageData, augment
+from exitprint.data import ImageData, augment, batch_size
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import ExitHead, MultiExitNetwork
 from exitprint.progress import progress
@@ -19,7 +19,6 @@ from exitprint.training.descend import epoch_generator, shown
 from exitprint.training.recipe import HeadRecipe
 
 CACHE_BYTES = 6_000_000_000
-FEATURE_BATCH = 256
 SAMPLED_ROWS = 4096
 LEAST_SPREAD = 0.1
 
@@ -39,14 +38,15 @@ def pooled_features(
     device = network.mean.device
     pixels = data.train.pixels.to(device)
     parts: list[list[Tensor]] = [[] for _ in exits]
-    batches = -(-len(pixels) // FEATURE_BATCH)
+    batch = batch_size(network.input_shape)
+    batches = -(-len(pixels) // batch)
     with (
         progress("computing features (batches)", views * batches) as advance,
         reduced_precision(network, training=False),
     ):
         for view in range(views):
             generator = epoch_generator(seed, view)
-            for chunk in pixels.split(FEATURE_BATCH):
+            for chunk in pixels.split(batch):
                 x = shown(network, augment(chunk, data.flips, generator) if views > 1 else chunk)
                 for exit, features in enumerate(network.features(x)):
                     if exit in exits:

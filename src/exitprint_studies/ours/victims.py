@@ -226,7 +226,7 @@ def is_at_hand(name: str, data_dir: Path | None) -> bool:
 def _others(pool: ImageData, own: ImageData, wanted: int) -> Tensor:
     """Images of the pool that the victim's owner did not train or calibrate with."""
     known = {image.numpy().tobytes() for part in (own.train, own.calibration) for image in part.pixels}
-    pixels = torch.cat([pool.train.pixels, pool.calibration.pixels])
+    pixels = torch.cat([pool.train.pixels[:], pool.calibration.pixels[:]])
     new = [i for i, image in enumerate(pixels) if image.numpy().tobytes() not in known]
     if len(new) < wanted:
         raise ExitprintError(f"{len(new)} images of {pool.name} are new to the victim, and not {wanted}.")
