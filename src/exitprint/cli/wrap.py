@@ -66,8 +66,8 @@ def wrap(
 
     check_writable(out_file)
     module = _module(factory)
-    if weights is not None:
-        load_weights(module, weights)
+    if weights is not None and (loaded := str(load_weights(module, weights))):
+        out.print(f"{loaded}.", markup=False)
     images = source.load()
     network = MultiExitNetwork.wrap(
         module,
