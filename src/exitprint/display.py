@@ -1,9 +1,14 @@
-"""How an object shows itself in a notebook: one small table, everything in it escaped."""
+"""What is shown to people: text from outside stays text, and an object in a notebook is one small table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+
+
+def legible(text: str) -> str:
+    """Text with everything taken out that a terminal or a browser would obey: control and direction marks."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def html_table(title: str, rows: Iterable[Sequence[object]], head: Sequence[str] = (), color: str = "inherit") -> str:

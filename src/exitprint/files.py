@@ -120,6 +120,10 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
 
 
 def _why_unreadable(source: Path) -> str:
+    try:
+        str(source).encode()
+    except UnicodeEncodeError:
+        return f"the name {str(source)!r} is not in UTF-8, so .safetensors cannot be read from it: rename the file."
     start = source.read_bytes()[:4]
     if start[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         return (

@@ -33,7 +33,7 @@ def progress(description: str, total: int) -> Iterator[Callable[[int], None]]:
         finally:
             _running[0].remove_task(inner)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_console[0], transient=True, speed_estimate_period=SPEED_PERIOD) as bar:
         task = bar.add_task(description, total=total)
         _running.append(bar)

@@ -127,7 +127,8 @@ def _say(verdict: Verdict, as_json: bool) -> None:
     if as_json:
         print_json(verdict.as_dict())
         return
-    out.print(f"[bold]{verdict.decision}[/bold]: {verdict.reason}")
+    out.print(verdict.decision, style="bold", end="")
+    out.print(f": {verdict.reason}")
     statistic, threshold = ("T_N", "T_f") if verdict.statistic == "t_n" else ("AUC", "threshold")
     size = "" if verdict.bytes is None else f" ({verdict.bytes:,} bytes)"
     numbers = (

@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+from exitprint.display import legible
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
     from exitprint.networks import MultiExitNetwork
 
-out = Console(highlight=False, soft_wrap=True)
+
+class _PlainConsole(Console):
+    """A console on which text is text: no markup in square brackets, no names of emoji, nothing that steers it."""
+
+    def render_str(self, text: str, **how: Any) -> Text:  # type: ignore[override]
+        return super().render_str(legible(text), **how)
+
+
+out = _PlainConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 Out = Annotated[Path, typer.Option("--out", help="File to write.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same file.")]
@@ -42,8 +52,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def print_json(value: Any) -> None:
-    """JSON for machines, on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """JSON for machines, on stdout, in letters that every terminal has."""
+    print(json.dumps(value, indent=2))
 
 
 def set_threshold(network: MultiExitNetwork, threshold: float | None, criterion: CriterionName | None) -> None:

@@ -9,6 +9,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from exitprint.display import legible
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def complain(error: BaseException, words: list[str]) -> None:
     with suppress(OSError, ValueError):
         if more:
             traceback.print_exception(error, file=sys.stderr)
-        print(f"exitprint: {_sentence(error)}", file=sys.stderr, flush=True)
+        print(f"exitprint: {legible(_sentence(error))}", file=sys.stderr, flush=True)
 
 
 def _sentence(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from exitprint.display import legible
 from exitprint.reports.text import duration
 from exitprint.timing.exits import ExitEstimate
 
@@ -27,7 +28,7 @@ def exit_histogram(times: NDArray[np.float64], estimate: ExitEstimate, title: st
     estimate
         The exits in them.
     title
-        Above the picture.
+        Above the picture, as it is: ``$`` is no formula.
 
     Returns
     -------
@@ -55,7 +56,8 @@ def exit_histogram(times: NDArray[np.float64], estimate: ExitEstimate, title: st
     axes.set_ylabel("inputs")
     axes.set_xlim(bins[0] / unit, bins[-1] / unit)
     first, last = duration(estimate.centres[0]), duration(estimate.centres[-1])
-    axes.set_title(title or f"{estimate.count} exits, {first} to {last}", loc="left", pad=16, fontsize=10)
+    title = legible(title) or f"{estimate.count} exits, {first} to {last}"
+    axes.set_title(title, loc="left", pad=16, fontsize=10, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, metadata={"Software": None})

@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from exitprint.display import legible
+
 LONGEST_TEXT = 400
 MOST_ENTRIES = 60
 MISSING = "–"
@@ -17,7 +19,7 @@ MINUS = "−"
 def shown(text: object, limit: int = LONGEST_TEXT) -> str:
     """Text that cannot disturb what stands around it: no control or direction marks, one line, at most `limit` long."""
     words = " ".join(str(text)[: 4 * limit].split())
-    clean = "".join(character if character.isprintable() else "\ufffd" for character in words)
+    clean = legible(words)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

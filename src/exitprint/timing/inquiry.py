@@ -205,7 +205,7 @@ def inquire(
 
 
 def _digest(x: Tensor, subject: str, seed: int) -> str:
-    content = sha256(f"{subject}\n{seed}\n{tuple(x.shape)}\n".encode())
+    content = sha256(f"{subject}\n{seed}\n{tuple(x.shape)}\n".encode(errors="surrogateescape"))
     content.update((x * 255).round().to(torch.uint8).contiguous().numpy().tobytes())
     return content.hexdigest()
 
