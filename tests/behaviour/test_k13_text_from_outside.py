@@ -27,13 +27,6 @@ STEERING = {
     "\x07": "",
     "\x1b]0;title\x07": "title",
 }
-    "\x1b[2J": "[2J",
-    "\x9b31m": "31m",
-    "a\x08\x08b": "a",
-    "\u202etxt": "txt",
-    "\x07": "",
-    "\x1b]0;title\x07": "title",
-}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class _PlainConsole(Console):
     """A console on which text is text: no markup in square brackets, no names of emoji, nothing that steers it."""
 
-    def render_str(self, text: str, **how: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **how: Any) -> Text:
         return super().render_str(legible(text), **how)
 
 
