@@ -65,13 +65,15 @@ def fingerprint_file(target: MultiExitNetwork, digits: ImageData, tmp_path_facto
 
 
 @pytest.fixture
-def committed(target_file: Path, fingerprint_file: Path, authority: Authority, tmp_path: Path) -> Callable[..., Path]:
+def committed(
+    target_file: Path, fingerprint_file: Path, authority: Authority, digits: ImageData, tmp_path: Path
+) -> Callable[..., Path]:
     """Make a claim in a folder of its own and give its path."""
 
     def make(**options: object) -> Path:
         out = tmp_path / "claim.json"
         stamped = {"authority": authority.url, **options}
-        commit(target_file, [fingerprint_file], out, tmp_path / "owner.key.pem", **stamped)
+        commit(target_file, [fingerprint_file], out, tmp_path / "owner.key.pem", digits, **stamped)
         return out
 
     return make

@@ -192,12 +192,12 @@ def test_salts_hide_the_files(committed, target_file):
     assert claims[0].network != claims[1].network and claims[0].seed != claims[1].seed
 
 
-def test_originals_must_be_in_the_data_set(target_file, fingerprint_file, tmp_path):
+def test_originals_must_be_in_the_data_set(target_file, fingerprint_file, digits, tmp_path):
     made = load_fingerprint(fingerprint_file)
     made.originals[0] = torch.randint(0, 255, made.originals[0].shape, generator=torch.Generator().manual_seed(0))
     save_fingerprint(made, tmp_path / "f.safetensors")
     with pytest.raises(ExitprintError, match="1 of the fingerprint's 60 originals are not in the data set"):
-        commit(target_file, [tmp_path / "f.safetensors"], tmp_path / "claim.json", tmp_path / "key.pem")
+        commit(target_file, [tmp_path / "f.safetensors"], tmp_path / "claim.json", tmp_path / "key.pem", digits)
     assert [each.name for each in tmp_path.iterdir()] == ["f.safetensors"]
 
 

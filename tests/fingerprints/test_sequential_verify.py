@@ -352,7 +352,7 @@ def test_a_damaged_journal_is_refused(tmp_path, line):
         verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived"), journal=tmp_path / "j", resume=True, subject="s")
     lines[5] = whole.splitlines(keepends=True)[5].replace(b'"index": ', b'"index": 1')
     (tmp_path / "j").write_bytes(b"".join(lines))
-    with pytest.raises(ExitprintError, match="line 7 of the journal .* does not follow"):
+    with pytest.raises(ExitprintError, match=r"line 7 of the journal .* does not follow"):
         verify_sequentially(CONTRAST, suspect_of(CONTRAST, "derived"), journal=tmp_path / "j", resume=True, subject="s")
 
 

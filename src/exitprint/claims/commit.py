@@ -24,7 +24,7 @@ from exitprint.claims.statement import (
     seed_of,
 )
 from exitprint.claims.timestamps import check_date, check_stamp, stamp
-from exitprint.data import load_data
+from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
 from exitprint.files import read_header, write_bytes
 from exitprint.fingerprints import load_fingerprint
@@ -63,9 +63,8 @@ def commit(
     fingerprints: Sequence[Path],
     out: Path,
     key: Path,
+    data: ImageData,
     *,
-    data: str | None = None,
-    data_dir: Path | None = None,
     alpha: float = 1e-3,
     beta: float = 1e-3,
     budget: int = 2000,
@@ -83,8 +82,8 @@ def commit(
         The claim's file. Beside it go its salts and its time stamp, see `Place`.
     key
         The owner's private key, see `load_or_make_key`.
-    data, data_dir
-        The data set that the originals are from, see `load_data`; by default the one that the fingerprints name.
+    data
+        The data set whose test images the originals are.
     alpha, beta, budget
         Of every verification under this claim.
     authority
@@ -106,14 +105,12 @@ def commit(
     made = [load_fingerprint(path) for path in fingerprints]
     if not made:
         raise ExitprintError("a claim needs a fingerprint: name its file after the network's.")
-    names = {data} if data else {(each.record.get("data") or {}).get("name") for each in made}
-    name = names.pop()
-    if names or not isinstance(name, str):
-        raise ExitprintError("the fingerprints do not name one data set: say which their originals are from (--data).")
-    digests = image_digests(load_data(name, data_dir).test.pixels)
+    digests = image_digests(data.test.pixels)
     for fingerprint in made:
         check_originals(fingerprint.originals, digests)
-    part = DataPart(name=name, part="test", images=len(digests), sha256=hashlib.sha256(listed(digests)).hexdigest())
+    part = DataPart(
+        name=data.name, part="test", images=len(digests), sha256=hashlib.sha256(listed(digests)).hexdigest()
+    )
     network_salt = new_salt()
     network_commitment = commitment(network_salt, file_digest(network))
     salts: dict[str, str] = {}

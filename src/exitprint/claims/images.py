@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from exitprint.data import Pixels
 from exitprint.errors import ExitprintError
 
 
-def image_digests(pixels: Tensor) -> list[str]:
+def image_digests(pixels: Pixels) -> list[str]:
     """SHA-256 of each image's 8-bit pixels (images, channels, height, width), channel by channel, row by row."""
-    return [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in pixels.contiguous()]
+    return [hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in pixels]
 
 
 def listed(digests: Iterable[str]) -> bytes:

@@ -1,17 +1,21 @@
-"""What convinces somebody else: `commit`."""
+"""What convinces somebody else: `commit`, `panel`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from exitprint.cli.options import DataDir, check_writable, out
+from exitprint.cli.images import ImageOptions, takes_images
+from exitprint.cli.options import Seed, check_writable, out
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
     from exitprint.claims.commit import Checked
+    from exitprint.data import ImageData
 
 Authority = Annotated[
     Path | None,
@@ -20,6 +24,10 @@ Authority = Annotated[
 OwnersKey = Annotated[str | None, typer.Option("--public-key", help="The key that the claim must be signed with.")]
 
 
+AS_THE_FINGERPRINT_SAYS = ImageOptions("")
+
+
+@takes_images
 def commit(
     files: Annotated[list[Path] | None, typer.Argument(metavar="NETWORK FINGERPRINT…", show_default=False)] = None,
     out_file: Annotated[Path | None, typer.Option("--out", help="Claim to write.")] = None,
@@ -27,10 +35,7 @@ def commit(
     key: Annotated[Path, typer.Option(help="Your private key (Ed25519, PEM); made where there is none.")] = Path(
         "owner.key.pem"
     ),
-    data: Annotated[
-        str | None, typer.Option(help="Where the originals are from. Default: as the fingerprint says.")
-    ] = None,
-    data_dir: DataDir = None,
+    source: ImageOptions = AS_THE_FINGERPRINT_SAYS,
     timestamp: Annotated[
         str | None, typer.Option(help="Address of a time-stamping authority (RFC 3161) that proves the date.")
     ] = None,
@@ -65,8 +70,7 @@ def commit(
         files[1:],
         out_file,
         key,
-        data=data,
-        data_dir=data_dir,
+        _images(source, files[1:]),
         alpha=alpha,
         beta=beta,
         budget=budget,
@@ -92,3 +96,41 @@ def _say(checked: Checked) -> None:
         out.print(f"It says that it was made on {claim.made:%Y-%m-%d %H:%M} UTC; nothing proves the date.")
     else:
         out.print(f"It was there on {checked.stamped:%Y-%m-%d %H:%M:%S} UTC, says the authority.")
+
+
+def _images(source: ImageOptions, fingerprints: Sequence[Path]) -> ImageData:
+    """The data set that was named, or else the one that the fingerprints name."""
+    from exitprint.fingerprints import load_fingerprint
+
+    if not source.data:
+        names = {(load_fingerprint(path).record.get("data") or {}).get("name") for path in fingerprints}
+        name = names.pop() if len(names) == 1 else None
+        if not isinstance(name, str):
+            raise ExitprintError("the fingerprints do not name one data set: say where images are from (--data).")
+        source = replace(source, data=name)
+    return source.load(labelled=False)
+
+
+@takes_images
+def panel(
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder to write; one that is there is gone on with.")],
+    source: ImageOptions,
+    networks: Annotated[int, typer.Option(help="How many.")] = 9,
+    arch: Annotated[
+        list[str] | None, typer.Option(help="An architecture, as for train; repeatable, taken in turns.")
+    ] = None,
+    width: Annotated[int | None, typer.Option(help="Channels of the first stage.")] = None,
+    preset: Annotated[Literal["fast", "paper"], typer.Option(help="Training recipe.")] = "fast",
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each backbone.")] = None,
+    leave: Annotated[
+        float, typer.Option(help="Share of images that leave each network in the first half of its cost.")
+    ] = 0.5,
+    seed: Seed = 0,
+) -> None:
+    """Train independent networks to check a claim with; what is trained already is not trained again."""
+    from exitprint.claims.panel import ARCHITECTURES, planned, train_panel
+
+    images = source.load()
+    plan = planned(images, networks, arch or ARCHITECTURES, width, preset, epochs, leave, seed)
+    made = train_panel(plan, images, out_folder)
+    out.print(f"{out_folder}: {len(made.networks)} networks, {', '.join(each.name for each in made.networks)}.")

@@ -1,0 +1,185 @@
+"""A judge's panel: networks that he trains or brings, of which he knows that they are not copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from exitprint.claims.statement import Digest, file_digest
+from exitprint.data import ImageData
+from exitprint.errors import ExitprintError
+from exitprint.files import write_bytes
+from exitprint.networks import architecture, save_network
+from exitprint.progress import progress
+from exitprint.training import leaving_policy, recipe, train_network
+from exitprint.training.recipe import Preset
+
+MANIFEST = "panel.json"
+ARCHITECTURES = ("resnet20", "vgg11", "mobilenet", "resnet32", "branchynet")
+"""What a panel is made of where nothing else is said, in turns."""
+LEAVE = 0.5
+
+
+class Member(BaseModel):
+    """One network of a panel.
+
+    Attributes
+    ----------
+    name
+        Of its file, without the ending.
+    arch, width, seed
+        How it is trained.
+    sha256
+        Of its file; None until it is trained.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    arch: str
+    width: int | None
+    seed: int
+    sha256: Digest | None = None
+
+
+class Panel(BaseModel):
+    """What a panel is made of: every network that was planned, trained or not.
+
+    Attributes
+    ----------
+    data, images, preset, epochs
+        What they are trained on and how.
+    leave
+        Share of images that leave each network in the first half of its cost.
+    networks
+        In the order of training.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    data: str
+    images: int
+    preset: Preset
+    epochs: int | None
+    leave: float
+    networks: list[Member]
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest."""
+        write_bytes(folder / MANIFEST, (self.model_dump_json(indent=1) + "\n").encode())
+
+
+def planned(
+    data: ImageData,
+    networks: int,
+    archs: Sequence[str] = ARCHITECTURES,
+    width: int | None = None,
+    preset: Preset = "fast",
+    epochs: int | None = None,
+    leave: float = LEAVE,
+    seed: int = 0,
+) -> Panel:
+    """A panel that is still to be trained: architectures in turns, each network with a seed of its own.
+
+    Inputs leave every network early and late in shares that tell them apart by time: a network that sends all of them
+    to one exit could never be claimed, and would be no control.
+
+    Raises
+    ------
+    ExitprintError
+        If an architecture cannot be built for these images.
+    """
+    if networks < 1:
+        raise ExitprintError(f"a panel needs at least one network, and not {networks}.")
+    members = []
+    for number in range(networks):
+        arch = archs[number % len(archs)]
+        architecture(arch, data.input_shape, data.classes, width=width).backbone()
+        members.append(Member(name=f"{number + 1:02d}-{arch}", arch=arch, width=width, seed=seed + number))
+    return Panel(data=data.name, images=len(data.train), preset=preset, epochs=epochs, leave=leave, networks=members)
+
+
+def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
+    """Train what is not trained yet, so that a killed run goes on; nothing finished is trained again.
+
+    Parameters
+    ----------
+    plan
+        From `planned`.
+    data
+        What to train on.
+    folder
+        Where the networks and the manifest go.
+
+    Raises
+    ------
+    ExitprintError
+        If the folder holds another panel, or a network of it was changed.
+    Interrupted
+        On Ctrl-C.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    panel = plan
+    if (folder / MANIFEST).exists():
+        panel = load_panel(folder)
+        if panel.model_copy(update={"networks": [_untrained(each) for each in panel.networks]}) != plan:
+            raise ExitprintError(f"{str(folder)!r} holds another panel: choose another --out, or ask for the same one.")
+    panel.write(folder)
+    with progress("training the panel (networks)", len(panel.networks)) as advance:
+        for member in panel.networks:
+            path = folder / f"{member.name}.safetensors"
+            if member.sha256 is None:
+                arch = architecture(member.arch, data.input_shape, data.classes, width=member.width)
+                how = recipe(panel.preset, arch.family, data.name, panel.epochs, len(data.train))
+                partial = folder / f".{member.name}.partial"
+                network = train_network(arch, data, how, member.seed, checkpoint=partial)
+                own = network.policy
+                network.policy = leaving_policy(network, data.calibration, panel.leave, own.criterion, own.answer)
+                save_network(network, path)
+                member.sha256 = file_digest(path)
+                panel.write(folder)
+            advance(1)
+    members(folder)
+    return panel
+
+
+def _untrained(member: Member) -> Member:
+    return member.model_copy(update={"sha256": None})
+
+
+def load_panel(folder: Path) -> Panel:
+    """A panel's manifest.
+
+    Raises
+    ------
+    ExitprintError
+        If it is missing or damaged.
+    """
+    try:
+        return Panel.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ExitprintError(f"{str(folder / MANIFEST)!r} is no manifest of a panel: train one (panel).") from error
+
+
+def members(folder: Path) -> dict[str, str]:
+    """SHA-256 of every network of a panel by its name: those of the manifest, and those that were brought besides.
+
+    Raises
+    ------
+    ExitprintError
+        If there is none, or one of the manifest is not trained, is missing or was changed.
+    """
+    found = {path.stem: file_digest(path) for path in sorted(folder.glob("*.safetensors"))}
+    if (folder / MANIFEST).exists():
+        for member in load_panel(folder).networks:
+            if member.sha256 is None:
+                raise ExitprintError(f"the panel's network {member.name!r} is not trained yet: go on (panel).")
+            if member.name not in found:
+                raise ExitprintError(f"the panel's network {member.name!r} is missing: it was hidden.")
+            if found[member.name] != member.sha256:
+                raise ExitprintError(f"the panel's network {member.name!r} is not the one that was trained.")
+    if not found:
+        raise ExitprintError(f"there is no network in {str(folder)!r}: train a panel (panel), or bring networks.")
+    return found
