@@ -14,6 +14,7 @@ from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import LARGEST_CHANGE as LARGEST
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
+from exitprint.fingerprints.own import check_own
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, LEAST, Criterion, in_log_odds
@@ -186,6 +187,7 @@ def contrast_fingerprint(
     seed: int = 0,
     method: Method | None = None,
     references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork] = (),
+    check: bool = True,
 ) -> Fingerprint:
     """Craft a contrast fingerprint: half of the samples late, half early.
 
@@ -207,12 +209,14 @@ def contrast_fingerprint(
     references
         Networks known to be independent, if the owner has some, on which the change is to show as little as possible;
         with their names, or without. The fingerprint says what it came to on each.
+    check
+        Refuse a fingerprint that does not tell the network itself and its 8-bit copy; False to measure with it anyway.
 
     Raises
     ------
     ExitprintError
-        If there are too few images, every policy makes all images leave at the same exit, or the change is so large
-        that independent networks would follow it.
+        If there are too few images, every policy makes all images leave at the same exit, the change is so large that
+        independent networks would follow it, or it does not tell its own network under one of the policies.
     Interrupted
         On Ctrl-C; nothing was written.
     """
@@ -270,7 +274,7 @@ def contrast_fingerprint(
             "independent networks may follow it"
             + ("." if known else ": give networks known to be independent (--reference), or use --kind paper.")
         )
-    return Fingerprint(
+    made = Fingerprint(
         kind="contrast",
         samples=crafted.samples,
         originals=images.pixels[chosen],
@@ -289,6 +293,9 @@ def contrast_fingerprint(
             "warnings": [*warnings, *weak_contrast(exits, chosen, late)],
         },
     )
+    if check:
+        check_own(network, images, made, policies)
+    return made
 
 
 def usable_policies(network: MultiExitNetwork, policies: Sequence[ExitPolicy]) -> tuple[list[ExitPolicy], list[str]]:

@@ -12,8 +12,12 @@ from exitprint.data import Images
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, optimise
+from exitprint.fingerprints.own import check_own
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named
 from exitprint.networks import ExitPolicy, MultiExitNetwork
+
+SURE = 4.0
+"""Log-odds beyond which an answer's gradient fades: a surer one gets that of an answer so sure."""
 
 
 def kl_from_uniform(logits: Tensor) -> Tensor:
@@ -37,6 +41,13 @@ def L_f(logits: Tensor) -> Tensor:
     """
     divergence = kl_from_uniform(logits)
     return divergence[:, :-1].sum(1) - divergence[:, -1]
+
+
+def less_sure(logits: Tensor) -> Tensor:
+    """The same logits, but no surer than `SURE`: those of a surer answer are scaled down to it."""
+    top, index = logits.detach().max(-1, keepdim=True)
+    gap = top - logits.detach().scatter(-1, index, -torch.inf).logsumexp(-1, keepdim=True)
+    return logits * (SURE / gap.clamp(min=SURE))
 
 
 def craft_paper(
@@ -67,7 +78,8 @@ def craft_paper(
         How far below its threshold every internal classifier's certainty has to be, in the certainty's own units, and
         as a share of the threshold where that is less.
     stop_early
-        Stop each sample as soon as it passes every exit with that margin; False takes all steps, as the paper does.
+        Stop each sample as soon as it passes every exit with that margin, and see that an exit that is sure of itself
+        has a gradient; False takes all steps of equation 2 as it stands, as the paper does.
 
     Raises
     ------
@@ -80,13 +92,13 @@ def craft_paper(
     if (T_c <= floor).any():
         raise ExitprintError(
             f"with a threshold of {T_c.min():.3f} every image leaves at the first exit, so none can be made slow: "
-            "choose a policy with a higher threshold (a smaller RAD)."
+            "choose a policy with a higher threshold (--threshold, --leave 0.4)."
         )
     limit = torch.maximum(T_c - margin, (T_c + floor) / 2).to(network.mean.device)
     x = x.to(network.mean.device)
 
     def loss(x_crafted: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
-        return (x[indices] - x_crafted).flatten(1).norm(dim=1) + c * L_f(logits)
+        return (x[indices] - x_crafted).flatten(1).norm(dim=1) + c * L_f(less_sure(logits) if stop_early else logits)
 
     def passes_every_exit(logits: Tensor, indices: Tensor) -> Tensor:
         return (policy.certainty(logits[:, :-1]) < limit).all(1)
@@ -107,6 +119,7 @@ def paper_fingerprint(
     stop_early: bool = True,
     references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork] = (),
     reference_policies: Sequence[ExitPolicy | Rule] = (),
+    check: bool = True,
 ) -> Fingerprint:
     """Craft the paper's fingerprint from a seeded choice of benign images.
 
@@ -128,11 +141,14 @@ def paper_fingerprint(
         Networks known to be independent, with their names or without; the fingerprint says what it comes to on each.
     reference_policies
         The policies, or rules for them, that references are asked under; by default that of the samples.
+    check
+        Refuse a fingerprint that does not tell the network itself and its 8-bit copy, and leave out samples that pass
+        every exit unchanged; False to measure with all of them anyway, as the paper does.
 
     Raises
     ------
     ExitprintError
-        If there are too few images, or no image can pass that policy.
+        If there are too few images, no image can pass that policy, or the fingerprint does not tell its own network.
     Interrupted
         On Ctrl-C; nothing was written.
     """
@@ -148,9 +164,17 @@ def paper_fingerprint(
         crafted = craft_paper(network, images[chosen].x, policy, c, learning_rate, steps, margin, stop_early)
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
-    originals, late = images.pixels[chosen], torch.ones(samples, dtype=torch.bool)
+    kept = (crafted.samples != images.pixels[chosen]).flatten(1).any(1) | (not check)
+    if not kept.any():
+        raise ExitprintError(
+            "every image passes all exits unchanged under this policy, so none can be made slower: choose one with a "
+            "lower threshold (--threshold, a larger --rad)."
+        )
+    left_out = int((~kept).sum())
+    crafted, chosen = crafted.only(kept), chosen[kept]
+    originals, late = images.pixels[chosen], torch.ones(len(chosen), dtype=torch.bool)
     asked = reference_policies or [policy]
-    return Fingerprint(
+    made = Fingerprint(
         kind="paper",
         samples=crafted.samples,
         originals=originals,
@@ -172,5 +196,10 @@ def paper_fingerprint(
             "passes": crafted.passes,
             "policy": {"criterion": policy.criterion, "thresholds": list(policy.thresholds)},
             "seed": seed,
+            "warnings": [f"{left_out} of {samples} samples were left out: they pass every exit unchanged."]
+            * bool(left_out),
         },
     )
+    if check:
+        check_own(network, images, made, asked)
+    return made

@@ -10,8 +10,10 @@ from exitprint.training.evaluate import (
     calibrated_policy,
     evaluate,
     exit_accuracies,
+    has_room,
     leaving_policy,
     policy_accuracy,
+    policy_with_room,
 )
 from exitprint.training.heads import train_heads
 from exitprint.training.jointly import train_jointly
@@ -29,8 +31,10 @@ __all__ = [
     "calibrated_policy",
     "evaluate",
     "exit_accuracies",
+    "has_room",
     "leaving_policy",
     "policy_accuracy",
+    "policy_with_room",
     "recipe",
     "spread_policy",
     "train_backbone",

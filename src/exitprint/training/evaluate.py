@@ -14,6 +14,10 @@ from exitprint.networks.policy import CLOSED, Answer, Criterion
 from exitprint.training.compute import on_best_device
 
 HALF = 0.5
+MOST_AT_ONE = 0.9
+"""There is room for later and for earlier images as long as no exit takes a larger share of them."""
+SURE = 1 - 1e-6
+"""The highest threshold that is looked for: certainties of a network that is sure of itself are rounded to 1."""
 
 
 @torch.inference_mode()
@@ -84,9 +88,12 @@ def calibrated_policy(
     criterion, answer
         The criterion of the policy, and whose answer inputs get.
     """
-    logits = all_logits(network, images)
-    policy = ExitPolicy(2.0, criterion, answer)
-    correct = policy.answers(logits).argmax(2) == images.labels[:, None]
+    return _calibrated(all_logits(network, images), images.labels, rad, criterion, answer)
+
+
+def _calibrated(logits: Tensor, labels: Tensor, rad: float, criterion: Criterion, answer: Answer) -> ExitPolicy:
+    policy = ExitPolicy(CLOSED, criterion, answer)
+    correct = policy.answers(logits).argmax(2) == labels[:, None]
     return calibrate(policy.certainty(logits), correct, rad, criterion, answer)
 
 
@@ -118,9 +125,46 @@ def leaving_policy(
     ExitprintError
         If the share is out of range.
     """
+    return _leaving(network, all_logits(network, images), share, criterion, answer)
+
+
+def _leaving(
+    network: MultiExitNetwork, logits: Tensor, share: float, criterion: Criterion, answer: Answer
+) -> ExitPolicy:
     if not 0 < share < 1:
         raise ExitprintError(f"the share of images that leave lies between 0 and 1, and not at {share}.")
     first_half = max(1, sum(cost <= HALF for cost in exit_costs(network)[:-1]))
-    certainty = ExitPolicy(CLOSED, criterion, answer).certainty(all_logits(network, images))
+    certainty = ExitPolicy(CLOSED, criterion, answer).certainty(logits)
     T_c = certainty[:, :first_half].amax(1).double().quantile(1 - share)
-    return ExitPolicy(float(T_c), criterion, answer)
+    return ExitPolicy(min(float(T_c), SURE), criterion, answer)
+
+
+def policy_with_room(
+    network: MultiExitNetwork,
+    images: Images,
+    rad: float,
+    share: float,
+    criterion: Criterion = "confidence",
+    answer: Answer = "exit",
+) -> ExitPolicy:
+    """The policy for this RAD, or, where it leaves no room (`has_room`), that of `leaving_policy` for this share.
+
+    Where an early exit is as good as the last, every image leaves at the first exit for any RAD; where it is much
+    worse, none does for a small one; and without labels there is no RAD. Arguments as in those two.
+    """
+    logits = all_logits(network, images)
+    policy = _calibrated(logits, images.labels, rad, criterion, answer) if images.labelled else None
+    return policy if policy and has_room(policy, logits) else _leaving(network, logits, share, criterion, answer)
+
+
+def has_room(policy: ExitPolicy, logits: Tensor) -> bool:
+    """Whether some images leave earlier than others: no exit takes more than nine in ten of them.
+
+    Parameters
+    ----------
+    policy
+        When images leave.
+    logits
+        Of every exit, shape (images, exits, classes).
+    """
+    return float(policy.exits(logits).bincount().max()) <= MOST_AT_ONE * len(logits)

@@ -103,17 +103,17 @@ def fingerprints(family: str, store: Store, data_dir: Path | None) -> dict[str, 
         network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
         known = [realise(trained(family, source(spec), seed), store, data_dir) for seed in references]
         return contrast_fingerprint(
-            network, data.test, policies_of(network, data), SAMPLES, method=method, references=known
+            network, data.test, policies_of(network, data), SAMPLES, method=method, references=known, check=False
         )
 
     def narrow() -> Fingerprint:
         network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
-        return contrast_fingerprint(network, data.test, [network.policy], SAMPLES, method=METHOD)
+        return contrast_fingerprint(network, data.test, [network.policy], SAMPLES, method=METHOD, check=False)
 
     def paper() -> Fingerprint:
         network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
         strictest = lowest(policies_of(network, data)[1:], network.num_exits - 1)
-        return paper_fingerprint(network, data.test, strictest, SAMPLES)
+        return paper_fingerprint(network, data.test, strictest, SAMPLES, check=False)
 
     def same_images(file: Path) -> Fingerprint:
         network, data, other = realise(spec, store, data_dir), source(spec).load(data_dir), load_fingerprint(file)
@@ -196,8 +196,8 @@ def hard_rows(run: Run) -> list[Row]:
         data = source(spec).load(run.data_dir)
         target = realise(spec, run.store, run.data_dir)
         target.policy = ExitPolicy(HARD)
-        contrast = contrast_fingerprint(target, data.test, [target.policy], SAMPLES)
-        paper = paper_fingerprint(target, data.test, target.policy, SAMPLES)
+        contrast = contrast_fingerprint(target, data.test, [target.policy], SAMPLES, check=False)
+        paper = paper_fingerprint(target, data.test, target.policy, SAMPLES, check=False)
         benign = data.test[:TESTED].x
         for member in members:
             network = realise(member.network, run.store, run.data_dir)

@@ -1,0 +1,74 @@
+"""Whether a finished fingerprint tells the network that it was made for, and that network in 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exitprint.data import Images
+from exitprint.errors import ExitprintError
+from exitprint.fingerprints.fingerprint import Fingerprint, Reference
+from exitprint.fingerprints.shares import Rule, policy_of, shares
+from exitprint.networks import ExitPolicy, MultiExitNetwork
+from exitprint.networks.integer import quantise_layers
+
+CAUTIOUS = (0.8, 0.7, 0.65)
+"""The least share of pairs that a claim must beat, without a reference, with one, and with two or more."""
+ROOM = 0.05
+"""How far beyond that a fingerprint has to come on its own network."""
+RANGE_IMAGES = 512
+
+
+def needed(references: Sequence[Reference]) -> float:
+    """The share of pairs that a fingerprint with these references must come to on its own network.
+
+    A claim lies at least half-way between the largest share on a reference and 1.
+    """
+    largest = max((share for reference in references for share in reference.share), default=0.0)
+    return max(CAUTIOUS[min(len(references), len(CAUTIOUS) - 1)], (1 + largest) / 2) + ROOM
+
+
+def check_own(
+    network: MultiExitNetwork, images: Images, fingerprint: Fingerprint, policies: Sequence[ExitPolicy | Rule]
+) -> None:
+    """Refuse a fingerprint that does not tell its own network, or that network in 8 bits, by the cost model.
+
+    Parameters
+    ----------
+    network
+        The owner's network.
+    images
+        Benign images, for the ranges of the 8-bit copy.
+    fingerprint
+        The finished fingerprint.
+    policies
+        The policies, or rules for them, under each of which it has to tell them.
+
+    Raises
+    ------
+    ExitprintError
+        With the policy and the share of pairs.
+    """
+    wanted = needed(fingerprint.references)
+    suspects = {"the network itself": network}
+    if not network.integers:
+        suspects["the network in 8 bits"] = in_8_bits(network, images)
+    for name, suspect in suspects.items():
+        reached = shares(
+            suspect, policies, fingerprint.kind, fingerprint.samples, fingerprint.originals, fingerprint.late
+        )
+        worst, given = min(zip(reached, policies, strict=True), key=lambda pair: pair[0])
+        if worst < wanted:
+            T_c = min(policy_of(suspect, given).thresholds)
+            raise ExitprintError(
+                f"the fingerprint does not tell even {name}: where images leave at T_c = {T_c:.3f} the slower sample "
+                f"of a pair is the right one in {worst:.0%} of pairs, and {wanted:.0%} are needed, so it was not "
+                "written; choose policies under which images leave early and late (--leave 0.4, --threshold), or the "
+                "other --kind."
+            )
+
+
+def in_8_bits(network: MultiExitNetwork, images: Images) -> MultiExitNetwork:
+    """A copy, on the CPU, whose convolutions and linear layers run in 8-bit integers, its exits as they are."""
+    copy = network.copy().eval().cpu()
+    quantise_layers(copy, images[:RANGE_IMAGES].x)
+    return copy
