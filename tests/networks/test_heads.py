@@ -52,7 +52,7 @@ def test_gradients_reach_features_weights_and_mix():
 def test_a_single_input_of_an_integer_network_is_answered_in_integers():
     network = MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=8), 0, ExitPolicy(2.0)).eval()
     x = torch.rand(4, 1, 8, 8)
-    quantise_layers(network, x)
+    quantise_layers(network, [x])
     one, many = network.predict(x[:1]), network.predict(x)
     assert torch.allclose(one.probabilities[0], many.probabilities[0], atol=1e-6)
 

@@ -19,7 +19,7 @@ from exitprint.networks.integer import IntegerConv2d, IntegerLayer, IntegerLinea
 
 def quantised(network: MultiExitNetwork, x: torch.Tensor) -> MultiExitNetwork:
     rounded = network.copy().eval()
-    quantise_layers(rounded, x)
+    quantise_layers(rounded, [x])
     assert rounded.architecture
     rounded.architecture = rounded.architecture.model_copy(update={"integers": True})
     return rounded

@@ -147,6 +147,6 @@ def test_a_file_that_cannot_be_written_is_one_sentence(digits: ImageData, tmp_pa
 def test_a_quantised_network_is_refused(digits: ImageData, tmp_path: Path) -> None:
     arch = architecture("resnet", digits.input_shape, digits.classes, depth=8, width=2)
     network = MultiExitNetwork.build(arch, seed=0).eval()
-    quantise_layers(network, digits.test.x[:50])
+    quantise_layers(network, [digits.test.x[:50]])
     with pytest.raises(ExitprintError, match="quantised"):
         export_onnx(network, tmp_path / "m.onnx")

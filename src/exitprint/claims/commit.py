@@ -105,7 +105,7 @@ def commit(
     made = [load_fingerprint(path) for path in fingerprints]
     if not made:
         raise ExitprintError("a claim needs a fingerprint: name its file after the network's.")
-    digests = image_digests(data.test.pixels)
+    digests = image_digests(data.test.pixels[:])
     for fingerprint in made:
         check_originals(fingerprint.originals, digests)
     part = DataPart(

@@ -257,9 +257,15 @@ def split(images: Images, share: float | int, seed: int) -> tuple[Images, Images
 def split_numbers(
     images: int, labels: NDArray[Any] | None, share: float | int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """As `split`, of so many images with these labels: the numbers of both parts, ascending."""
+    """As `split`, of so many images with these labels: the numbers of both parts, ascending.
+
+    A fraction is at least one image of each class.
+    """
     from sklearn.model_selection import train_test_split
 
+    classes = 1 if labels is None else len(np.unique(labels))
+    if isinstance(share, float) and share * images < classes:
+        share = classes
     try:
         rest, part = train_test_split(np.arange(images), test_size=share, random_state=seed, stratify=labels)
     except ValueError as error:

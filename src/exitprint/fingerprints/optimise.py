@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from exitprint.data import eight_bit, unit_range
+from exitprint.data import batch_size, eight_bit, unit_range
 from exitprint.networks import MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.threads import single_thread, too_small_for_threads
@@ -180,17 +180,23 @@ def optimise(
         for step in range(steps):
             images = variable.images()
             pixels = eight_bit(images)
-            x_crafted = (unit_range(pixels) if stop_early else images).clone().requires_grad_()
-            logits = network(x_crafted)
+            gradient, done = torch.zeros_like(images), torch.zeros_like(active, dtype=torch.bool)
+            for part in torch.arange(len(active), device=device).split(batch_size(network.input_shape)):
+                x_crafted = (unit_range(pixels[part]) if stop_early else images[part]).clone().requires_grad_()
+                logits = network(x_crafted)
+                if stop_early:
+                    done[part] = goal(logits.detach(), active[part])
+                left = ~done[part]
+                if left.any():
+                    missing = loss(x_crafted, logits, active[part])[left].sum()
+                    (gradient[part],) = torch.autograd.grad(missing, x_crafted)
             passes += len(active)
-            done = goal(logits.detach(), active) if stop_early else torch.zeros_like(active, dtype=torch.bool)
             samples[active[done]] = pixels[done]
             reached[active[done]] = True
             taken[active[done]] = step
             if done.all():
                 active = active[~done]
                 break
-            (gradient,) = torch.autograd.grad(loss(x_crafted, logits, active)[~done].sum(), x_crafted)
             if done.any():
                 variable.keep(~done)
                 active, gradient = active[~done], gradient[~done]
@@ -199,6 +205,7 @@ def optimise(
         if len(active):
             samples[active] = eight_bit(variable.images())
             with torch.no_grad():
-                reached[active] = goal(network(unit_range(samples[active])), active)
+                for part in active.split(batch_size(network.input_shape)):
+                    reached[part] = goal(network(unit_range(samples[part])), part)
             passes += len(active)
     return Crafted(samples.cpu(), reached.cpu(), taken.cpu(), passes)

@@ -13,8 +13,9 @@ same answers on both kinds of processor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
+from math import inf
 from typing import Any, cast
 
 import torch
@@ -183,25 +184,28 @@ def to_integers(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def quantise_layers(network: nn.Module, x: Tensor) -> None:
+@torch.no_grad()
+def quantise_layers(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Turn every float layer of `network` into an integer one, in place; layers that are integer already stay.
 
     Parameters
     ----------
     network
         In evaluation mode.
-    x
-        Inputs of the network, (batch, channels, height, width): a layer's input range is what it sees of them.
+    batches
+        Inputs of the network, (batch, channels, height, width): a layer's input range is what it sees of them all.
     """
     layers = float_layers(network)
     ranges: dict[nn.Module, tuple[float, float]] = {}
 
     def observe(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        ranges[layer] = (float(inputs[0].min()), float(inputs[0].max()))
+        low, high = ranges.get(layer, (inf, -inf))
+        ranges[layer] = (min(low, float(inputs[0].min())), max(high, float(inputs[0].max())))
 
     hooks = [layer.register_forward_pre_hook(observe) for _, _, layer in layers]
     try:
-        network(x)
+        for x in batches:
+            network(x)
     finally:
         for hook in hooks:
             hook.remove()

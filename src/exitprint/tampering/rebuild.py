@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from exitprint.data import ImageData, split
+from exitprint.data import ImageData, batch_size, split, unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import Architecture, ExitHead, ExitPolicy, MultiExitNetwork
 from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
@@ -113,8 +113,14 @@ def train_new_heads(
     used = heads or recipe("fast", arch.family if arch else "resnet", data.name, images=len(data.train)).heads
     train_heads(network, data, used, seed, [network.exit_stages.index(stage) for stage in stages])
     if network.integers:
-        quantise_layers(network, data.train[:RANGE_IMAGES].x)
+        quantise_layers(network, range_images(data))
     return used
+
+
+def range_images(data: ImageData) -> Iterator[Tensor]:
+    """The training images that the range of a layer's inputs is taken from, in [0, 1], batch by batch."""
+    pixels = data.train.part(slice(RANGE_IMAGES)).pixels
+    return (unit_range(part) for part in pixels.split(batch_size(pixels.shape)))
 
 
 def calibrated(

@@ -11,10 +11,10 @@ from exitprint.networks import MultiExitNetwork
 from exitprint.networks.integer import float_layers, quantise_layers
 from exitprint.tampering.exits import retrain_exits
 from exitprint.tampering.rebuild import (
-    RANGE_IMAGES,
     calibrated,
     interruptible,
     needs_float,
+    range_images,
     record,
     working_copy,
 )
@@ -97,7 +97,7 @@ def quantise(
     if network.integers:
         raise ExitprintError("the weights of this network are 8-bit integers already.")
     copy = network.copy().eval().cpu()
-    quantise_layers(copy, data.train[:RANGE_IMAGES].x)
+    quantise_layers(copy, range_images(data))
     if copy.architecture:
         copy.architecture = copy.architecture.model_copy(update={"integers": True})
     record(copy, "quantised", bits=8)

@@ -19,6 +19,8 @@ from exitprint.training.descend import epoch_generator, shown
 from exitprint.training.recipe import HeadRecipe
 
 CACHE_BYTES = 6_000_000_000
+CACHE_BYTES_OF_LARGE_SET = 1_500_000_000
+"""Of images that do not fit into memory, features take so much less of it."""
 SAMPLED_ROWS = 4096
 LEAST_SPREAD = 0.1
 
@@ -37,7 +39,8 @@ def pooled_features(
     network.eval()
     device = network.mean.device
     pixels = data.train.pixels.to(device)
-    parts: list[list[Tensor]] = [[] for _ in exits]
+    kept: dict[int, Tensor] = {}
+    done = 0
     batch = batch_size(network.input_shape)
     batches = -(-len(pixels) // batch)
     with (
@@ -51,11 +54,15 @@ def pooled_features(
                 for exit, features in enumerate(network.features(x)):
                     if exit in exits:
                         pooled = cast(ExitHead, network.heads[exit]).pool(features)
-                        parts[exits.index(exit)].append(pooled.bfloat16())
+                        if exit not in kept:
+                            rows = views * len(pixels)
+                            kept[exit] = pooled.new_empty(rows, pooled.shape[1], dtype=torch.bfloat16)
+                        kept[exit][done : done + len(x)] = pooled
                     if exit >= max(exits):
                         break
+                done += len(x)
                 advance(1)
-    return [torch.cat(part) for part in parts]
+    return [kept[exit] for exit in exits]
 
 
 def train_heads(
@@ -67,7 +74,8 @@ def train_heads(
 ) -> None:
     """Train internal classifiers in place; the backbone and its final classifier stay as they are.
 
-    Features of so many exits are kept at once as fit into 6 GB; the rest takes further passes.
+    Features of so many exits are kept at once as fit into 6 GB (1.5 GB beside images that do not fit into memory); the
+    rest takes further passes.
 
     Parameters
     ----------
@@ -95,9 +103,10 @@ def train_heads(
     if any(not isinstance(network.heads[exit], ExitHead) for exit in wanted):
         raise ExitprintError("these exits are the architecture's own: they are trained with the rest (train_jointly).")
     try:
-        for group in _groups_of_exits(network, wanted, recipe.views * len(data.train)):
+        labels = data.train.labels.to(network.mean.device)
+        most = CACHE_BYTES if isinstance(data.train.pixels, Tensor) else CACHE_BYTES_OF_LARGE_SET
+        for group in _groups_of_exits(network, wanted, recipe.views * len(data.train), most):
             pooled = pooled_features(network, data, group, recipe.views, seed)
-            labels = data.train.labels.to(network.mean.device)
             fit_heads([cast(ExitHead, network.heads[exit]) for exit in group], pooled, labels, recipe, seed)
     except KeyboardInterrupt as stop:
         raise Interrupted(
@@ -182,14 +191,14 @@ def standardised(head: ExitHead, pooled: Tensor) -> Iterator[None]:
             head.linear.bias.sub_(head.pooled_weight() @ mean.float())
 
 
-def _groups_of_exits(network: MultiExitNetwork, exits: Sequence[int], images: int) -> list[list[int]]:
-    """The exits in groups whose pooled features of so many images fit into memory together."""
+def _groups_of_exits(network: MultiExitNetwork, exits: Sequence[int], images: int, most: int) -> list[list[int]]:
+    """The exits in groups whose pooled features of so many images take `most` bytes together."""
     groups: list[list[int]] = [[]]
     size = 0
     for exit in exits:
         head = cast(ExitHead, network.heads[exit])
         needed = images * head.linear.in_features * 2 * (2 if head.kernel > 1 else 1)
-        if groups[-1] and size + needed > CACHE_BYTES:
+        if groups[-1] and size + needed > most:
             groups.append([])
             size = 0
         groups[-1].append(exit)
