@@ -222,7 +222,8 @@ class Random(Linear):
 class Writing(Linear):
     def forward(self, x: Tensor) -> Tensor:
         out = self.fc(x.flatten(1))
-        out[:, :5] += 1
+        flat = out.view(-1)
+        flat += 1
         return out
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import inspect
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from exitprint.errors import ExitprintError
 from exitprint.networks.exported.answer import Exit, exits_of, leaves, nothing_in, one_batch_size
 from exitprint.networks.exported.operators import name_of
+from exitprint.networks.exported.plain import inline, plain_copy
 from exitprint.networks.exported.steps import INPUT, Ref, Step, references
 
 SAME = {"aten.detach.default", "aten.detach_.default", "aten.lift_fresh_copy.default", "aten.alias.default"}
@@ -38,7 +38,9 @@ MAY_SHARE = {
 }
 NUMBERS = ("aten.item.default", "aten._local_scalar_dense.default")
 COPY = "aten.copy_.default"
-INTO_PART = {"aten.select.int": "aten.select_scatter.default", "aten.slice.Tensor": "aten.slice_scatter.default"}
+SLICE = "aten.slice.Tensor"
+INTO_PART = {"aten.select.int": "aten.select_scatter.default", SLICE: "aten.slice_scatter.default"}
+"""Operators that give a part of a tensor, and those that put one in its place."""
 PREFIX = "module."
 TO_THE_END = 2**63 - 1
 
@@ -118,28 +120,37 @@ def capture(module: nn.Module, x: Tensor) -> Capture:
         If the module takes more than one input, its control flow depends on the data, it works for one batch size only,
         it runs an operator that cannot be kept, or it does not return logits.
     """
-    _check_one_input(module)
-    copied = copy.deepcopy(module).cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    copied = plain_copy(module)
+    _check_one_input(copied)
     try:
         answer = copied(x)
     except Exception as error:
         raise ExitprintError(f"this module cannot answer the example: {_short(error)}") from error
     if not leaves(answer):
         raise ExitprintError(nothing_in(answer))
-    return _Reading(_exported(_Leaves(copied), x), copied, x, answer).result()
+    program = _exported(_Leaves(copied), x)
+    inline(program)
+    return _Reading(program, copied, x, answer).result()
 
 
 class _Costs(torch.fx.Interpreter):
-    """Runs an exported program and notes the FLOPs up to each node."""
+    """Runs an exported program and notes the FLOPs up to each node, and what some nodes stand for after another."""
 
-    def __init__(self, graph: torch.fx.GraphModule, counter: FlopCounterMode) -> None:
+    def __init__(
+        self, graph: torch.fx.GraphModule, counter: FlopCounterMode, fold: Sequence[tuple[Node, Node, str]]
+    ) -> None:
         super().__init__(graph)
         self.counter = counter
         self.costs: dict[Node, int] = {}
+        self.fold = fold
+        self.folded: dict[str, Tensor] = {}
 
     def run_node(self, n: Node) -> Any:
         result = super().run_node(n)
         self.costs[n] = self.counter.get_total_flops()
+        for after, each, name in self.fold:
+            if after is n:
+                self.folded[name] = (result if each is n else self.env[each]).detach().clone()
         return result
 
 
@@ -190,6 +201,7 @@ class _Reading:
         self.groups: dict[Node, set[Node]] = {}
         self.order = {node: index for index, node in enumerate(program.graph.nodes)}
         self.calls: dict[str, set[str]] = {}
+        self.folded: list[tuple[Node, Node, str]] = []
         self.inputs: list[Tensor] = []
         self.nodes: list[Node] = []
 
@@ -208,8 +220,9 @@ class _Reading:
                 raise ExitprintError(f"a part of this module ({node.target}) cannot be kept in a file.")
         calls = {path: len(found) for path, found in self.calls.items()}
         with FlopCounterMode(display=False) as counter:
-            run = _Costs(self.program.graph_module, counter)
+            run = _Costs(self.program.graph_module, counter, self.folded)
             run.run(*self.inputs)
+        self.weights |= run.folded
         costs = [run.costs[node] for node in self.nodes]
         answers, taken = exits_of(self.answer, outputs, self.steps, costs)
         return Capture(self.steps, answers, taken, self.weights, self.module, calls, costs)
@@ -237,20 +250,15 @@ class _Reading:
     def _function(self, node: Node) -> None:
         target, args = node.target, node.args
         name = str(target)
-        if name in SAME or (name == "aten.slice.Tensor" and _keeps_all(args)):
+        if name in SAME or (name == SLICE and _keeps_all(args)):
             self._alias(node, args[0])
             return
         if name == "aten.sym_size.int" and str(node.meta["val"]) == str(self.batch):
             self.refs[node] = Ref("batch")
             return
-        if name == COPY and (base := self._part_written(node)) is not None:
-            view, source = _nodes(node)
-            self._add(node, INTO_PART[str(view.target)], (base, source, *view.args[1:]), base.meta["val"])
-            self._rewritten(node, base)
-            return
-        written = None
         if isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable:
-            written, target = args[0], self._functional(node)
+            self._in_place(node)
+            return
         known = name_of(target)
         if known is None:
             if not node.users:
@@ -264,10 +272,7 @@ class _Reading:
                 f"this module runs {name}{self._where(node)}, which a network's file cannot hold: replace it there."
             )
         self._add(node, known, node.args, node.meta.get("val"))
-        if written is not None:
-            self._rewritten(node, written)
-        else:
-            self._share(node, known)
+        self._share(node, known)
 
     def _add(self, node: Node, known: str, arguments: tuple[Any, ...], value: Any) -> None:
         """A step, from here on what this node stands for."""
@@ -321,54 +326,107 @@ class _Reading:
                 self.groups[source].add(node)
                 self.groups[node] = self.groups[source]
 
-    def _functional(self, node: Node) -> Any:
-        """The operator that computes what this one writes in place."""
-        _, packet, overload = str(node.target).split(".")
-        found = getattr(torch.ops.aten, packet.removesuffix("_"), None) if packet.endswith("_") else None
-        functional = getattr(found, overload, None)
+    def _in_place(self, node: Node) -> None:
+        """What an operator writes in place, computed out of place, and what it is part of put together anew."""
         written: Any = node.args[0]
-        seen_later = [
-            each
-            for each in self.groups[written] - set(self._same(written))
-            if any(self.order[user] > self.order[node] for user in each.users)
-        ]
-        if functional is None or seen_later:
+        views, base = _views(written)
+        known = name_of(_functional(node))
+        same = self._same(written)
+        others = [each for each in self.groups[written] if each not in same and self._is_used_after(node, each)]
+        around = {each for view in (*views, base) for each in self._same(view)}
+        if known is not None and not others:
+            self._add(node, known, node.args, node.meta.get("val"))
+            self._stands_for([*same, node], self.refs[node])
+        elif views and around.issuperset(others) and (known is not None or _copies_whole(node)):
+            self._write_into(node, views, known)
+        elif all(self._is_fixed(self.refs[each]) for each in {*node.all_input_nodes, base}):
+            self._fold(node)
+        else:
+            packet = str(node.target).split(".")[1]
             raise ExitprintError(
                 f"this module writes into a part of a tensor in place ({packet}{self._where(node)}): write it out of "
                 "place there."
             )
-        return functional
 
-    def _part_written(self, node: Node) -> Any | None:
-        """The tensor a part of which this node overwrites, if nothing else sees that part or others of it later."""
-        view, source = _nodes(node)
-        if str(view.target) not in INTO_PART or not isinstance(source, Node):
-            return None
-        base: Any = view.args[0]
-        here, there = view.meta["val"], source.meta["val"]
-        later = [
-            each
-            for each in self.groups[base] - set(self._same(base))
-            if any(self.order[user] > self.order[node] for user in each.users)
-        ]
-        return base if not later and here.shape == there.shape and here.dtype == there.dtype else None
+    def _write_into(self, node: Node, views: list[Node], known: str | None) -> None:
+        """Put what an operator gives for a part into the tensor around it, and that into the one around it."""
+        if _copies_whole(node):
+            result = self.refs[node.args[1]]  # type: ignore[index]
+        else:
+            self._add(node, str(known), node.args, views[0].meta["val"])
+            result = self.refs[node]
+        stands = [([*self._same(views[0]), node], result)]
+        inner: Any = node
+        for view in views:
+            around: Any = view.args[0]
+            self.refs[node] = stands[-1][1]
+            self._add(node, INTO_PART[str(view.target)], (around, inner, *view.args[1:]), around.meta["val"])
+            stands.append((self._same(around), self.refs[node]))
+        for nodes, ref in stands:
+            self._stands_for(nodes, ref)
+        self.refs[node] = result
+        self.groups[views[0]].add(node)
+        self.groups[node] = self.groups[views[0]]
+
+    def _fold(self, node: Node) -> None:
+        """Keep as weights what is the same in every run: a mask that is filled before it is used."""
+        group = self.groups[node.args[0]]  # type: ignore[index]
+        group.add(node)
+        self.groups[node] = group
+        for each in group:
+            if self._is_used_after(node, each) or each is node:
+                name = f"constant_{len(self.folded)}"
+                self.folded.append((node, each, name))
+                self.refs[each] = Ref("weight", name)
+
+    def _is_used_after(self, node: Node, each: Node) -> bool:
+        return any(self.order[user] > self.order[node] for user in each.users)
+
+    def _is_fixed(self, ref: Any) -> bool:
+        """Whether this is the same in every run: it depends neither on the images nor on their number."""
+        if not isinstance(ref, Ref) or ref.kind == "weight":
+            return True
+        if ref.kind == "batch" or ref.key == INPUT:
+            return False
+        step = self.steps[ref.key]
+        return not step.depends and all(self._is_fixed(used) for used in references((step.args, step.kwargs)))
+
+    def _stands_for(self, nodes: list[Node], ref: Ref) -> None:
+        """From here on whoever takes one of these takes that."""
+        group = self.groups[nodes[0]]
+        for each in nodes:
+            self.refs[each] = ref
+            group.add(each)
+            self.groups[each] = group
 
     def _same(self, node: Node) -> list[Node]:
         return [each for each in self.groups[node] if self.refs[each] == self.refs[node]]
 
-    def _rewritten(self, node: Node, written: Any) -> None:
-        """From here on whoever takes the tensor that was written takes the new one."""
-        same = self._same(written)
-        group = {node, *same}
-        for each in same:
-            self.refs[each] = self.refs[node]
-        for each in group:
-            self.groups[each] = group
+
+def _functional(node: Node) -> Any:
+    """The operator that computes what this one writes in place."""
+    _, packet, overload = str(node.target).split(".")
+    found = getattr(torch.ops.aten, packet.removesuffix("_"), None) if packet.endswith("_") else None
+    return getattr(found, overload, None)
 
 
-def _nodes(node: Node) -> tuple[Any, Any]:
-    """The first two arguments of a copy: where to, and what."""
-    return node.args[0], node.args[1]
+def _views(written: Node) -> tuple[list[Node], Node]:
+    """The parts of parts that this is, from the innermost on, and the tensor that they are part of."""
+    views: list[Node] = []
+    node: Any = written
+    while node.op == "call_function" and (str(node.target) in INTO_PART or str(node.target) in SAME):
+        if str(node.target) in INTO_PART and not (str(node.target) == SLICE and _keeps_all(node.args)):
+            views.append(node)
+        node = node.args[0]
+    return views, node
+
+
+def _copies_whole(node: Node) -> bool:
+    """Whether this overwrites a tensor by one of the same shape and type."""
+    if str(node.target) != COPY or not isinstance(node.args[1], Node):
+        return False
+    there, here = (each.meta["val"] for each in node.all_input_nodes[:2])
+    return bool(there.shape == here.shape and there.dtype == here.dtype)
 
 
 def _keeps_all(args: tuple[Any, ...]) -> bool:

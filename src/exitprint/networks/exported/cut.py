@@ -382,8 +382,14 @@ def _operation(step: Step, numbers: Mapping[int, int]) -> Operation:
     flag = TRAINING_FLAG.get(step.op)
     if flag is not None:
         if args[flag] is not False:
+            where = repr(step.path[-1]) if step.path else "this module"
+            if "dropout" in step.op:
+                raise ExitprintError(
+                    f"{where} drops at random also when the module answers (Monte Carlo dropout), so an answer is "
+                    "another one each time: give F.dropout training=self.training, or leave the dropout out."
+                )
             raise ExitprintError(
-                f"{step.path[-1] if step.path else step.op!r} uses the statistics of the batch when the module "
+                f"{where} uses the statistics of the batch when the module "
                 "answers, so an image's answer depends on the others: give it running statistics."
             )
         args[flag] = {"training": 0}

@@ -17,23 +17,25 @@ from torch.nn import functional as F
 from exitprint.errors import ExitprintError
 
 PURE = """
-_softmax _to_copy abs acos adaptive_avg_pool1d adaptive_avg_pool2d adaptive_max_pool2d add addcdiv addcmul addmm
-alias amax amin arange argmax argmin asin atan avg_pool1d avg_pool2d baddbmm batch_norm bitwise_and bitwise_not
-bitwise_or bmm broadcast_to bucketize cat ceil celu channel_shuffle chunk clamp clamp_max clamp_min clone col2im
-constant_pad_nd contiguous conv1d conv2d conv3d conv_transpose1d conv_transpose2d convolution cos cosine_similarity
-cumprod cumsum deg2rad diagonal div dot dropout einsum elu embedding eq erf erfc exp expand expand_as expm1 eye
-feature_dropout fill flatten flip floor floor_divide fmod full full_like gather ge gelu glu grid_sampler group_norm
-gt hardshrink hardsigmoid hardswish hardtanh im2col index index_select instance_norm isfinite isinf isnan layer_norm
-le leaky_relu lerp lift_fresh_copy linalg_norm linalg_vector_norm linear linspace log log10 log1p log2 log_sigmoid
-log_softmax logical_and logical_not logical_or logit logsumexp lt masked_fill matmul max max_pool1d max_pool2d
-maximum mean min minimum mish mm movedim mul mv narrow native_group_norm native_layer_norm ne neg new_full new_ones
-new_zeros norm ones ones_like outer pad permute pixel_shuffle pixel_unshuffle pow prelu prod reciprocal
+_softmax _to_copy abs absolute acos adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool2d
+add addcdiv addcmul addmm addmv alias all amax amin any arange argmax argmin argsort asin atan atan2 avg_pool1d
+avg_pool2d avg_pool3d baddbmm batch_norm bitwise_and bitwise_not bitwise_or bitwise_xor bmm broadcast_to bucketize cat
+ceil celu channel_shuffle chunk clamp clamp_max clamp_min clip clone col2im constant_pad_nd contiguous conv1d conv2d
+conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution cos cosh cosine_similarity count_nonzero cumprod
+cumsum deg2rad diag_embed diagonal div divide dot dropout einsum elu embedding eq erf erfc exp expand expand_as expm1
+eye feature_dropout fill flatten flip floor floor_divide fmod frac full full_like gather ge gelu glu grid_sampler
+group_norm gt hardshrink hardsigmoid hardswish hardtanh heaviside hstack im2col index index_put index_select
+instance_norm isclose isfinite isinf isnan layer_norm le leaky_relu lerp lift_fresh_copy linalg_norm
+linalg_vector_norm linear linspace log log10 log1p log2 log_sigmoid log_softmax logaddexp logical_and logical_not
+logical_or logical_xor logit logsumexp lt masked_fill matmul max max_pool1d max_pool2d max_pool3d maximum mean min
+minimum mish mm movedim mul multiply mv nan_to_num narrow native_group_norm native_layer_norm ne neg negative new_full
+new_ones new_zeros norm ones ones_like outer pad permute pixel_shuffle pixel_unshuffle pow prelu prod reciprocal
 reflection_pad2d relu relu6 remainder repeat repeat_interleave replication_pad2d reshape reshape_as rms_norm roll
-rot90 round rsqrt rsub scalar_tensor scaled_dot_product_attention select select_scatter selu sigmoid sign silu sin
-slice slice_scatter softmax softplus softshrink split split_with_sizes sqrt square squeeze stack std std_mean sub
-sum swapaxes sym_size t tan tanh threshold tile to topk transpose tril triu true_divide type_as unbind unflatten
-unfold unsafe_chunk unsafe_split unsqueeze upsample_bicubic2d upsample_bilinear2d upsample_nearest2d var var_mean
-view view_as where xlogy zeros zeros_like
+rot90 round rsqrt rsub scalar_tensor scaled_dot_product_attention scatter scatter_add select select_scatter selu
+sigmoid sign silu sin sinh slice slice_scatter softmax softplus softshrink sort split split_with_sizes sqrt square
+squeeze stack std std_mean sub subtract sum swapaxes sym_size t tan tanh threshold tile to topk transpose tril triu
+true_divide trunc type_as unbind unflatten unfold unsafe_chunk unsafe_split unsqueeze upsample_bicubic2d
+upsample_bilinear2d upsample_linear1d upsample_nearest2d var var_mean view view_as vstack where xlogy zeros zeros_like
 """
 ALLOWED = frozenset(PURE.split())
 ON_SIZES: dict[str, Callable[..., Any]] = {

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$", max_length=400)]
+Name = Annotated[str, Field(pattern=r"^[^.\x00-\x1f\x7f]+(\.[^.\x00-\x1f\x7f]+)*$", max_length=400)]
+"""Of a tensor or a layer, as the user's module has it: anything but control characters between the dots."""
 Count = Annotated[int, Field(ge=0, le=2**31)]
 Pair = tuple[Count, Count]
 
