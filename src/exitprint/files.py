@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,18 +22,23 @@ from torch import Tensor
 from exitprint.errors import ExitprintError
 
 HEADER_KEY = "exitprint"
+ONNX_PRODUCER = b"exitprint"
+"""What ONNX models that we write name as their producer, in their first bytes."""
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; put it in place when the block succeeds, remove it otherwise.
 
+    A symbolic link stays, and what it points to is replaced.
+
     Raises
     ------
     ExitprintError
-        When the file cannot be written (a full disk, a missing folder); an older file at `path` stays as it was.
+        When the file cannot be written (a full disk, a missing folder, a device); an older file at `path` stays as it
+        was.
     """
-    target = Path(path)
+    target = place_of(path)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent or Path("."))
         os.close(handle)
@@ -45,7 +51,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
         os.replace(temporary, target)
     except OSError as error:
         kept = " (the file that was there is unchanged)" if target.exists() else ""
@@ -55,6 +61,43 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def place_of(path: str | os.PathLike[str]) -> Path:
+    """Where a file of this name is written: behind symbolic links.
+
+    Raises
+    ------
+    ExitprintError
+        If something is there that is no file: a folder, a pipe, a device, a circle of links.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except OSError as error:
+        raise ExitprintError(f"cannot write to {str(path)!r} ({error.strerror}): choose another path.") from error
+    if stat.S_ISDIR(mode):
+        raise ExitprintError(f"{str(path)!r} is a folder: give the name of a file.")
+    if not stat.S_ISREG(mode):
+        raise ExitprintError(f"{str(path)!r} is no regular file (a pipe or a device): give the name of a file.")
+    return Path(os.path.realpath(path))
+
+
+def kind_of(path: Path) -> str | None:
+    """What a file holds, told by its first bytes, in the words of its writer; None where that cannot be told."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    if start.startswith(b"\x89PNG\r\n"):
+        return "picture"
+    if start.lstrip()[:14].lower() == b"<!doctype html":
+        return "page"
+    if start[:1] == b"\x08" and ONNX_PRODUCER in start:
+        return "ONNX model"
+    try:
+        return str(read_header(path)["kind"])
+    except ExitprintError:
+        return None
 
 
 def _umask() -> int:

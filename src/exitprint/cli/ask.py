@@ -10,6 +10,7 @@ import typer
 
 from exitprint.cli.asking import Amplification, Clock, Rate, Resume, SuspectName, at_address, opened, subject
 from exitprint.cli.options import Json, Seed, out, print_json
+from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def verify(
     report: Annotated[Path | None, typer.Option(help="Write a page that shows why.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
+    force: Force = False,
 ) -> None:
     """Ask a suspect and say whether it is a copy: exit code 0 derived, 1 independent, 3 inconclusive, 2 error.
 
@@ -56,6 +58,8 @@ def verify(
     sequential = at_address(suspect) or resume or not (alpha is beta is budget is journal is None)
     if sequential and repeats is not None:
         raise ExitprintError("this suspect is asked until the error rates are met: leave out --repeats.")
+    if report is not None:
+        check_output(report, "page", fingerprint_file, suspect, journal, force=force)
     made = load_fingerprint(fingerprint_file)
     asked = opened(suspect, clock, amplification, rate, budget)
     kept: Path | None = None

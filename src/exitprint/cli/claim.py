@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import Seed, check_writable, out
+from exitprint.cli.options import Seed, out
+from exitprint.cli.outputs import check_writable
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:

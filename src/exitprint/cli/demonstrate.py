@@ -9,16 +9,19 @@ import typer
 from rich.table import Table
 
 from exitprint.cli.options import Json, Seed, out, print_json
+from exitprint.cli.outputs import Force, check_output
 
 
 def demo(
     report: Annotated[Path, typer.Option(help="Where to write the page.")] = Path("report.html"),
     seed: Seed = 0,
     as_json: Json = False,
+    force: Force = False,
 ) -> None:
     """Train a network, steal it three ways, and tell the copies from three independents, in about a minute."""
     from exitprint.demo import run_demo
 
+    check_output(report, "page", force=force)
     result = run_demo(report, seed)
     if as_json:
         print_json(result.as_dict())

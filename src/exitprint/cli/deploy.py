@@ -7,19 +7,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from exitprint.cli.options import Out, check_writable, out
+from exitprint.cli.options import Out, out
+from exitprint.cli.outputs import Force, check_output
 
 
 def export(
     network_file: Annotated[Path, typer.Argument(metavar="NETWORK")],
     out_file: Out,
     format: Annotated[Literal["onnx"], typer.Option(help="What to write.")] = "onnx",
+    force: Force = False,
 ) -> None:
     """Write an ONNX model that really leaves early."""
     from exitprint.networks import load_network
     from exitprint.networks.onnx_export import export_onnx
 
-    check_writable(out_file)
+    check_output(out_file, "ONNX model", network_file, force=force)
     export_onnx(load_network(network_file), out_file)
     out.print(f"{out_file}: an {format.upper()} model that leaves early.")
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 
 from exitprint.display import legible
-from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
     from exitprint.networks import MultiExitNetwork
@@ -70,11 +69,3 @@ def say_policy(network: MultiExitNetwork) -> str:
     """When inputs leave, in a few words."""
     by = "" if network.policy.criterion == "confidence" else f" ({network.policy.criterion})"
     return f"T_c = {network.policy.thresholds[0]:.3f}{by}"
-
-
-def check_writable(path: Path) -> None:
-    """Say before long work that the result could not be written after it."""
-    if not path.parent.is_dir():
-        raise ExitprintError(f"there is no folder {str(path.parent)!r} to write {path.name!r} to: make it first.")
-    if path.is_dir():
-        raise ExitprintError(f"{str(path)!r} is a folder: give the name of a file.")

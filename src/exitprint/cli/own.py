@@ -15,11 +15,11 @@ from exitprint.cli.options import (
     Rad,
     Seed,
     Threshold,
-    check_writable,
     out,
     say_policy,
     set_threshold,
 )
+from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError
 
 STRICTER, LOOSER = (0.0, 0.3), (15.0, 0.7)
@@ -47,12 +47,13 @@ def train(
     criterion: ByCriterion = None,
     threshold: Threshold = None,
     seed: Seed = 0,
+    force: Force = False,
 ) -> None:
     """Train a multi-exit network: backbone, internal classifiers, exit policy."""
     from exitprint.networks import architecture, save_network
     from exitprint.training import evaluate, recipe, train_network
 
-    check_writable(out_file)
+    check_output(out_file, "network", source.data, force=force)
     images = source.load()
     arch_checked = architecture(arch, images.input_shape, images.classes, depth, width)
     how = recipe(preset, arch_checked.family, images.name, epochs, len(images.train))
@@ -117,6 +118,7 @@ def fingerprint(
         typer.Option(help="For contrast: say how many samples a copy needs to be found with this probability."),
     ] = None,
     seed: Seed = 0,
+    force: Force = False,
 ) -> None:
     """Craft a fingerprint: inputs that tell your network and its copies by their time."""
     from exitprint.fingerprints import Method, contrast_fingerprint, paper_fingerprint, save_fingerprint
@@ -125,7 +127,7 @@ def fingerprint(
     from exitprint.networks.policy import lowest
     from exitprint.training import all_logits, calibrated_policy, leaving_policy, policy_with_room
 
-    check_writable(out_file)
+    check_output(out_file, "fingerprint", network_file, *(reference or []), source.data, force=force)
     if kind == "contrast" and all_steps:
         raise ExitprintError("--all-steps is for --kind paper: a contrast stops each sample at its goal.")
     if kind == "paper" and (power is not None or margin is not None):

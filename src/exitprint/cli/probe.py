@@ -11,7 +11,8 @@ from rich.table import Table
 
 from exitprint.cli import asking
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import Json, Seed, check_writable, out, print_json
+from exitprint.cli.options import Json, Seed, out, print_json
+from exitprint.cli.outputs import Force, check_output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,7 @@ def probe(
     plot: Annotated[Path | None, typer.Option(help="Draw the runtimes and the boundaries as a PNG.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
+    force: Force = False,
 ) -> None:
     """Find a suspect's exits in its runtimes; of your own network's file, say how much of its strategy leaks.
 
@@ -51,7 +53,7 @@ def probe(
     from exitprint.timing.inquiry import inquire
 
     if plot is not None:
-        check_writable(plot)
+        check_output(plot, "picture", suspect, source.data, journal, force=force)
     opened = asking.opened(suspect, clock, amplification, rate, budget)
     pixels = asking.unlabelled(source.load(labelled=False), queries, QUERIES, seed)
     x = unit_range(pixels)

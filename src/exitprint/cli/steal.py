@@ -8,7 +8,8 @@ import typer
 
 from exitprint.cli import asking
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import Json, Out, Seed, check_writable, out, print_json
+from exitprint.cli.options import Json, Out, Seed, out, print_json
+from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def steal(
     resume: asking.Resume = False,
     seed: Seed = 0,
     as_json: Json = False,
+    force: Force = False,
 ) -> None:
     """Copy a network by asking it: what it answers, and at which exit each input leaves, told by its time.
 
@@ -57,7 +59,7 @@ def steal(
     from exitprint.stealing import steal as steal_network
     from exitprint.timing.inquiry import inquire
 
-    check_writable(out_file)
+    check_output(out_file, "network", suspect, source.data, journal, force=force)
     if epochs is not None and epochs < 1:
         raise ExitprintError(f"the number of epochs must be positive, and not {epochs}.")
     images = source.load()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import Out, Seed, check_writable, out
+from exitprint.cli.options import Out, Seed, out
+from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError, Interrupted
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def tamper(
         bool, typer.Option("--keep-policy", help="Keep the thresholds instead of calibrating them again.")
     ] = False,
     seed: Seed = 0,
+    force: Force = False,
 ) -> None:
     """Make a stolen copy: change the exits or the backbone of a network and write it to another file."""
     from exitprint.networks import load_network, save_network
@@ -47,7 +50,11 @@ def tamper(
     from exitprint.tampering import tamper_in_steps
     from exitprint.training import policy_accuracy
 
-    check_writable(out_file)
+    check_output(out_file, "network", network_file, source.data, force=force)
+    if save_every is not None:
+        for path in out_file.parent.glob("*"):
+            if re.fullmatch(rf"{re.escape(out_file.stem)}-\d+{re.escape(out_file.suffix)}", path.name):
+                check_output(path, "network", network_file, source.data, force=force)
     network = load_network(network_file)
     images = source.load()
     network.check_images(images.test.pixels[:1])

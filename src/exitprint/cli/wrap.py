@@ -17,11 +17,11 @@ from exitprint.cli.options import (
     Rad,
     Seed,
     Threshold,
-    check_writable,
     out,
     say_policy,
     set_threshold,
 )
+from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def wrap(
     criterion: ByCriterion = None,
     threshold: Threshold = None,
     seed: Seed = 0,
+    force: Force = False,
 ) -> None:
     """Make a multi-exit network of your own module: cut it, keep its exits or train some, calibrate when inputs leave.
 
@@ -64,7 +65,7 @@ def wrap(
     from exitprint.training import evaluate, recipe, train_exits
     from exitprint.training.train import new_exits
 
-    check_writable(out_file)
+    check_output(out_file, "network", weights, factory.rpartition(":")[0], source.data, force=force)
     module = _module(factory)
     if weights is not None and (loaded := str(load_weights(module, weights))):
         out.print(f"{loaded}.", markup=False)

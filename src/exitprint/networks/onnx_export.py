@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError, require_extra
-from exitprint.files import write_bytes
+from exitprint.files import ONNX_PRODUCER, write_bytes
 from exitprint.networks.integer import IntegerLayer
 from exitprint.networks.network import MultiExitNetwork
 
@@ -120,7 +120,7 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
         weights,
     )
     opset = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="exitprint")
+    model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION, producer_name=ONNX_PRODUCER.decode())
     checker.check_model(model)
     return model
 

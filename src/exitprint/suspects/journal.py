@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from exitprint.errors import ExitprintError
+from exitprint.files import place_of
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -139,6 +140,7 @@ def opened(path: Path | None, work: Work[R], resume: bool) -> Iterator[Journal[R
     if path is None:
         yield Journal()
         return
+    place_of(path)
     if path.exists() and not resume:
         raise ExitprintError(
             f"{str(path)!r} is there already: resume (--resume) to go on with it, or name another journal."

@@ -1,0 +1,81 @@
+"""What a command may write to: nothing that it reads, no special file, and nothing of another kind without being told.
+
+All of it is looked at before the work, which may be long.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from exitprint.errors import ExitprintError
+
+Kind = Literal["network", "fingerprint", "ONNX model", "page", "picture"]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file of another kind.")]
+
+
+def check_writable(path: Path) -> Path:
+    """Say before long work that the result could not be written after it, and else where it will be.
+
+    Raises
+    ------
+    ExitprintError
+        If there is no folder for it, or something there that is no file.
+    """
+    from exitprint.files import place_of
+
+    place = place_of(path)
+    if not place.parent.is_dir():
+        raise ExitprintError(f"there is no folder {str(path.parent)!r} to write {path.name!r} to: make it first.")
+    return place
+
+
+def check_output(path: Path, kind: Kind, *others: Path | str | None, force: bool = False) -> None:
+    """Refuse to write something of this kind to `path` where that would destroy what is there.
+
+    Parameters
+    ----------
+    path, kind
+        Where the result is to be written, and what it is.
+    others
+        What the command reads, and writes besides: paths, or what may be one, such as a suspect.
+    force
+        Whether a file of another kind may be replaced.
+
+    Raises
+    ------
+    ExitprintError
+        If it is one of the others, whatever its name, holds something else, or cannot be written.
+    """
+    from exitprint.files import kind_of
+
+    place = check_writable(path)
+    for other in others:
+        if other is not None and _same(place, Path(other)):
+            raise ExitprintError(
+                f"{str(path)!r} is {_also(other, path)}read or written by this command as well: name another output."
+            )
+    if force or not place.exists() or place.stat().st_size == 0:
+        return
+    try:
+        found = kind_of(place)
+    except OSError as error:
+        raise ExitprintError(f"cannot look into {str(path)!r} ({error.strerror}): name another file.") from error
+    if found != kind:
+        holds = f"holds a {found}" if found else f"holds something that is no {kind}"
+        raise ExitprintError(f"{str(path)!r} {holds}, which would be lost: name another file, or give --force.")
+
+
+def _same(place: Path, other: Path) -> bool:
+    """Whether both are one file, by whatever names."""
+    try:
+        return os.path.samefile(place, other)
+    except (OSError, ValueError):
+        return str(place) == os.path.realpath(other)
+
+
+def _also(other: Path | str, path: Path) -> str:
+    return "" if str(other) == str(path) else f"{str(other)!r}, which is "
