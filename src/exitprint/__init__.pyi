@@ -12,7 +12,16 @@ from .fingerprints import (
 )
 from .networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
 from .stealing import steal
-from .suspects import Answer, CallableSuspect, CostModel, InProcess, Suspect, open_suspect
+from .suspects import (
+    Answer,
+    CallableSuspect,
+    CostModel,
+    InProcess,
+    Suspect,
+    SuspectOptions,
+    TryAgain,
+    open_suspect,
+)
 from .timing import estimate_exits, inquire
 from .training import MultiExitClassifier, calibrated_policy, recipe, train_network
 
@@ -29,6 +38,8 @@ __all__ = [
     "MultiExitClassifier",
     "MultiExitNetwork",
     "Suspect",
+    "SuspectOptions",
+    "TryAgain",
     "Verdict",
     "architecture",
     "calibrated_policy",

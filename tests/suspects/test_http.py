@@ -137,7 +137,8 @@ def test_a_token_is_not_sent_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> No
     [
         "http://127.0.0.1/v1/models/m",
         "http://127.0.0.1/v2/models/",
-        "http://127.0.0.1/v2/models/m/x",
+        "http://127.0.0.1/v2/models/m//x",
+        "http://127.0.0.1/v2/models/m/versions/",
         "ftp://h/v2/models/m",
     ],
 )
@@ -168,10 +169,13 @@ def test_a_version_and_a_prefix_are_part_of_the_address(model: Model) -> None:
     ]
 
 
-@pytest.mark.parametrize("inputs", [[], [{"name": "a", "datatype": "FP32", "shape": [-1, 1, 8, 8]}] * 2])
-def test_a_model_must_declare_one_input(model: Model, inputs: list[dict[str, object]]) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "word"),
+    [([], "--input-name"), ([{"name": n, "datatype": "FP32", "shape": [-1, 1, 8, 8]} for n in "ab"], "2 of them")],
+)
+def test_which_input_takes_the_image_must_be_clear(model: Model, inputs: list[dict[str, object]], word: str) -> None:
     model.inputs = inputs
-    with pytest.raises(ExitprintError, match=f"declares {len(inputs)} inputs"):
+    with pytest.raises(ExitprintError, match=word):
         KServeSuspect(model.url)
 
 

@@ -146,7 +146,7 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
         OnnxSuspect(written(tmp_path / "m.onnx", nodes)).ask(X[:1])
 
 
-@pytest.mark.parametrize(("shape", "word"), [((4, 1, 8, 8), "exactly 4"), ((1, 64), "no image")])
+@pytest.mark.parametrize(("shape", "word"), [((4, 1, 8, 8), "exactly 4"), ((1, 1, 1, 8, 8), "no image")])
 def test_models_that_cannot_be_asked_one_image_are_refused(shape: tuple[int, ...], word: str, tmp_path: Path) -> None:
     with pytest.raises(ExitprintError, match=word):
         OnnxSuspect(written(tmp_path / "m.onnx", [helper.make_node("Identity", ["x"], ["y"])], shape=shape))

@@ -39,7 +39,13 @@ def test_eight_bit_pixels_are_rounded_not_cut() -> None:
 
 @pytest.mark.parametrize(
     ("datatype", "shape", "word"),
-    [("INT64", (-1, 3, 5, 7), "INT64"), ("FP32", (-1, 105), "no image"), ("FP32", (-1, 3, 6, 7), "shape")],
+    [
+        ("BOOL", (-1, 3, 5, 7), "BOOL"),
+        ("INT8", (-1, 3, 5, 7), "--scale"),
+        ("FP32", (-1, 104), "shape"),
+        ("FP32", (-1, 3, 6, 7), "shape"),
+        ("FP32", (1, 1, 3, 5, 7), "no image"),
+    ],
 )
 def test_what_takes_no_such_images_is_refused(datatype: str, shape: tuple[int, ...], word: str) -> None:
     with pytest.raises(ExitprintError, match=word):

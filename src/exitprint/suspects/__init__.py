@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from exitprint.suspects.http import KServeSuspect
-from exitprint.suspects.in_process import CallableSuspect, CostModel, InProcess
+from exitprint.suspects.in_process import CostModel, InProcess
 from exitprint.suspects.onnx import OnnxSuspect
+from exitprint.suspects.options import SuspectOptions
+from exitprint.suspects.own import CallableSuspect, TryAgain
 from exitprint.suspects.resolve import open_suspect
-from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Metered, Suspect
+from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Metered, Suspect, WithFloor
 
 __all__ = [
     "Answer",
@@ -19,5 +21,8 @@ __all__ = [
     "Metered",
     "OnnxSuspect",
     "Suspect",
+    "SuspectOptions",
+    "TryAgain",
+    "WithFloor",
     "open_suspect",
 ]

@@ -6,11 +6,8 @@ Imported only where the extra `remote` is there.
 from __future__ import annotations
 
 import gc
-import json
 import math
-import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,22 +15,23 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import perf_counter
 from typing import Any
-from urllib.parse import SplitResult
 
 import httpx
 
 from exitprint.errors import ExitprintError
+from exitprint.suspects.address import Address, printable
 from exitprint.suspects.deadline import deadline
-from exitprint.suspects.suspect import BudgetSpent
+from exitprint.suspects.environment import (
+    HEADERS_VARIABLE,
+    TOKEN_VARIABLE,
+    certificates,
+    credentials,
+    proxy_for,
+)
+from exitprint.suspects.pace import Fault, Pace
 
-TOKEN_VARIABLE = "EXITPRINT_TOKEN"
-HEADERS_VARIABLE = "EXITPRINT_HEADERS"
 LARGEST_ANSWER = 64 * 2**20
-RETRIES = 8
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -42,24 +40,17 @@ class Reply:
 
     Attributes
     ----------
-    headers, body
-        Of the answer, whose status was 200.
+    status, headers, body
+        Of the answer.
     seconds
         From the first byte sent to the last byte received; NaN when the request had to be repeated, since a server
         may have begun, finished or kept the work of an earlier try.
     """
 
+    status: int
     headers: httpx.Headers
     body: bytes
     seconds: float
-
-
-class _Fault(Exception):  # noqa: N818
-    """Something that may pass; `pause` is how long the server asked to wait, in seconds."""
-
-    def __init__(self, text: str, pause: float | None = None) -> None:
-        super().__init__(text)
-        self.pause = pause
 
 
 class _Exchange:
@@ -95,82 +86,72 @@ class Connection:
     Parameters
     ----------
     address
-        Scheme, host and port are used.
+        Of the server.
     timeout
         Seconds that one exchange may take in all.
-    patience
-        Seconds during which a request is tried again after faults, waits that the server asked for included.
-    rate
-        Most requests per second.
-    budget
-        Most requests in all, repeated ones included.
+    pace
+        How often it is asked.
+    headers
+        Sent with every request, beside those of the environment.
 
     Raises
     ------
     ExitprintError
-        If the environment's headers are unusable, or a token would go over an unencrypted connection.
+        If the environment holds what cannot be used, or a token would go over an unencrypted connection.
     """
 
-    def __init__(
-        self, address: SplitResult, timeout: float, patience: float, rate: float | None, budget: int | None
-    ) -> None:
-        self.requests = 0
+    def __init__(self, address: Address, timeout: float, pace: Pace, headers: dict[str, str] | None = None) -> None:
         self.bytes_sent = 0
         self.bytes_received = 0
-        self._name = f"{address.scheme}://{address.netloc}"
+        self.pace = pace
+        self._name = address.origin
         self._timeout = timeout
-        self._patience = patience
-        self._interval = 1 / rate if rate else 0.0
-        self.budget = budget
-        self._not_before = 0.0
-        self._reached = False
         self._socket: socket.socket | None = None
-        loopback = address.hostname in LOOPBACK
-        self._client = httpx.Client(
-            headers=_headers(private=address.scheme == "https" or loopback),
-            timeout=timeout,
-            mounts={"all://": None} if loopback else None,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
-        )
+        self._proxy = proxy_for(address)
+        sent = {"accept-encoding": "identity", **(headers or {}), **credentials(address)}
+        try:
+            self._client = httpx.Client(
+                headers=[(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
+                timeout=timeout,
+                verify=certificates() if address.encrypted else False,
+                proxy=self._proxy.url if self._proxy else None,
+                trust_env=False,
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
+            )
+            self._client.build_request("GET", address.origin)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise ExitprintError(
+                f"{address.server!r} can be no host and port ({error}): correct the address."
+            ) from error
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def exchange(self, method: str, url: str, content: bytes = b"", headers: dict[str, str] | None = None) -> Reply:
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        content: bytes = b"",
+        headers: dict[str, str] | None = None,
+        also: frozenset[int] = frozenset(),
+    ) -> Reply:
         """Send a request and read the answer whole; after a fault that may pass, try again.
+
+        Statuses in `also` are taken for answers as 200 is.
 
         Raises
         ------
         ExitprintError
-            If there is no usable answer within `patience`, or the server refuses, redirects, or sends too much.
+            If there is no usable answer within the patience, or the server refuses, redirects, or sends too much.
         BudgetSpent
             If the budget allows no further request.
         """
         request = self._client.build_request(method, url, content=content or None, headers=headers)
-        end = time.monotonic() + self._patience
-        for attempt in range(RETRIES + 1):
-            try:
-                reply = self._once(request, len(content))
-                return reply if attempt == 0 else Reply(reply.headers, reply.body, math.nan)
-            except _Fault as fault:
-                pause = fault.pause if fault.pause is not None else min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
-                if fault.pause is not None and time.monotonic() + pause > end:
-                    raise ExitprintError(
-                        f"{self._name} {fault} and asks to wait {pause:.0f} seconds, longer than the "
-                        f"{self._patience:.0f} seconds allowed: ask at a lower rate, or go on later."
-                    ) from fault
-                if not self._reached or attempt == RETRIES or time.monotonic() + pause > end:
-                    raise ExitprintError(
-                        f"{self._name} {fault}; given up after {attempt + 1} attempt(s): "
-                        "check the address and that the server runs."
-                    ) from fault
-                time.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
+        reply, at_once = self.pace.insist(lambda: self._once(request, len(content), also))
+        return reply if at_once else Reply(reply.status, reply.headers, reply.body, math.nan)
 
-    def _once(self, request: httpx.Request, sent: int) -> Reply:
-        self._wait_for_turn()
-        self.requests += 1
+    def _once(self, request: httpx.Request, sent: int, also: frozenset[int]) -> Reply:
         self.bytes_sent += sent
         exchange = _Exchange()
         exchange.socket = self._socket
@@ -192,29 +173,41 @@ class Connection:
                 finally:
                     response.close()
         except httpx.TransportError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise ExitprintError(
-                    f"the certificate of {self._name} cannot be verified ({_printable(str(error))}): "
-                    "set SSL_CERT_FILE to the authority that signed it."
-                ) from error
             if late or isinstance(error, httpx.TimeoutException):
-                raise _Fault(f"did not answer within {self._timeout:g} seconds") from error
-            raise _Fault(f"could not be asked ({_printable(str(error)) or type(error).__name__})") from error
+                raise Fault(f"did not answer within {self._timeout:g} seconds") from error
+            raise self._why(error) from error
         finally:
             self._socket = exchange.socket
         if late:
-            raise _Fault(f"did not answer within {self._timeout:g} seconds")
-        self._reached = True
-        self._check_status(response, body)
-        return Reply(response.headers, body, exchange.received - exchange.sent)
+            raise Fault(f"did not answer within {self._timeout:g} seconds")
+        self.pace.reached = True
+        if response.status_code not in also:
+            self._check_status(response, body)
+        return Reply(response.status_code, response.headers, body, exchange.received - exchange.sent)
 
-    def _wait_for_turn(self) -> None:
-        if self.budget is not None and self.requests >= self.budget:
-            raise BudgetSpent(f"the budget of {self.budget} requests is spent: allow more requests.")
-        now = time.monotonic()
-        if now < self._not_before:
-            time.sleep(self._not_before - now)
-        self._not_before = max(now, self._not_before) + self._interval
+    def _why(self, error: httpx.TransportError) -> Exception:
+        """What to say of an exchange that failed below HTTP; faults that cannot pass end the asking."""
+        text = printable(str(error)) or type(error).__name__
+        if "certificate is not valid for" in text:
+            return ExitprintError(
+                f"the certificate of {self._name} is another host's ({text}): "
+                "use the host name that it was made for, or ask whether this is the right server."
+            )
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            return ExitprintError(
+                f"the certificate of {self._name} cannot be verified ({text}): "
+                "set SSL_CERT_FILE to the authority that signed it."
+            )
+        if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
+            return ExitprintError(f"{self._name} does not speak TLS: use an http address if you may.")
+        if isinstance(error, httpx.RemoteProtocolError) and "illegal request line" in text:
+            return ExitprintError(
+                f"{self._name} does not answer in HTTP/1: if gRPC is spoken there, give grpc://host:port/NAME, "
+                "or the port for REST; if TLS is, an https address."
+            )
+        if self._proxy:
+            return Fault(f"could not be asked through the proxy that {self._proxy.variable} names ({text})")
+        return Fault(f"could not be asked ({text})")
 
     def _read(self, response: httpx.Response) -> bytes:
         announced = response.headers.get("content-length", "0")
@@ -239,11 +232,12 @@ class Connection:
     def _check_status(self, response: httpx.Response, body: bytes) -> None:
         status = response.status_code
         if status in PASSING:
-            busy = "is asked too often (429)" if status == 429 else f"answered with status {status}"
-            raise _Fault(busy, _retry_after(response.headers.get("retry-after")))
+            text = "is asked too often (429)" if status == 429 else f"answered with status {status}"
+            pause = _retry_after(response.headers.get("retry-after"))
+            raise Fault(text, pause, busy=True if status == 429 else None if status == 503 else False)
         if response.has_redirect_location or 300 <= status < 400:
             raise ExitprintError(
-                f"{self._name} redirects to {_printable(response.headers.get('location', 'another place'))}, which is "
+                f"{self._name} redirects to {printable(response.headers.get('location', 'another place'))}, which is "
                 "not followed: if you trust that address, give it as the suspect."
             )
         if status in (401, 403):
@@ -251,38 +245,21 @@ class Connection:
                 f"{self._name} refuses access ({status}): "
                 f"set {TOKEN_VARIABLE} or {HEADERS_VARIABLE} in the environment."
             )
+        if status == 407 and self._proxy:
+            raise ExitprintError(
+                f"the proxy that {self._proxy.variable} names wants a user name and password (407): put them there."
+            )
         if status == 404:
             raise ExitprintError(f"{self._name} has no {response.request.url.path}: check the name of the model.")
+        if status == 413:
+            raise ExitprintError(
+                f"{self._name} takes no requests of this size (413): use less amplification, or send smaller images."
+            )
         if status != 200:
-            why = _printable(body[:200].decode(errors="replace"))
+            why = printable(body[:200].decode(errors="replace"))
             raise ExitprintError(f"{self._name} refused a request with status {status}: {why}")
         if response.headers.get("content-encoding", "identity") != "identity":
             raise ExitprintError(f"{self._name} answers compressed although asked not to, which is not supported.")
-
-
-def _headers(private: bool) -> dict[str, str]:
-    headers = {"accept-encoding": "identity"}
-    text = os.environ.get(HEADERS_VARIABLE)
-    if text:
-        try:
-            custom = json.loads(text)
-        except ValueError:
-            custom = None
-        if not isinstance(custom, dict) or not all(
-            isinstance(value, str) and value.isprintable() for value in custom.values()
-        ):
-            raise ExitprintError(
-                f'{HEADERS_VARIABLE} must be one JSON object of strings, such as {{"x-api-key": "..."}}: correct it.'
-            )
-        headers.update(custom)
-    token = os.environ.get(TOKEN_VARIABLE)
-    if token:
-        if not private:
-            raise ExitprintError(
-                f"{TOKEN_VARIABLE} is set, and would be sent unencrypted: use an https address, or unset it."
-            )
-        headers["authorization"] = f"Bearer {token}"
-    return headers
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -295,7 +272,3 @@ def _retry_after(value: str | None) -> float | None:
     except ValueError:
         return None
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text[:200])

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
-from torch import Tensor
 
 from exitprint.errors import ExitprintError, require_extra
-from exitprint.suspects.suspect import Answer
-from exitprint.suspects.tensors import DATATYPES, ImageInput, read_outputs, together
+from exitprint.suspects.address import model_at, taken_apart
+from exitprint.suspects.options import SuspectOptions, options_of
+from exitprint.suspects.server_clock import Statistics
+from exitprint.suspects.tensors import DATATYPES, ENCODED, Declared, as_bytes, numbers_of
+from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense
 
 BINARY_EXTENSION = "binary_tensor_data"
 JSON_LENGTH = "Inference-Header-Content-Length"
+NOT_DESCRIBED = frozenset({400, 404, 405, 501})
+"""Statuses with which servers refuse a description of a model that they answer for."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -26,9 +30,13 @@ class _Tensor(BaseModel):
     datatype: str = Field(max_length=20)
     shape: list[int] = Field(max_length=16)
 
+    @property
+    def declared(self) -> Declared:
+        return Declared(self.name, self.datatype.removeprefix("TYPE_"), tuple(self.shape))
+
 
 class _Model(BaseModel):
-    inputs: list[_Tensor] = []
+    inputs: list[_Tensor] | None = None
     outputs: list[_Tensor] | None = None
 
 
@@ -41,33 +49,43 @@ class _Inference(BaseModel):
     outputs: list[_Output]
 
 
-class KServeSuspect:
+class _Duration(BaseModel):
+    count: int
+    ns: int
+
+
+class _Stats(BaseModel):
+    compute_infer: _Duration
+
+
+class _ModelStats(BaseModel):
+    version: str = ""
+    inference_stats: _Stats
+
+
+class _Statistics(BaseModel):
+    model_stats: list[_ModelStats] = Field(min_length=1)
+
+
+class KServeSuspect(V2Suspect):
     """A model behind `http(s)://host/v2/models/NAME[/versions/V]`.
 
-    Names, shapes and types of its tensors are read from the server; binary tensors are used where the server offers
-    them. One connection is kept alive. `EXITPRINT_TOKEN` in the environment is sent as a bearer token,
-    `EXITPRINT_HEADERS` (a JSON object of strings) as further headers. Certificates are verified, redirects refused.
+    Names, shapes and types of its tensors are read from the server, where it describes them and the options do not;
+    binary tensors are used where the server offers them. One connection is kept alive. `EXITPRINT_TOKEN` in the
+    environment is sent as a bearer token, `EXITPRINT_HEADERS` (a JSON object of strings) as further headers.
+    Certificates are verified, redirects refused.
 
     Parameters
     ----------
     url
-        Address of the model.
-    amplification
-        How often an input is repeated in one request: the network's share of the time grows so many times, the
-        path's jitter stays.
-    rate
-        Most requests per second.
-    budget
-        Most requests in all, those for metadata and repeated ones included.
-    timeout
-        Seconds that one exchange may take in all.
-    patience
-        Seconds during which a request is tried again after faults, waits that the server asked for included.
+        Address of the model; a query behind it is sent with every request.
+    **options
+        See `SuspectOptions`.
 
     Attributes
     ----------
     image
-        The model's input as declared.
+        The model's input that takes the image.
     requests, bytes_sent, bytes_received
         What it has cost so far (bytes of bodies, without HTTP headers).
 
@@ -77,56 +95,24 @@ class KServeSuspect:
         If the address is no such model, the server cannot be reached, or it takes no images.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        amplification: int = 1,
-        rate: float | None = None,
-        budget: int | None = None,
-        timeout: float = 30.0,
-        patience: float = 60.0,
-    ) -> None:
-        if amplification < 1 or not (rate is None or rate > 0) or not (budget is None or budget > 0):
-            raise ExitprintError("amplification, rate and budget must be positive: correct them.")
+    def __init__(self, url: str, **options: Any) -> None:
+        said: SuspectOptions = options_of(options)
         require_extra("httpx", "remote")
         from exitprint.suspects.connection import Connection
 
-        address = urlsplit(url)
-        before, found, model = address.path.partition("/v2/models/")
-        parts = model.strip("/").split("/")
-        versioned = len(parts) == 3 and parts[1] == "versions"
-        if address.scheme not in ("http", "https") or not found or not all(parts) or not (len(parts) == 1 or versioned):
-            raise ExitprintError(
-                f"{url!r} is no address of a model: give http(s)://host/v2/models/NAME, or .../NAME/versions/V."
-            )
-        if "@" in address.netloc:
-            raise ExitprintError("the address holds a user name: put credentials into EXITPRINT_HEADERS instead.")
-        self._server = f"{address.scheme}://{address.netloc}{before}/v2"
-        self._model = f"{self._server}/models/{'/'.join(parts)}"
-        self._amplification = amplification
-        self._connection = Connection(address, timeout, patience, rate, budget)
-        metadata = _parsed(_Model, self._connection.exchange("GET", self._model).body)
-        if len(metadata.inputs) != 1:
-            raise ExitprintError(
-                f"the model declares {len(metadata.inputs)} inputs where one, an image, is needed: "
-                "ask the operator for a complete description of the model, or ask another one."
-            )
-        declared = metadata.inputs[0]
-        self.image = ImageInput(declared.name, declared.datatype, tuple(declared.shape))
-        if self.image.batch not in (-1, 1, amplification):
-            raise ExitprintError(
-                f"the model takes exactly {self.image.batch} images at once: use amplification {self.image.batch}."
-            )
-        if self.image.batch == 1 and amplification > 1:
-            raise ExitprintError("the model takes one image at a time, so nothing can be amplified: do without.")
-        self._outputs = {output.name: tuple(output.shape) for output in metadata.outputs or []}
+        address = taken_apart(url)
+        before, name, version = model_at(address, url)
+        super().__init__(address, said)
+        self._query = f"?{address.query}" if address.query else ""
+        self._server = f"{address.origin}{before}/v2"
+        self._model = f"{self._server}/models/{name}" + (f"/versions/{version}" if version else "")
+        self._connection = Connection(address, said.timeout, self.pace)
+        self._outputs: dict[str, tuple[int, ...]] = {}
+        self._declare(self._described())
         self._binary = self._offers_binary()
-
-    @property
-    def requests(self) -> int:
-        """Requests sent so far, of all kinds."""
-        return self._connection.requests
+        self._statistics = Statistics()
+        if said.clock is not None and said.clock.source == "statistics":
+            self._read_statistics()
 
     @property
     def bytes_sent(self) -> int:
@@ -138,57 +124,45 @@ class KServeSuspect:
         """Bytes of the bodies received so far."""
         return self._connection.bytes_received
 
-    @property
-    def amplification(self) -> int:
-        """How often an image is sent in one request."""
-        return self._amplification
-
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def limit(self, requests: int) -> None:
-        """Allow so many requests in all, those already made included; a smaller budget stays."""
-        budget = self._connection.budget
-        self._connection.budget = requests if budget is None else min(budget, requests)
-
     def floor(self) -> float:
         """Seconds of the cheapest request, for the model's metadata: what path and server add to every answer."""
-        return self._connection.exchange("GET", self._model).seconds
+        return self._connection.exchange("GET", self._model + self._query, also=NOT_DESCRIBED).seconds
 
-    def ask(self, x: Tensor) -> Answer:
-        """Answer and say how long the exchange took; see `Answer.seconds` for when there is no usable time.
+    def _described(self) -> list[Declared]:
+        reply = self._connection.exchange("GET", self._model + self._query, also=NOT_DESCRIBED)
+        if reply.status != 200 and self.options.input_name is None:
+            raise ExitprintError(
+                f"{self.pace.name} does not describe this model (status {reply.status}): check the name of the model; "
+                "if it is right, state the input that takes the image (--input-name, --input-type and --input-shape)."
+            )
+        if reply.status != 200 or not reply.body.strip():
+            return []
+        metadata = _parsed(_Model, reply.body)
+        self._outputs = {output.name: tuple(output.shape) for output in metadata.outputs or []}
+        return [each.declared for each in metadata.inputs or []]
 
-        A model that takes one image at a time is asked once per image.
-
-        Raises
-        ------
-        ExitprintError
-            If the server fails for good, refuses, or answers nonsense.
-        BudgetSpent
-            If the budget allows no further request.
-        """
-        if self.image.batch == -1 or len(x) == 1:
-            return self._ask(x)
-        return together([self._ask(x[index : index + 1]) for index in range(len(x))])
-
-    def _ask(self, x: Tensor) -> Answer:
-        images = self.image.encode(x.repeat_interleave(self._amplification, 0))
-        content, headers = _request(self.image, images, self._binary)
-        reply = self._connection.exchange("POST", f"{self._model}/infer", content, headers)
+    def _infer(self, tensors: Tensors) -> Outcome:
+        content, headers = _request(tensors, self._binary)
+        reply = self._connection.exchange("POST", f"{self._model}/infer{self._query}", content, headers)
         outputs = self._read(reply.body, reply.headers.get(JSON_LENGTH))
-        labels, probabilities = read_outputs(outputs, len(x) * self._amplification)
-        k = self._amplification
-        return Answer(
-            np.full(len(x), reply.seconds),
-            "measured",
-            labels if labels is None else labels[::k],
-            probabilities if probabilities is None else probabilities[::k],
-        )
+        clock = self.options.clock
+        if clock is None:
+            return Outcome(outputs, reply.seconds)
+        reported = self._read_statistics() if clock.source == "statistics" else clock.read(reply.headers)
+        return Outcome(outputs, reported if math.isfinite(reply.seconds) else math.nan)
+
+    def _read_statistics(self) -> float:
+        reply = self._connection.exchange("GET", f"{self._model}/stats{self._query}")
+        spent = [each.inference_stats.compute_infer for each in _parsed(_Statistics, reply.body).model_stats]
+        return self._statistics.since(sum(each.count for each in spent), sum(each.ns for each in spent))
 
     def _offers_binary(self) -> bool:
         try:
-            body = self._connection.exchange("GET", self._server).body
+            body = self._connection.exchange("GET", self._server + self._query).body
             extensions = json.loads(body)["extensions"]
         except (ExitprintError, ValueError, KeyError, TypeError, RecursionError):
             return False
@@ -203,7 +177,7 @@ class KServeSuspect:
             binary: memoryview | None = None
             if size is not None:
                 if not isinstance(size, int) or not 0 <= size <= len(rest):
-                    raise _nonsense(f"output {output.name!r} is not as long as announced")
+                    raise nonsense(f"output {output.name!r} is not as long as announced")
                 binary, rest = rest[:size], rest[size:]
             if output.datatype in DATATYPES:
                 arrays.append(_array(output, binary))
@@ -212,48 +186,64 @@ class KServeSuspect:
 
     def _check_shape(self, output: _Output) -> None:
         declared = self._outputs.get(output.name)
-        if declared is None or len(declared) != len(output.shape):
+        if declared is None or len(declared) != len(output.shape) or len(declared) != 2:
             return
         if any(d not in (-1, s) for d, s in list(zip(declared, output.shape, strict=True))[1:]):
-            raise _nonsense(f"output {output.name!r} has shape {output.shape} where {list(declared)} was declared")
+            raise nonsense(f"output {output.name!r} has shape {output.shape} where {list(declared)} was declared")
 
 
-def _request(image: ImageInput, images: np.ndarray, binary: bool) -> tuple[bytes, dict[str, str]]:
-    tensor: dict[str, Any] = {"name": image.name, "datatype": image.datatype, "shape": list(images.shape)}
+def _request(tensors: Tensors, binary: bool) -> tuple[bytes, dict[str, str]]:
     if not binary:
-        text = f'{{"inputs": [{json.dumps(tensor)[:-1]}, "data": [{_numbers(images)}]}}]}}'
-        return text.encode(), {"content-type": "application/json"}
-    data = images.astype(images.dtype.newbyteorder("<"), copy=False).tobytes()
-    header = {
-        "inputs": [{**tensor, "parameters": {"binary_data_size": len(data)}}],
-        "parameters": {"binary_data_output": True},
-    }
-    start = json.dumps(header).encode()
-    return start + data, {"content-type": "application/octet-stream", JSON_LENGTH: str(len(start))}
+        text = ", ".join(_as_json(declared, array) for declared, array in tensors)
+        return f'{{"inputs": [{text}]}}'.encode(), {"content-type": "application/json"}
+    data = [as_bytes(array) for _, array in tensors]
+    inputs = [
+        {**_head(declared), "parameters": {"binary_data_size": len(each)}}
+        for (declared, _), each in zip(tensors, data, strict=True)
+    ]
+    start = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
+    return start + b"".join(data), {"content-type": "application/octet-stream", JSON_LENGTH: str(len(start))}
 
 
-def _numbers(images: np.ndarray) -> str:
+def _head(declared: Declared) -> dict[str, Any]:
+    return {"name": declared.name, "datatype": declared.datatype, "shape": list(declared.shape)}
+
+
+def _as_json(declared: Declared, array: np.ndarray) -> str:
+    head = _head(declared)
+    if declared.datatype != ENCODED:
+        return f'{json.dumps(head)[:-1]}, "data": [{_numbers(numbers_of(array, declared.datatype))}]}}'
+    texts = [each if isinstance(each, str) else base64.b64encode(each).decode() for each in array.ravel()]
+    if any(isinstance(each, bytes) for each in array.ravel()):
+        head["parameters"] = {"content_type": "base64"}
+    return json.dumps({**head, "data": texts})
+
+
+def _numbers(array: np.ndarray) -> str:
     """All of the same length: else an image's brightness would show in the time that reading it takes."""
-    return ",".join(np.char.mod("%3d" if images.dtype == np.uint8 else "%.12f", images.ravel()))
+    if array.dtype == np.bool_:
+        return ",".join("true" if each else "false" for each in array.ravel())
+    if array.dtype.kind in "iu":
+        return ",".join(np.char.mod("%3d", array.ravel()))
+    numbers = array.ravel().astype(np.float64)
+    return ",".join(np.char.mod("%.12f" if ((numbers >= 0) & (numbers < 10)).all() else "%17.10f", numbers))
 
 
 def _array(output: _Output, binary: memoryview | None) -> np.ndarray:
     dtype = np.dtype(DATATYPES[output.datatype]).newbyteorder("<")
+    as_numbers = np.dtype(np.float32) if output.datatype == "BF16" and binary is None else dtype
     try:
-        flat = np.asarray(output.data, dtype).ravel() if binary is None else np.frombuffer(binary, dtype)
+        flat = np.asarray(output.data, as_numbers).ravel() if binary is None else np.frombuffer(binary, dtype)
         if min(output.shape, default=0) < 0 or math.prod(output.shape) != flat.size:
             raise ValueError
-        return flat.reshape(output.shape).astype(dtype.newbyteorder("="), copy=False)
+        array = flat.reshape(output.shape).astype(flat.dtype.newbyteorder("="), copy=False)
+        return array if binary is None else numbers_of(array, output.datatype)
     except (ValueError, TypeError, OverflowError) as error:
-        raise _nonsense(f"output {output.name!r} does not hold what its shape and type say") from error
+        raise nonsense(f"output {output.name!r} does not hold what its shape and type say") from error
 
 
 def _parsed(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate(json.loads(body))
     except (ValidationError, ValueError, RecursionError) as error:
-        raise _nonsense("it is not the JSON of the Open Inference Protocol v2") from error
-
-
-def _nonsense(what: str) -> ExitprintError:
-    return ExitprintError(f"the suspect's answer cannot be used: {what}; check that the address is a KServe v2 model.")
+        raise nonsense("it is not the JSON of the Open Inference Protocol v2") from error

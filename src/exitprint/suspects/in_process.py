@@ -1,8 +1,7 @@
-"""Suspects in this process: a network timed by the wall clock or by a cost model, and a user's own callable."""
+"""Suspects in this process: a network timed by the wall clock or by a cost model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -12,13 +11,13 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork, Prediction, exit_flops
-from exitprint.suspects.suspect import Answer
+from exitprint.suspects.suspect import Answer, Closing
 from exitprint.threads import single_thread
 
 FLOPS_PER_SECOND = 1e9
 
 
-class InProcess:
+class InProcess(Closing):
     """A network in this process, timed by the wall clock on one thread.
 
     Parameters
@@ -52,7 +51,7 @@ class InProcess:
         return _answer(prediction, np.full(len(x), seconds), "measured")
 
 
-class CostModel:
+class CostModel(Closing):
     """A network in this process whose clock is computed: FLOPs up to the exit taken, at 1 GFLOP/s.
 
     The clock is the same on every machine and in every run, for tests and for studies of many networks.
@@ -66,25 +65,6 @@ class CostModel:
         """Answer and say how long each input would have taken."""
         prediction = self._network.predict(x.to(self._network.mean.device))
         return _answer(prediction, self._seconds[prediction.exits.cpu().numpy()], "cost model")
-
-
-class CallableSuspect:
-    """A user's own function as a suspect: whatever it returns, only its time counts.
-
-    Parameters
-    ----------
-    function
-        Takes images in [0, 1], float32, shape (batch, channels, height, width).
-    """
-
-    def __init__(self, function: Callable[[Tensor], Any]) -> None:
-        self._function = function
-
-    def ask(self, x: Tensor) -> Answer:
-        """Call the function and say how long it took."""
-        start = perf_counter()
-        self._function(x)
-        return Answer(np.full(len(x), perf_counter() - start), "measured")
 
 
 def _wait_for(device: torch.device) -> None:

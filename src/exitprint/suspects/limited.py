@@ -9,7 +9,7 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.suspects.journal import Record
-from exitprint.suspects.suspect import Answer, BudgetSpent, Metered, Suspect
+from exitprint.suspects.suspect import Answer, BudgetSpent, Metered, Suspect, WithFloor
 
 FAULTS_IN_A_ROW = 10
 
@@ -32,6 +32,7 @@ class Limited:
     def __init__(self, suspect: Suspect, budget: int, last: Record | None) -> None:
         self._suspect = suspect
         self._metered = suspect if isinstance(suspect, Metered) else None
+        self._with_floor = suspect if isinstance(suspect, WithFloor) else None
         self._budget = budget
         self._own = 0
         self._requests_before = last.requests + 1 if last else 0
@@ -51,7 +52,8 @@ class Limited:
         """Bytes sent and received so far in all runs, where the suspect counts them."""
         if self._metered is None:
             return None
-        return self._bytes_before + self._metered.bytes_sent + self._metered.bytes_received
+        sent, received = self._metered.bytes_sent, self._metered.bytes_received
+        return None if sent is None or received is None else self._bytes_before + sent + received
 
     @property
     def elapsed(self) -> float:
@@ -77,14 +79,14 @@ class Limited:
     @property
     def has_floor(self) -> bool:
         """Whether the suspect has a cheapest request that can be timed."""
-        return self._metered is not None
+        return self._with_floor is not None
 
     def floor(self) -> float:
         """Seconds of the cheapest request, of a suspect that has one; raises as `ask` does."""
-        assert self._metered is not None
+        assert self._with_floor is not None
         for _ in range(FAULTS_IN_A_ROW):
             self._count()
-            seconds = self._metered.floor()
+            seconds = self._with_floor.floor()
             if math.isfinite(seconds):
                 return seconds
         raise ExitprintError(

@@ -12,13 +12,20 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.suspects.deadline import deadline
-from exitprint.suspects.suspect import Answer
-from exitprint.suspects.tensors import ImageInput, read_outputs, together
+from exitprint.suspects.options import options_of
+from exitprint.suspects.suspect import Answer, Closing
+from exitprint.suspects.tensors import Declared, further_inputs, image_among, read_outputs, together
 
-DATATYPES = {"tensor(float)": "FP32", "tensor(uint8)": "UINT8"}
+DATATYPES = {
+    "tensor(float)": "FP32",
+    "tensor(float16)": "FP16",
+    "tensor(double)": "FP64",
+    "tensor(bool)": "BOOL",
+    **{f"tensor({kind}{bits})": f"{kind.upper()}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
+}
 
 
-class OnnxSuspect:
+class OnnxSuspect(Closing):
     """An ONNX model in this process.
 
     Operators that ONNX Runtime does not have are refused, and so are weights outside the model's folder; nothing in
@@ -27,9 +34,9 @@ class OnnxSuspect:
     Parameters
     ----------
     path
-        The model: one input, an image or a batch of them, and any outputs.
-    timeout
-        Seconds that one run may take.
+        The model: an input for an image or a batch of them, others that may be left out or are given, any outputs.
+    **options
+        What the model wants of its input, and the seconds that one run may take: see `SuspectOptions`.
 
     Raises
     ------
@@ -37,26 +44,27 @@ class OnnxSuspect:
         If ONNX Runtime is missing, the file is missing or no model that it can run, or the model takes no images.
     """
 
-    def __init__(self, path: str | os.PathLike[str], timeout: float = 30.0) -> None:
+    def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
+        said = options_of(options)
         runtime = require_extra("onnxruntime", "onnx")
         if not Path(path).is_file():
             raise ExitprintError(f"there is no file {str(path)!r}: check the path.")
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
+        session = runtime.SessionOptions()
+        session.intra_op_num_threads = session.inter_op_num_threads = 1
+        session.log_severity_level = 4
         try:
-            self._session = runtime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+            self._session = runtime.InferenceSession(os.fspath(path), session, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise ExitprintError(f"ONNX Runtime cannot load {str(path)!r}: {_short(error)}") from error
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1:
-            raise ExitprintError(f"{str(path)!r} has {len(inputs)} inputs where one, an image, is needed.")
-        shape = tuple(d if isinstance(d, int) and d > 0 else -1 for d in inputs[0].shape)
-        self.image = ImageInput(inputs[0].name, DATATYPES.get(inputs[0].type, inputs[0].type), shape)
+        self._inputs = [
+            Declared(each.name, DATATYPES.get(each.type, each.type), _shape(each.shape))
+            for each in self._session.get_inputs()
+        ]
+        self.image = image_among(self._inputs, said)
         if self.image.batch not in (-1, 1):
             raise ExitprintError(f"{str(path)!r} takes exactly {self.image.batch} images at once: export it for one.")
         self._options = runtime.RunOptions
-        self._timeout = timeout
+        self._timeout = said.timeout
 
     def ask(self, x: Tensor) -> Answer:
         """Answer and say how long it took; a model that takes one image at a time runs once per image.
@@ -66,12 +74,14 @@ class OnnxSuspect:
         ExitprintError
             If the model fails on these images, answers nonsense, or does not end in time.
         """
-        if self.image.batch == -1 or len(x) == 1:
+        if self.image.takes(x.shape[1:]) == -1 or len(x) == 1:
             return self._ask(x)
         return together([self._ask(x[index : index + 1]) for index in range(len(x))])
 
     def _ask(self, x: Tensor) -> Answer:
-        feed = {self.image.name: self.image.encode(x)}
+        batched = self.image.arrangement(x.shape[1:]).batched
+        further = further_inputs(self._inputs, self.image, len(x), batched)
+        feed = {self.image.name: self.image.encode(x), **{each.name: array for each, array in further}}
         options = self._options()
 
         def end() -> None:
@@ -88,6 +98,10 @@ class OnnxSuspect:
             raise ExitprintError(f"ONNX Runtime cannot run this model: {_short(error)}") from error
         labels, probabilities = read_outputs(_arrays(outputs), len(x))
         return Answer(np.full(len(x), seconds), "measured", labels, probabilities)
+
+
+def _shape(shape: list[Any]) -> tuple[int, ...]:
+    return tuple(d if isinstance(d, int) and d > 0 else -1 for d in shape)
 
 
 def _arrays(outputs: list[Any]) -> list[np.ndarray]:

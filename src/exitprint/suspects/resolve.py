@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Any
+
 from exitprint.errors import ExitprintError
 from exitprint.networks import load_network
+from exitprint.suspects.address import is_address, shown
 from exitprint.suspects.http import KServeSuspect
 from exitprint.suspects.in_process import InProcess
 from exitprint.suspects.onnx import OnnxSuspect
+from exitprint.suspects.options import InputOptions, options_of
+from exitprint.suspects.own import is_own, own_suspect
 from exitprint.suspects.suspect import Suspect
 
+ONNX_OPTIONS = frozenset({*InputOptions.__dataclass_fields__, "timeout"}) - {"picture", "quality"}
 
-def open_suspect(
-    argument: str, *, amplification: int = 1, rate: float | None = None, budget: int | None = None
-) -> Suspect:
+
+def open_suspect(argument: str | os.PathLike[str], **options: Any) -> Suspect:
     """A suspect by what was given on the command line.
 
     Parameters
     ----------
     argument
-        A network's file (``.safetensors``), an ONNX model (``.onnx``), or ``http(s)://host/v2/models/NAME``.
-    amplification, rate, budget
-        For a server; see `KServeSuspect`. A suspect in this process has no path whose jitter had to be outweighed, and
-        whoever asks it keeps its own count.
+        A network's file (``.safetensors``), an ONNX model (``.onnx``), ``http(s)://host/v2/models/NAME``,
+        ``grpc(s)://host:port/NAME``, the description of an upload (``.toml``), or a function of your own
+        (``file.py:function``, ``package.module:function``).
+    **options
+        What can be said of it beyond that: see `SuspectOptions`. A suspect in this process has no path whose jitter
+        had to be outweighed, and whoever asks it keeps its own count.
 
     Raises
     ------
     ExitprintError
-        If the argument is none of them, or the suspect cannot be opened.
+        If the argument is none of them, an option does not apply to it, or the suspect cannot be opened.
     """
-    if argument.startswith(("http://", "https://")):
-        return KServeSuspect(argument, amplification=amplification, rate=rate, budget=budget)
-    if amplification != 1:
+    text = os.fspath(argument)
+    said = options_of(options).said
+    if is_address(text):
+        if text.lower().startswith("grpc"):
+            from exitprint.suspects.grpc import GrpcSuspect
+
+            return GrpcSuspect(text, **said)
+        return KServeSuspect(text, **said)
+    suffix = Path(text).suffix.lower()
+    if suffix == ".toml":
+        from exitprint.suspects.upload import UploadSuspect
+
+        return UploadSuspect(text, **said)
+    if is_own(text):
+        return own_suspect(text, **said)
+    if "amplification" in said:
         raise ExitprintError("only a suspect behind an address can be amplified: leave amplification at 1.")
-    if argument.endswith(".onnx"):
-        return OnnxSuspect(argument)
-    if argument.endswith(".safetensors"):
-        return InProcess(load_network(argument))
-    raise ExitprintError(
-        f"{argument!r} is no suspect: give a network's .safetensors, an .onnx file, or http(s)://host/v2/models/NAME."
-    )
+    applying = {".onnx": ONNX_OPTIONS, ".safetensors": frozenset({"budget"})}.get(suffix)
+    if applying is None:
+        raise ExitprintError(
+            f"{shown(text)!r} is no suspect: give a network's .safetensors, an .onnx file, "
+            "http(s)://host/v2/models/NAME, grpc://host:port/NAME, the .toml of an upload, or file.py:function."
+        )
+    unused = said.keys() - applying - {"budget"}
+    if unused:
+        raise ExitprintError(f"{', '.join(sorted(unused))}: says nothing of a suspect in this process; leave it out.")
+    said.pop("budget", None)
+    return OnnxSuspect(text, **said) if suffix == ".onnx" else InProcess(load_network(text))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 
-Clock = Literal["measured", "cost model"]
+Clock = Literal["measured", "server-reported", "cost model"]
+"""Whose time it is: taken here, said by the server of its own work, or computed. They are never mixed."""
 
 
 class BudgetSpent(ExitprintError):  # noqa: N818
@@ -29,7 +30,7 @@ class Answer:
         share the time of the whole request; a cost model gives each input its own. NaN where a request had to be
         repeated after a fault: that time must not be used, ask again.
     clock
-        Whether the time was measured or computed from a cost model; the two are never mixed.
+        Whose time it is; clocks are never mixed.
     labels
         Int64, shape (batch,), where the suspect gives them.
     probabilities
@@ -51,14 +52,29 @@ class Suspect(Protocol):
         ...
 
 
+class Closing:
+    """A suspect that is closed with the block that uses it."""
+
+    def close(self) -> None:
+        """Give back what is held open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
 @runtime_checkable
 class Metered(Suspect, Protocol):
-    """A suspect behind a path: it knows what it has cost, keeps to a limit, and can measure the path alone.
+    """A suspect that knows what it has cost, and keeps to a limit.
 
     Attributes
     ----------
-    requests, bytes_sent, bytes_received
-        What it has cost so far, requests of all kinds and repeated ones included.
+    requests
+        Made so far, of all kinds and repeated ones included.
+    bytes_sent, bytes_received
+        The bodies' so far; None where nobody counts them.
     amplification
         How often an image is sent in one request.
     """
@@ -67,10 +83,10 @@ class Metered(Suspect, Protocol):
     def requests(self) -> int: ...
 
     @property
-    def bytes_sent(self) -> int: ...
+    def bytes_sent(self) -> int | None: ...
 
     @property
-    def bytes_received(self) -> int: ...
+    def bytes_received(self) -> int | None: ...
 
     @property
     def amplification(self) -> int: ...
@@ -78,6 +94,11 @@ class Metered(Suspect, Protocol):
     def limit(self, requests: int) -> None:
         """Allow so many requests in all, those already made included; beyond them `ask` raises `BudgetSpent`."""
         ...
+
+
+@runtime_checkable
+class WithFloor(Suspect, Protocol):
+    """A suspect behind a path that can be measured alone."""
 
     def floor(self) -> float:
         """Seconds of the cheapest request; NaN where it had to be repeated after a fault."""

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
+from exitprint.suspects.options import InputOptions
+from exitprint.suspects.pictures import encoded
 from exitprint.suspects.suspect import Answer
 
-DATATYPES = {
+BFLOAT16 = "BF16"
+FLOATS = {"FP16": torch.float16, "BF16": torch.bfloat16, "FP32": torch.float32, "FP64": torch.float64}
+WHOLE = ("UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64")
+ENCODED = "BYTES"
+"""The type of inputs that take whatever bytes they are given, an encoded image for instance."""
+
+DATATYPES: dict[str, type[np.generic]] = {
     "BOOL": np.bool_,
     "UINT8": np.uint8,
     "UINT16": np.uint16,
@@ -23,46 +33,132 @@ DATATYPES = {
     "INT32": np.int32,
     "INT64": np.int64,
     "FP16": np.float16,
+    "BF16": np.uint16,
     "FP32": np.float32,
     "FP64": np.float64,
 }
+"""How each type's numbers lie in memory; those of BF16 are the upper halves of FP32's."""
+
+
+UNSAID = InputOptions()
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A tensor as a model declares it; of no dimensions where it does not say.
+
+    Attributes
+    ----------
+    name, datatype, shape
+        Its name, its type as the Open Inference Protocol calls it, and its shape, −1 where any number will do.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How one image lies in a tensor.
+
+    Attributes
+    ----------
+    axes
+        ``CHW``, ``HWC``, ``HW`` without a channel, or ``flat`` (channels first unless the layout says otherwise).
+    batched
+        Whether the tensor's first dimension counts images.
+    """
+
+    axes: Literal["CHW", "HWC", "HW", "flat"]
+    batched: bool
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """The one input of a suspect, as it declares it.
+    """The input of a suspect that takes the image.
 
     Attributes
     ----------
-    name
-        Its name.
-    datatype
-        ``FP32`` for pixels in [0, 1], ``UINT8`` for pixels from 0 to 255.
-    shape
-        Four dimensions with a batch, or three without; −1 where any size will do. Channels come first or last.
+    name, datatype, shape
+        As declared or as the user said, see `Declared`. Floats take pixels in [0, 1], whole numbers from 0 to 255,
+        ``BYTES`` image files. Images lie in a batch or alone, channels first or last or flattened.
+    options
+        What else the user said of it.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    options: InputOptions = UNSAID
 
     def __post_init__(self) -> None:
-        if self.datatype not in ("FP32", "UINT8"):
+        if self.datatype not in (*FLOATS, *WHOLE, ENCODED):
             raise ExitprintError(
-                f"the suspect's input {self.name!r} is {self.datatype}: images are sent as FP32 or UINT8 only."
+                f"the suspect's input {self.name!r} is of the type {self.datatype!r}, which holds no pixels: "
+                "if another input takes the image, name it (--input-name), or correct the type (--input-type)."
             )
-        if len(self.shape) not in (3, 4):
+        if self.datatype == "INT8" and self.options.scale is None:
+            raise ExitprintError(
+                f"the suspect's input {self.name!r} is INT8, and does not say how pixels become such numbers: "
+                "state it (--scale, --mean), for instance --scale 255 --mean 128."
+            )
+        if len(self.shape) > 4:
             raise ExitprintError(
                 f"the suspect's input {self.name!r} has shape {self.shape}, which is no image or batch of images: "
-                "ask a network that takes images."
+                "ask a network that takes images, or correct the shape (--input-shape)."
             )
 
     @property
     def batch(self) -> int:
-        """How many images one request takes: −1 for any number."""
-        return self.shape[0] if len(self.shape) == 4 else 1
+        """How many images one request takes, as far as the shape alone tells: −1 for any number."""
+        if self.datatype == ENCODED or len(self.shape) in (0, 4):
+            return self.shape[0] if self.shape else -1
+        return -1 if self.shape[0] == -1 and len(self.shape) > 1 else 1
 
-    def encode(self, x: Tensor) -> NDArray[np.float32] | NDArray[np.uint8]:
+    def arrangement(self, image: Sequence[int]) -> Arrangement:
+        """How images of this shape, (channels, height, width), lie in the tensor.
+
+        Raises
+        ------
+        ExitprintError
+            If the suspect takes images of another shape.
+        """
+        channels, height, width = image
+        first = self.options.layout != "NHWC"
+        if not self.shape:
+            return Arrangement("CHW" if first else "HWC", True)
+        forms: dict[Literal["CHW", "HWC", "HW", "flat"], tuple[int, ...]] = {}
+        if self.options.layout != "NHWC":
+            forms["CHW"] = (channels, height, width)
+        if self.options.layout != "NCHW":
+            forms["HWC"] = (height, width, channels)
+        if channels == 1:
+            forms["HW"] = (height, width)
+        forms["flat"] = (channels * height * width,)
+        fitting = [
+            Arrangement(axes, batched)
+            for axes, form in forms.items()
+            for batched in (True, False)
+            if _fits(self.shape[batched:], form)
+        ]
+        batches = [each for each in fitting if each.batched]
+        if not fitting:
+            raise ExitprintError(
+                f"the suspect takes images of shape {self.shape[-3:]}, and not {tuple(image)} (channels, height, "
+                "width): use a fingerprint that was made for such images, or state the shape (--input-shape, --layout)."
+            )
+        return batches[0] if batches and (self.shape[0] == -1 or len(batches) == len(fitting)) else fitting[0]
+
+    def takes(self, image: Sequence[int]) -> int:
+        """How many images of this shape one request takes: −1 for any number."""
+        if self.datatype == ENCODED:
+            return self.shape[0] if self.shape else -1
+        if not self.arrangement(image).batched:
+            return 1
+        return self.shape[0] if self.shape else -1
+
+    def encode(self, x: Tensor) -> NDArray[Any]:
         """Images as the suspect wants them.
 
         Parameters
@@ -75,24 +171,154 @@ class ImageInput:
         ExitprintError
             If the suspect takes images of another shape.
         """
-        wanted = self.shape[-3:]
-        if _fits(wanted, tuple(x.shape[1:])):
-            laid_out = x
-        elif _fits(wanted, (*x.shape[2:], x.shape[1])):
-            laid_out = x.permute(0, 2, 3, 1)
-        else:
-            raise ExitprintError(
-                f"the suspect takes images of shape {wanted}, and not {tuple(x.shape[1:])} (channels, height, width): "
-                "use a fingerprint that was made for such images."
-            )
-        array = np.ascontiguousarray(laid_out.float().cpu().numpy())
-        if self.datatype == "UINT8":
-            array = np.rint(array * 255).clip(0, 255).astype(np.uint8)
-        return array if len(self.shape) == 4 else array[0]
+        if self.datatype == ENCODED:
+            return self._files(x)
+        form = self.arrangement(x.shape[1:])
+        values = self._normalised(x.detach().float())
+        if form.axes == "HWC" or (form.axes == "flat" and self.options.layout == "NHWC"):
+            values = values.permute(0, 2, 3, 1)
+        elif form.axes == "HW":
+            values = values[:, 0]
+        array = _stored(values.contiguous(), self.datatype)
+        if form.axes == "flat":
+            array = array.reshape(len(array), -1)
+        return array if form.batched else array[0]
+
+    def _files(self, x: Tensor) -> NDArray[Any]:
+        files = np.empty(len(x), dtype=object)
+        files[:] = encoded(x, self.options.picture, self.options.quality)
+        return files[:, None] if len(self.shape) == 2 else files
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        options = self.options
+        scale = options.scale if options.scale is not None else 1.0 if self.datatype in FLOATS else 255.0
+        if scale != 1:
+            x = x * scale
+        for name, numbers in (("mean", options.mean), ("std", options.std)):
+            if len(numbers) not in (0, 1, x.shape[1]):
+                raise ExitprintError(
+                    f"{name} has {len(numbers)} numbers where images have {x.shape[1]} channels: give one, or one each."
+                )
+        if options.mean:
+            x = x - torch.tensor(options.mean).view(1, -1, 1, 1)
+        if options.std:
+            x = x / torch.tensor(options.std).view(1, -1, 1, 1)
+        return x
+
+
+def _stored(values: Tensor, datatype: str) -> NDArray[Any]:
+    if datatype in FLOATS:
+        stored = values.cpu().to(FLOATS[datatype])
+        return stored.view(torch.int16).numpy().view(np.uint16) if datatype == BFLOAT16 else stored.numpy()
+    dtype = DATATYPES[datatype]
+    limits = np.iinfo(np.dtype(dtype).name)
+    return np.rint(values.cpu().double().numpy()).clip(max(limits.min, -(2**53)), min(limits.max, 2**53)).astype(dtype)
+
+
+def as_bytes(array: NDArray[Any]) -> bytes:
+    """Numbers little end first, strings each behind its length, as the Open Inference Protocol sends them raw."""
+    if array.dtype != object:
+        return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    strings = [each.encode() if isinstance(each, str) else bytes(each) for each in array.ravel()]
+    return b"".join(len(each).to_bytes(4, "little") + each for each in strings)
+
+
+def numbers_of(array: NDArray[Any], datatype: str) -> NDArray[Any]:
+    """Numbers that were stored as this type; those of BF16 as FP32."""
+    return (array.astype(np.uint32) << 16).view(np.float32) if datatype == BFLOAT16 else array
 
 
 def _fits(declared: Sequence[int], shape: Sequence[int]) -> bool:
     return len(declared) == len(shape) and all(d in (-1, s) for d, s in zip(declared, shape, strict=True))
+
+
+def image_among(declared: Sequence[Declared], options: InputOptions) -> ImageInput:
+    """The input that takes the image, among those that a model declares, and by what the user said of it.
+
+    Raises
+    ------
+    ExitprintError
+        If that is not clear.
+    """
+    names = ", ".join(repr(each.name) for each in declared)
+    if options.input_name is not None:
+        found = next((each for each in declared if each.name == options.input_name), None)
+        if found is None and declared:
+            raise ExitprintError(f"the model has no input {options.input_name!r}; it declares {names}.")
+        found = found or Declared(options.input_name, "")
+    elif not declared:
+        raise ExitprintError(
+            "the model does not describe its inputs: state the one that takes the image (--input-name, --input-type "
+            "and --input-shape, for instance images, FP32 and -1,3,32,32)."
+        )
+    else:
+        free = [each for each in declared if each.name not in options.inputs]
+        likely = free if len(free) == 1 else [each for each in free if _may_be_image(each)]
+        if len(likely) != 1:
+            raise ExitprintError(
+                f"the model declares {len(declared)} inputs ({names}), and {len(likely)} of them could take the image: "
+                "say which does (--input-name), and what the others get (--input NAME=VALUE)."
+            )
+        found = likely[0]
+    datatype = options.input_type or found.datatype or "FP32"
+    shape = found.shape if options.input_shape is None else options.input_shape
+    return ImageInput(found.name, datatype, shape, options)
+
+
+def _may_be_image(declared: Declared) -> bool:
+    return declared.datatype == ENCODED or len(declared.shape) >= 3 or abs(int(np.prod(declared.shape))) >= 64
+
+
+def further_inputs(
+    declared: Sequence[Declared], image: ImageInput, images: int, batched: bool
+) -> list[tuple[Declared, NDArray[Any]]]:
+    """Values that the user gave for other inputs, each as its declaration wants it.
+
+    Parameters
+    ----------
+    declared
+        What the model declares; a type that is not declared follows from the value.
+    image
+        The input that takes the image, with the options.
+    images
+        How many images are sent.
+    batched
+        Whether they lie in a batch: then so do these.
+
+    Raises
+    ------
+    ExitprintError
+        If a value does not fit.
+    """
+    known = {each.name: each for each in declared}
+    given = []
+    for name, value in image.options.inputs.items():
+        tensor = known.get(name, Declared(name, ""))
+        datatype = tensor.datatype or _type_of(value)
+        dtype = object if datatype == ENCODED else DATATYPES.get(datatype)
+        try:
+            if dtype is None or datatype == BFLOAT16:
+                raise ValueError
+            array = np.asarray(value, dtype)
+            wanted = tuple(
+                images if d == -1 and i == 0 and batched else 1 if d == -1 else d for i, d in enumerate(tensor.shape)
+            )
+            if array.ndim < len(wanted):
+                array = np.broadcast_to(array, wanted)
+            elif not tensor.shape:
+                array = np.broadcast_to(array, (images, *array.shape)) if batched and array.ndim else array.reshape(-1)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ExitprintError(
+                f"the value of the input {name!r} does not fit its type {datatype} and shape {tensor.shape}: "
+                "correct it (--input NAME=VALUE)."
+            ) from error
+        given.append((Declared(name, datatype, array.shape), np.ascontiguousarray(array)))
+    return given
+
+
+def _type_of(value: Any) -> str:
+    kind = np.asarray(value).dtype.kind
+    return {"b": "BOOL", "i": "INT64", "u": "INT64", "f": "FP32"}.get(kind, ENCODED)
 
 
 def read_outputs(
@@ -100,7 +326,8 @@ def read_outputs(
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.float32] | None]:
     """Labels and probabilities among a suspect's outputs, whichever it gives.
 
-    Rows of non-negative numbers that sum to one are probabilities; other rows of numbers are taken as logits.
+    Rows of non-negative numbers that sum to one are probabilities; other rows of numbers are taken as logits, of which
+    some may be −∞. Outputs of other shapes say nothing here, and do no harm: only the time counts.
 
     Parameters
     ----------
@@ -117,32 +344,38 @@ def read_outputs(
     Raises
     ------
     ExitprintError
-        If an output holds NaN or infinity, or answers another number of images.
+        If nothing can be read, and that because an output holds NaN or infinity, or answers another number of images.
     """
     labels: NDArray[np.int64] | None = None
-    probabilities: NDArray[np.float32] | None = None
+    scores: list[np.ndarray] = []
+    broken = ""
     for output in outputs:
-        if output.dtype.kind == "f" and not np.isfinite(output).all():
-            raise ExitprintError("the suspect answered with NaN or infinity: it is broken, or no classifier.")
         if inputs == 1 and (output.ndim == 0 or (output.ndim == 1 and len(output) != 1)):
             output = output[None]
         if len(output) != inputs:
-            raise ExitprintError(f"the suspect answered {len(output)} images where {inputs} were asked: it is broken.")
-        if probabilities is None and output.dtype.kind == "f" and output.ndim == 2 and output.shape[1] > 1:
-            probabilities = _probabilities(output)
+            broken = broken or f"the suspect answered {len(output)} images where {inputs} were asked: it is broken."
+        elif output.dtype.kind == "f" and output.size and not np.isfinite(output.max(-1)).all():
+            broken = "the suspect answered with NaN or infinity: it is broken, or no classifier."
+        elif output.dtype.kind == "f" and output.ndim == 2 and output.shape[1] > 1:
+            scores.append(output.astype(np.float64))
         elif labels is None and output.dtype.kind in "iu" and output.size == inputs:
             labels = output.reshape(inputs).astype(np.int64)
-    if probabilities is not None:
-        labels = probabilities.argmax(1).astype(np.int64)
-    return labels, probabilities
+    if scores:
+        rows = next((each for each in scores if _are_probabilities(each)), scores[0])
+        probabilities = rows if _are_probabilities(rows) else _softmax(rows)
+        return probabilities.argmax(1).astype(np.int64), probabilities.astype(np.float32)
+    if broken and (labels is None or "NaN" in broken):
+        raise ExitprintError(broken)
+    return labels, None
 
 
-def _probabilities(scores: np.ndarray) -> NDArray[np.float32]:
-    rows = scores.astype(np.float64)
-    if (rows < 0).any() or not np.allclose(rows.sum(1), 1, atol=1e-2):
-        rows = np.exp(rows - rows.max(1, keepdims=True))
-        rows /= rows.sum(1, keepdims=True)
-    return rows.astype(np.float32)
+def _are_probabilities(rows: NDArray[np.float64]) -> bool:
+    return bool((rows >= 0).all() and np.allclose(rows.sum(1), 1, atol=1e-2))
+
+
+def _softmax(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(rows - rows.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
 
 
 def together(answers: Sequence[Answer]) -> Answer:

@@ -1,0 +1,131 @@
+"""What suspects of the Open Inference Protocol v2 share, over REST and over gRPC."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from exitprint.errors import ExitprintError
+from exitprint.suspects.address import Address
+from exitprint.suspects.options import SuspectOptions
+from exitprint.suspects.pace import Pace
+from exitprint.suspects.suspect import Answer, Clock, Closing
+from exitprint.suspects.tensors import Declared, further_inputs, image_among, read_outputs, together
+
+Tensors = Sequence[tuple[Declared, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One answered request.
+
+    Attributes
+    ----------
+    outputs
+        Numeric outputs.
+    seconds
+        From sending to receiving, or by the server's own clock; NaN where the request had to be repeated.
+    """
+
+    outputs: list[np.ndarray]
+    seconds: float
+
+
+class V2Suspect(Closing):
+    """A model at an address, whose inputs are known once `_declare` was called.
+
+    Attributes
+    ----------
+    image
+        The model's input that takes the image.
+    """
+
+    def __init__(self, address: Address, options: SuspectOptions) -> None:
+        self.options = options
+        self.pace = Pace(
+            address.origin,
+            options.rate,
+            options.budget,
+            options.patience,
+            "check the address and that the server runs.",
+        )
+
+    def _declare(self, inputs: Sequence[Declared]) -> None:
+        self._inputs = inputs
+        self.image = image_among(inputs, self.options)
+        copies = self.options.amplification
+        if self.image.batch not in (-1, 1, copies):
+            raise ExitprintError(
+                f"the model takes exactly {self.image.batch} images at once: use amplification {self.image.batch}."
+            )
+        if self.image.batch == 1:
+            self._check_amplification(1)
+
+    def _check_amplification(self, takes: int) -> None:
+        if takes == 1 and self.options.amplification > 1:
+            raise ExitprintError("the model takes one image at a time, so nothing can be amplified: do without.")
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, of all kinds."""
+        return self.pace.requests
+
+    @property
+    def amplification(self) -> int:
+        """How often an image is sent in one request."""
+        return self.options.amplification
+
+    @property
+    def clock(self) -> Clock:
+        """Whose time is taken."""
+        return "measured" if self.options.clock is None else "server-reported"
+
+    def limit(self, requests: int) -> None:
+        """Allow so many requests in all, those already made included; a smaller budget stays."""
+        self.pace.limit(requests)
+
+    def ask(self, x: Tensor) -> Answer:
+        """Answer and say how long the exchange took; see `Answer.seconds` for when there is no usable time.
+
+        A model that takes one image at a time is asked once per image.
+
+        Raises
+        ------
+        ExitprintError
+            If the server fails for good, refuses, or answers nonsense.
+        BudgetSpent
+            If the budget allows no further request.
+        """
+        takes = self.image.takes(x.shape[1:])
+        self._check_amplification(takes)
+        if takes == -1 or len(x) == 1:
+            return self._ask(x)
+        return together([self._ask(x[index : index + 1]) for index in range(len(x))])
+
+    def _ask(self, x: Tensor) -> Answer:
+        copies = self.amplification
+        images = self.image.encode(x.repeat_interleave(copies, 0))
+        image = Declared(self.image.name, self.image.datatype, images.shape)
+        batched = self.image.datatype == "BYTES" or self.image.arrangement(x.shape[1:]).batched
+        further = further_inputs(self._inputs, self.image, len(x) * copies, batched)
+        outcome = self._infer([(image, images), *further])
+        labels, probabilities = read_outputs(outcome.outputs, len(x) * copies)
+        return Answer(
+            np.full(len(x), outcome.seconds),
+            self.clock,
+            labels if labels is None else labels[::copies],
+            probabilities if probabilities is None else probabilities[::copies],
+        )
+
+    @abstractmethod
+    def _infer(self, tensors: Tensors) -> Outcome:
+        """Send encoded tensors and wait for the answer; only that is inside the time."""
+
+
+def nonsense(what: str) -> ExitprintError:
+    """An answer that cannot be used."""
+    return ExitprintError(f"the suspect's answer cannot be used: {what}; check that the address is a KServe v2 model.")
