@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exitprint.cli.grouped import grouped
 from exitprint.cli.options import DataDir
 
 if TYPE_CHECKING:
@@ -47,35 +45,5 @@ class ImageOptions:
         return images
 
 
-def takes_images(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `ImageOptions` in place of its parameter `source`.
-
-    A default of that parameter names the data set that is used when none is given.
-    """
-    of_images = get_type_hints(ImageOptions, include_extras=True)
-    hints = get_type_hints(command, include_extras=True)
-    parameters: list[inspect.Parameter] = []
-
-    def take(name: str, annotation: Any, default: Any) -> None:
-        parameters.append(
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        )
-
-    for name, parameter in inspect.signature(command).parameters.items():
-        if name != SOURCE:
-            take(name, hints[name], parameter.default)
-            continue
-        usual = parameter.default.data if isinstance(parameter.default, ImageOptions) else inspect.Parameter.empty
-        take("data", of_images["data"], usual)
-        for field in fields(ImageOptions)[1:]:
-            take(field.name, of_images[field.name], field.default)
-
-    @wraps(command)
-    def with_options(**given: Any) -> None:
-        source = ImageOptions(**{field.name: given.pop(field.name) for field in fields(ImageOptions)})
-        command(**given, **{SOURCE: source})
-
-    del with_options.__wrapped__
-    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return with_options
+takes_images = grouped(SOURCE, ImageOptions)
+"""Give a command the options of `ImageOptions` in place of its parameter `source`, whose default is theirs."""

@@ -13,6 +13,7 @@ from exitprint.cli import asking
 from exitprint.cli.images import ImageOptions, takes_images
 from exitprint.cli.options import Json, Seed, out, print_json
 from exitprint.cli.outputs import Force, check_output
+from exitprint.cli.suspect_options import AskingOptions, SuspectName, takes_suspect
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +25,9 @@ QUERIES = 500
 
 
 @takes_images
+@takes_suspect
 def probe(
-    suspect: asking.SuspectName,
+    suspect: SuspectName,
     source: ImageOptions,
     queries: Annotated[
         int | None, typer.Option(help=asking.HOW_MANY, show_default=asking.OR_ALL.format(QUERIES))
@@ -33,9 +35,7 @@ def probe(
     repeats: asking.Repeats = 16,
     budget: asking.Budget = None,
     method: asking.Method = "blocks",
-    clock: asking.Clock = "measured",
-    rate: asking.Rate = None,
-    amplification: asking.Amplification = 1,
+    asking_of: AskingOptions = AskingOptions(),
     journal: asking.Journal = None,
     resume: asking.Resume = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the runtimes and the boundaries as a PNG.")] = None,
@@ -54,21 +54,22 @@ def probe(
 
     if plot is not None:
         check_output(plot, "picture", suspect, source.data, journal, force=force)
-    opened = asking.opened(suspect, clock, amplification, rate, budget)
     pixels = asking.unlabelled(source.load(labelled=False), queries, QUERIES, seed)
     x = unit_range(pixels)
-    name = asking.subject(suspect, clock, amplification)
-    inquiry = inquire(
-        opened, x, repeats=repeats, budget=budget, method=method, seed=seed, journal=journal, resume=resume,
-        subject=name,
-    )  # fmt: skip
+    name = asking_of.subject(suspect)
+    with asking_of.open(suspect, budget) as opened:
+        inquiry = inquire(
+            opened, x, repeats=repeats, budget=budget, method=method, seed=seed, journal=journal, resume=resume,
+            subject=name,
+        )  # fmt: skip
     if plot is not None:
         from exitprint.reports.histogram import exit_histogram
+        from exitprint.suspects.address import shown
         from exitprint.timing.exits import condense
 
-        title = f"{suspect}: {inquiry.estimate.count} exits found by {method}, {inquiry.clock} time"
+        title = f"{shown(suspect)}: {inquiry.estimate.count} exits found by {method}, {inquiry.clock} time"
         write_bytes(plot, exit_histogram(condense(inquiry.steady), inquiry.estimate, title))
-    own = _self_check(suspect, x, inquiry, method, seed) if suspect.endswith(".safetensors") else None
+    own = _self_check(suspect, x, inquiry, method, seed) if suspect.lower().endswith(".safetensors") else None
     if as_json:
         print_json(_as_json(inquiry, own))
         return

@@ -10,6 +10,7 @@ from exitprint.cli import asking
 from exitprint.cli.images import ImageOptions, takes_images
 from exitprint.cli.options import Json, Out, Seed, out, print_json
 from exitprint.cli.outputs import Force, check_output
+from exitprint.cli.suspect_options import AskingOptions, SuspectName, is_service, takes_suspect
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ QUERIES = 2000
 
 
 @takes_images
+@takes_suspect
 def steal(
-    suspect: asking.SuspectName,
+    suspect: SuspectName,
     source: ImageOptions,
     out_file: Out,
     queries: Annotated[
@@ -39,9 +41,7 @@ def steal(
     function_only: Annotated[
         bool, typer.Option("--function-only", help="Copy what it says and not where it stops: one exit.")
     ] = False,
-    clock: asking.Clock = "measured",
-    rate: asking.Rate = None,
-    amplification: asking.Amplification = 1,
+    asking_of: AskingOptions = AskingOptions(),
     journal: asking.Journal = None,
     resume: asking.Resume = False,
     seed: Seed = 0,
@@ -65,20 +65,20 @@ def steal(
     images = source.load()
     architecture(arch, images.input_shape, images.classes, depth, width)
     pixels = asking.unlabelled(images, queries, QUERIES, seed)
-    opened = asking.opened(suspect, clock, amplification, rate, budget)
-    own_journal = journal is None and (resume or asking.at_address(suspect))
+    own_journal = journal is None and (resume or is_service(suspect))
     kept = out_file.with_name(f".{out_file.name}.journal") if own_journal else journal
-    inquiry = inquire(
-        opened,
-        unit_range(pixels),
-        repeats=1 if function_only else repeats,
-        budget=budget,
-        method=method,
-        seed=seed,
-        journal=kept,
-        resume=resume,
-        subject=asking.subject(suspect, clock, amplification),
-    )
+    with asking_of.open(suspect, budget) as opened:
+        inquiry = inquire(
+            opened,
+            unit_range(pixels),
+            repeats=1 if function_only else repeats,
+            budget=budget,
+            method=method,
+            seed=seed,
+            journal=kept,
+            resume=resume,
+            subject=asking_of.subject(suspect),
+        )
     try:
         stolen = steal_network(
             inquiry,

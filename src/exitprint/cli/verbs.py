@@ -14,6 +14,7 @@ from exitprint.cli import (
     claim,
     demonstrate,
     deploy,
+    describe_service,
     inspect_file,
     own,
     probe,
@@ -48,6 +49,7 @@ app.command()(steal.steal)
 app.command()(inspect_file.info)
 app.command()(deploy.export)
 app.command()(deploy.serve)
+app.command()(describe_service.describe_service)
 app.command()(study.study)
 
 

@@ -76,7 +76,7 @@ def try_service(description: Description, x: Tensor, bodies: Sequence[Body], loo
     requests, refused = 0, []
     for body in bodies:
         tried = description.model_copy(update={"body": body})
-        with UploadSuspect(tried, timeout=timeout, patience=timeout) as suspect:
+        with UploadSuspect(tried, timeout=timeout, patience=timeout if len(bodies) == 1 else 0) as suspect:
             try:
                 answer, seconds, headers = suspect.exchange(x)
             except ExitprintError as error:

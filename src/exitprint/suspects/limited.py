@@ -32,7 +32,8 @@ class Limited:
     def __init__(self, suspect: Suspect, budget: int, last: Record | None) -> None:
         self._suspect = suspect
         self._metered = suspect if isinstance(suspect, Metered) else None
-        self._with_floor = suspect if isinstance(suspect, WithFloor) else None
+        own_time = getattr(suspect, "clock", "measured") == "measured"
+        self._with_floor = suspect if isinstance(suspect, WithFloor) and own_time else None
         self._budget = budget
         self._own = 0
         self._requests_before = last.requests + 1 if last else 0

@@ -98,7 +98,7 @@ class Metered(Suspect, Protocol):
 
 @runtime_checkable
 class WithFloor(Suspect, Protocol):
-    """A suspect behind a path that can be measured alone."""
+    """A suspect behind a path that can be measured alone; of no use where the server's own clock is taken."""
 
     def floor(self) -> float:
         """Seconds of the cheapest request; NaN where it had to be repeated after a fault."""
