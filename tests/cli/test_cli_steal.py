@@ -10,6 +10,7 @@ from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, Prediction, load_network, save_network
 from exitprint.serving.hostile import misbehaving_here
 from exitprint.suspects import Answer
+from exitprint.suspects.suspect import Closing
 from exitprint.training import spread_policy
 
 SMALL = ("--data", "digits", "--width", 4, "--epochs", 2)
@@ -28,7 +29,7 @@ class Sleeper:
         return Prediction(exits, probabilities_of(exits), exits)
 
 
-class Scripted:
+class Scripted(Closing):
     """A victim without a server: three exits on a clock that is quiet, made up; it can fail."""
 
     def __init__(self, labels_only=False):

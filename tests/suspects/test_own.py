@@ -69,6 +69,17 @@ class Entered:
         assert self.session == "open"
         return images.flatten(1).argmax(1).tolist()
 
+class Asked:
+    requests, bytes_sent, bytes_received, amplification = 7, 0, 0, 1
+    def ask(self, x):
+        import numpy as np
+        from exitprint.suspects import Answer
+        return Answer(np.full(len(x), 0.5), "measured")
+    def limit(self, requests):
+        pass
+    def close(self):
+        closed.append("asked")
+
 class Broken:
     def __init__(self):
         raise RuntimeError("no session")
@@ -112,6 +123,12 @@ def test_a_class_that_is_entered(client: str) -> None:
         assert suspect.ask(X).labels.tolist() == X.flatten(1).argmax(1).tolist()
         closed = suspect._thing.__exit__.__globals__["closed"]
     assert closed == ["entered"]
+
+
+def test_a_suspect_of_the_users_own_making(client: str) -> None:
+    with open_suspect(f"{client}:Asked") as suspect:
+        assert suspect.ask(X).seconds.tolist() == [0.5, 0.5]
+        assert isinstance(suspect, Metered) and suspect.requests == 7 and not isinstance(suspect, WithFloor)
 
 
 def test_what_is_sent_is_encoded_once_and_tried_again() -> None:

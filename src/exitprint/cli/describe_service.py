@@ -62,8 +62,9 @@ def describe_service(
         raise ExitprintError(f"a quality of {quality} is none from 1 to 100: correct it.")
     bodies = CANDIDATES
     if body is not None:
-        at = {} if field is None else {"at" if body == "json" else "field": field}
-        bodies = (Body(kind=body, **at),)
+        usual = Body(kind=body)
+        named = {} if field is None else {"at" if body == "json" else "field": field}
+        bodies = (usual.model_copy(update=named),)
     seen = try_service(described(service, Picture(format=picture, quality=quality)), x, bodies, look=True)
     write_bytes(target, written(seen.description).encode())
     _say(seen)

@@ -14,7 +14,7 @@ from exitprint.cli.grouped import grouped
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
-    from exitprint.suspects import Suspect
+    from exitprint.suspects.suspect import OpenSuspect
 
 ClockName = Literal["measured", "cost-model"]
 PANEL = "What the suspect's model wants"
@@ -82,7 +82,7 @@ class AskingOptions:
         }
         return options_of(options).said
 
-    def open(self, suspect: str, budget: int | None = None) -> Suspect:
+    def open(self, suspect: str, budget: int | None = None) -> OpenSuspect:
         """The suspect, by what was given on the command line; to be used as a context manager.
 
         Raises

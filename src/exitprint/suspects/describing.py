@@ -14,7 +14,7 @@ from exitprint.errors import ExitprintError
 from exitprint.suspects.description import Body, Description, Picture, Reading
 from exitprint.suspects.upload import UploadSuspect
 
-CANDIDATES = (
+CANDIDATES: tuple[Body, ...] = (
     Body(kind="multipart", field="file"),
     Body(kind="multipart", field="image"),
     Body(kind="raw"),

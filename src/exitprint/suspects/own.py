@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import ModuleType
@@ -22,7 +23,7 @@ from torch import Tensor
 from exitprint.errors import ExitprintError
 from exitprint.suspects.options import SuspectOptions, options_of
 from exitprint.suspects.pace import Fault, Pace
-from exitprint.suspects.suspect import Answer, Closing, Suspect
+from exitprint.suspects.suspect import Answer, Closing, Metered, OpenSuspect, WithFloor
 from exitprint.suspects.tensors import read_outputs
 
 OWN = re.compile(r"(?P<module>.+\.py|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)")
@@ -198,7 +199,7 @@ def is_own(argument: str) -> bool:
     return OWN.fullmatch(argument) is not None
 
 
-def own_suspect(argument: str, **options: Any) -> Suspect:
+def own_suspect(argument: str, **options: Any) -> OpenSuspect:
     """The suspect that a user's own module makes.
 
     Parameters
@@ -233,8 +234,29 @@ def own_suspect(argument: str, **options: Any) -> Suspect:
     if hasattr(thing, "ask"):
         if options_of(options).said:
             raise ExitprintError(f"{argument!r} is a suspect of its own making: leave out {', '.join(options)}.")
-        return thing
+        return _as_it_is(thing)
     return _Session(thing, argument, options)
+
+
+def _as_it_is(thing: Any) -> OpenSuspect:
+    """A user's own suspect, closed with its block; what else it has of a suspect's is handed on."""
+    names = {name for kind in (Metered, WithFloor) for name in dir(kind) if not name.startswith("_")}
+
+    class Own(Closing):
+        def close(self) -> None:
+            _close(thing)
+
+    for name in filter(partial(hasattr, thing), names):
+        setattr(Own, name, property(lambda self, name=name: getattr(thing, name)))  # type: ignore[misc]
+    return Own()  # type: ignore[return-value]
+
+
+def _close(thing: Any) -> None:
+    with _named(f"your class {type(thing).__name__!r}"):
+        if hasattr(thing, "__exit__"):
+            thing.__exit__(None, None, None)
+        elif callable(getattr(thing, "close", None)):
+            thing.close()
 
 
 class _Session(CallableSuspect):
@@ -252,11 +274,7 @@ class _Session(CallableSuspect):
 
     def close(self) -> None:
         """Close what the user's class holds open."""
-        with _named(self._name):
-            if hasattr(self._thing, "__exit__"):
-                self._thing.__exit__(None, None, None)
-            elif callable(getattr(self._thing, "close", None)):
-                self._thing.close()
+        _close(self._thing)
 
 
 def _check_takes_one(function: Any, argument: str) -> None:

@@ -14,12 +14,12 @@ from exitprint.suspects.in_process import InProcess
 from exitprint.suspects.onnx import OnnxSuspect
 from exitprint.suspects.options import InputOptions, options_of
 from exitprint.suspects.own import is_own, own_suspect
-from exitprint.suspects.suspect import Suspect
+from exitprint.suspects.suspect import OpenSuspect
 
 ONNX_OPTIONS = frozenset({*InputOptions.__dataclass_fields__, "timeout"}) - {"picture", "quality"}
 
 
-def open_suspect(argument: str | os.PathLike[str], **options: Any) -> Suspect:
+def open_suspect(argument: str | os.PathLike[str], **options: Any) -> OpenSuspect:
     """A suspect by what was given on the command line.
 
     Parameters

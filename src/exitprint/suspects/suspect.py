@@ -52,8 +52,20 @@ class Suspect(Protocol):
         ...
 
 
-class Closing:
+class OpenSuspect(Suspect, Protocol):
     """A suspect that is closed with the block that uses it."""
+
+    def close(self) -> None:
+        """Give back what is held open."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class Closing:
+    """What makes a suspect one that is closed with its block."""
 
     def close(self) -> None:
         """Give back what is held open."""
