@@ -12,6 +12,7 @@ import numpy as np
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.suspects.address import Address, model_at, printable, taken_apart
 from exitprint.suspects.environment import HEADERS_VARIABLE, TOKEN_VARIABLE, certificate_file, credentials
+from exitprint.suspects.messages import message
 from exitprint.suspects.options import SuspectOptions, options_of
 from exitprint.suspects.pace import Fault
 from exitprint.suspects.server_clock import Statistics
@@ -55,7 +56,6 @@ class GrpcSuspect(V2Suspect):
     def __init__(self, url: str, **options: Any) -> None:
         said: SuspectOptions = options_of(options)
         self._grpc = require_extra("grpc", "grpc")
-        self._messages = _messages()
         address = taken_apart(url)
         _, self._name, self._version = model_at(address, url)
         if address.query:
@@ -97,8 +97,8 @@ class GrpcSuspect(V2Suspect):
         trusted = certificate_file()
         return self._grpc.secure_channel(address.server, self._grpc.ssl_channel_credentials(trusted), settings)
 
-    def _asking(self, message: str) -> Any:
-        return getattr(self._messages, message)(name=self._name, version=self._version or "")
+    def _asking(self, kind: str) -> Any:
+        return message(kind)(name=self._name, version=self._version or "")
 
     def _described(self) -> list[Declared]:
         body, _ = self._call("ModelMetadata", self._asking("ModelMetadataRequest"), NOT_DESCRIBED)
@@ -113,11 +113,11 @@ class GrpcSuspect(V2Suspect):
         return [Declared(each.name, each.datatype.removeprefix("TYPE_"), tuple(each.shape)) for each in inputs]
 
     def _infer(self, tensors: Tensors) -> Outcome:
-        message = self._messages.ModelInferRequest(model_name=self._name, model_version=self._version or "")
+        request = message("ModelInferRequest")(model_name=self._name, model_version=self._version or "")
         for declared, array in tensors:
-            message.inputs.add(name=declared.name, datatype=declared.datatype, shape=declared.shape)
-            message.raw_input_contents.append(as_bytes(array))
-        body, seconds = self._call("ModelInfer", message)
+            request.inputs.add(name=declared.name, datatype=declared.datatype, shape=declared.shape)
+            request.raw_input_contents.append(as_bytes(array))
+        body, seconds = self._call("ModelInfer", request)
         outputs = self._read(body)
         if self.options.clock is None:
             return Outcome(outputs, seconds)
@@ -155,15 +155,15 @@ class GrpcSuspect(V2Suspect):
             arrays.append(numbers_of(array, output.datatype))
         return arrays
 
-    def _parsed(self, message: str, body: Any) -> Any:
+    def _parsed(self, kind: str, body: Any) -> Any:
         try:
-            return getattr(self._messages, message).FromString(body)
+            return message(kind).FromString(body)
         except Exception as error:
             raise nonsense("it is no message of the Open Inference Protocol v2") from error
 
-    def _call(self, method: str, message: Any, also: frozenset[str] = frozenset()) -> tuple[Any, float]:
+    def _call(self, method: str, request: Any, also: frozenset[str] = frozenset()) -> tuple[Any, float]:
         """The answer's bytes and the seconds; None for bytes where the server answers with a status in `also`."""
-        content = message.SerializeToString()
+        content = request.SerializeToString()
         call = self._channel.unary_unary(SERVICE + method)
         (body, seconds), at_once = self.pace.insist(lambda: self._once(call, content, also))
         return body, seconds if at_once else math.nan
@@ -217,13 +217,3 @@ class GrpcSuspect(V2Suspect):
         if status == "UNIMPLEMENTED":
             return ExitprintError(f"{name} does not speak the Open Inference Protocol v2 over gRPC ({details}).")
         return ExitprintError(f"{name} refused a request with status {status}: {details}")
-
-
-def _messages() -> Any:
-    try:
-        return require_extra("tritonclient.grpc", "grpc").service_pb2
-    except TypeError as error:
-        raise ExitprintError(
-            "gRPC's messages are known in this process from another package already (KServe's SDK): "
-            "ask over gRPC from a process that does not serve."
-        ) from error
