@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from exitprint.cli.options import check_writable, out
+from exitprint.cli.options import out
+from exitprint.cli.outputs import check_writable
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
