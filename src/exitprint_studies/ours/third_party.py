@@ -1,6 +1,4 @@
-"""A ResNet-20 that somebody else trained on CIFAR-10: a target of `study contrast` with its copies and independents,
-and a victim of `study stealing`.
-"""
+"""ResNets that somebody else trained on CIFAR-10, independently of each other: targets, copies and victims of studies."""
 
 from __future__ import annotations
 
@@ -34,10 +32,11 @@ from exitprint_studies.population.store import Store
 from exitprint_studies.study import Run
 from exitprint_studies.tables import Row
 
-WEIGHTS = "resnet20-cifar10-thirdparty.th"
-DIGEST = "12fca82f"
-"""How the SHA-256 of the weights begins."""
-ARCHITECTURE = architecture("resnet20", (3, 32, 32), 10)
+Depth = Literal[20, 32, 44]
+DIGESTS: dict[Depth, str] = {20: "12fca82f", 32: "d509ac18", 44: "014dd654"}
+"""How the SHA-256 of each file of weights begins."""
+ORIGINALS = "cifar10-original"
+"""Folder of data sets, inside the folder of data sets, whose CIFAR-10 has its original pixels."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OWNERS_DATA = Source(name="cifar10", limit=20_000)
 HEADS = HeadRecipe(epochs=6, learning_rate=1e-2, batch=256, standardise=True)
@@ -81,8 +80,28 @@ def third_party_networks() -> list[Spec]:
     return [independent(name) for name in INDEPENDENTS]
 
 
-def third_party_backbone(path: Path) -> MultiExitNetwork:
-    """The third party's weights as a network of ours, with fresh internal classifiers after every block.
+def weights_file(depth: Depth) -> str:
+    """How the file with the weights of the ResNet of so many layers is called."""
+    return f"resnet{depth}-cifar10-thirdparty.th"
+
+
+def some_exits(depth: Depth, wanted: int) -> tuple[int, ...]:
+    """So many of the stages of a ResNet, evenly spread, and none after its last block."""
+    blocks = (depth - 2) // 2
+    return tuple(round(blocks * number / (wanted + 1)) - 1 for number in range(1, wanted + 1))
+
+
+def third_party_backbone(path: Path, depth: Depth = 20, exits: tuple[int, ...] | None = None) -> MultiExitNetwork:
+    """The third party's weights as a network of ours, with fresh internal classifiers.
+
+    Parameters
+    ----------
+    path
+        The file with the weights.
+    depth
+        Layers of the ResNet.
+    exits
+        The stages, counted from 0, to put an internal classifier after; by default all.
 
     Raises
     ------
@@ -92,36 +111,44 @@ def third_party_backbone(path: Path) -> MultiExitNetwork:
     if not path.is_file():
         raise ExitprintError(f"there is no file {str(path)!r}: put the third party's weights there.")
     weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    network = MultiExitNetwork.build(ARCHITECTURE, 0, mean=MEAN, std=STD)
+    network = MultiExitNetwork.build(_architecture(depth, exits), 0, mean=MEAN, std=STD)
     state = network.state_dict()
     for name, tensor in weights.items():
-        ours = _our_name(name.removeprefix("module."))
+        ours = _our_name(name.removeprefix("module."), (depth - 2) // 6, network.num_exits - 1)
         if ours not in state or state[ours].shape != tensor.shape:
             raise ExitprintError(
-                f"{path.name!r} is no CIFAR ResNet-20: it has a tensor {name!r} {tuple(tensor.shape)}."
+                f"{path.name!r} is no CIFAR ResNet-{depth}: it has a tensor {name!r} {tuple(tensor.shape)}."
             )
         state[ours].copy_(tensor)
     return network.eval()
 
 
-def _our_name(name: str) -> str:
+def _architecture(depth: Depth, exits: tuple[int, ...] | None) -> Architecture:
+    return architecture(f"resnet{depth}", (3, 32, 32), 10).model_copy(update={"exits": exits})
+
+
+def _our_name(name: str, blocks: int, last_exit: int) -> str:
     if name.startswith(("conv1.", "bn1.")):
         return f"stages.0.0.{0 if name[0] == 'c' else 1}.{name.split('.')[1]}"
     if name.startswith("linear."):
-        return f"heads.9.{name}"
+        return f"heads.{last_exit}.{name}"
     layer, block, part, what = name.split(".")
-    place = 3 * (int(layer.removeprefix("layer")) - 1) + int(block)
+    place = blocks * (int(layer.removeprefix("layer")) - 1) + int(block)
     inside = {"conv1": "first.0", "bn1": "first.1", "conv2": "second", "bn2": "norm"}[part]
     return f"stages.{place}.{'1.' if place == 0 else ''}{inside}.{what}"
 
 
 class Adopted(Declared):
-    """The third party's network with internal classifiers that its owner trained, calibrated for RAD=5.
+    """A third party's network with internal classifiers that its owner trained, calibrated for RAD=5.
 
     Attributes
     ----------
-    weights
-        How the SHA-256 of the file with its weights begins.
+    depth
+        Layers of the ResNet.
+    exits
+        The stages, counted from 0, with an internal classifier; by default all.
+    folder
+        Where its images are, inside the folder of data sets; by default in that itself.
     data
         What the internal classifiers are trained on.
     heads
@@ -131,20 +158,26 @@ class Adopted(Declared):
     """
 
     spec: Literal["adopted"] = "adopted"
-    weights: str = DIGEST
+    depth: Depth = 20
+    exits: tuple[int, ...] | None = None
+    folder: str = ""
     data: Source = OWNERS_DATA
     heads: HeadRecipe = HEADS
     seed: int = 0
 
     @property
     def architecture(self) -> Architecture:
-        """The third party's."""
-        return ARCHITECTURE
+        """The third party's, with the owner's exits."""
+        return _architecture(self.depth, self.exits)
 
     @property
     def key(self) -> dict[str, Any]:
         """Everything that the network depends on."""
-        return self.model_dump(mode="json")
+        return {**self.model_dump(mode="json"), "weights": DIGESTS[self.depth]}
+
+    def images(self, data_dir: Path | None) -> ImageData:
+        """What its owner has."""
+        return self.data.load(data_dir / self.folder if data_dir and self.folder else data_dir)
 
     def realise(self, store: Store, data_dir: Path | None) -> MultiExitNetwork:
         """The network, from the store or made now.
@@ -156,8 +189,8 @@ class Adopted(Declared):
         """
 
         def make(to: Path) -> None:
-            network = third_party_backbone(_weights(data_dir))
-            data = self.data.load(data_dir)
+            network = third_party_backbone(_weights(data_dir, self.depth), self.depth, self.exits)
+            data = self.images(data_dir)
             with single_thread():
                 train_heads(network, data, self.heads, self.seed)
                 network.policy = calibrated_policy(network, data.calibration, RADS[0])
@@ -166,16 +199,16 @@ class Adopted(Declared):
         return load_network(store.get(self.key, make))
 
 
-def has_weights(data_dir: Path | None) -> bool:
+def has_weights(data_dir: Path | None, depth: Depth = 20) -> bool:
     """Whether the third party's weights are in this folder of data sets."""
-    return data_dir is not None and (data_dir / WEIGHTS).is_file()
+    return data_dir is not None and (data_dir / weights_file(depth)).is_file()
 
 
-def _weights(data_dir: Path | None) -> Path:
-    if data_dir is None or not has_weights(data_dir):
-        raise ExitprintError(f"{WEIGHTS} is not in the folder of data sets.")
-    path = data_dir / WEIGHTS
-    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(DIGEST):
+def _weights(data_dir: Path | None, depth: Depth) -> Path:
+    if data_dir is None or not has_weights(data_dir, depth):
+        raise ExitprintError(f"{weights_file(depth)} is not in the folder of data sets.")
+    path = data_dir / weights_file(depth)
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(DIGESTS[depth]):
         raise ExitprintError(f"{str(path)!r} holds other weights than the third party's: get its file anew.")
     return path
 
@@ -188,9 +221,9 @@ def third_party_rows(run: Run) -> list[Row]:
     ExitprintError
         If the folder of data sets has no such weights.
     """
-    _weights(run.data_dir)
     adopted, store = Adopted(), run.store
-    about, data = adopted.key, adopted.data.load(run.data_dir)
+    _weights(run.data_dir, adopted.depth)
+    about, data = adopted.key, adopted.images(run.data_dir)
     target = adopted.realise(store, run.data_dir)
 
     def copy(kind: str, parameters: dict[str, Any], seed: int, to: Path) -> None:

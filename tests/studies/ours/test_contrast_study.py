@@ -9,7 +9,7 @@ from exitprint.errors import ExitprintError
 from exitprint.fingerprints import Method
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint_studies.ours import contrast as study
-from exitprint_studies.ours.third_party import MEAN, WEIGHTS, third_party_backbone, third_party_rows
+from exitprint_studies.ours.third_party import MEAN, some_exits, third_party_backbone, third_party_rows, weights_file
 from exitprint_studies.population.declare import Source, realise
 from exitprint_studies.population.laptop import population
 from exitprint_studies.population.store import Store
@@ -102,35 +102,43 @@ def test_rows_of_a_small_population(tmp_path, monkeypatch):
 
 def foreign_state(network):
     """The network's weights under the third party's names."""
+    blocks = (len(network.stages) - 1) // 3
     names = {"stages.0.0.0.weight": "conv1.weight"}
     for what in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
         names[f"stages.0.0.1.{what}"] = f"bn1.{what}"
-    for i in range(9):
-        ours, theirs = f"stages.{i}.{'1.' if i == 0 else ''}", f"layer{i // 3 + 1}.{i % 3}."
+    for i in range(3 * blocks):
+        ours, theirs = f"stages.{i}.{'1.' if i == 0 else ''}", f"layer{i // blocks + 1}.{i % blocks}."
         names[f"{ours}first.0.weight"], names[f"{ours}second.weight"] = f"{theirs}conv1.weight", f"{theirs}conv2.weight"
         for what in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
             names[f"{ours}first.1.{what}"], names[f"{ours}norm.{what}"] = f"{theirs}bn1.{what}", f"{theirs}bn2.{what}"
-    names |= {f"heads.9.linear.{what}": f"linear.{what}" for what in ("weight", "bias")}
+    names |= {f"heads.{network.num_exits - 1}.linear.{what}": f"linear.{what}" for what in ("weight", "bias")}
     state = network.state_dict()
     return {f"module.{theirs}": state[ours] for ours, theirs in names.items()}
 
 
-def test_the_third_partys_weights_become_a_network_of_ours(tmp_path):
-    source = MultiExitNetwork.build(architecture("resnet20", (3, 32, 32), 10), seed=3).eval()
-    torch.save({"state_dict": foreign_state(source)}, tmp_path / WEIGHTS)
-    network = third_party_backbone(tmp_path / WEIGHTS)
+@pytest.mark.parametrize(("depth", "exits"), [(20, None), (32, some_exits(32, 8)), (44, some_exits(44, 8))])
+def test_the_third_partys_weights_become_a_network_of_ours(tmp_path, depth, exits):
+    source = MultiExitNetwork.build(architecture(f"resnet{depth}", (3, 32, 32), 10), seed=3).eval()
+    torch.save({"state_dict": foreign_state(source)}, tmp_path / weights_file(depth))
+    network = third_party_backbone(tmp_path / weights_file(depth), depth, exits)
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     mean, std = network.mean, network.std
     with torch.no_grad():
         assert torch.allclose(network(x)[:, -1], source((x - mean) / std)[:, -1], atol=1e-5)
     assert mean.flatten().tolist() == pytest.approx(MEAN)
+    assert network.num_exits == (len(exits) if exits else (depth - 2) // 2) + 1
+
+
+def test_some_exits_are_spread_evenly():
+    assert some_exits(20, 8) == tuple(range(8))
+    assert some_exits(44, 2) == (6, 13)
 
 
 def test_other_weights_are_refused(tmp_path):
     other = MultiExitNetwork.build(architecture("resnet20", (3, 32, 32), 10, width=8), seed=0)
-    torch.save({"state_dict": foreign_state(other)}, tmp_path / WEIGHTS)
+    torch.save({"state_dict": foreign_state(other)}, tmp_path / weights_file(20))
     with pytest.raises(ExitprintError, match="no CIFAR ResNet-20"):
-        third_party_backbone(tmp_path / WEIGHTS)
+        third_party_backbone(tmp_path / weights_file(20))
     with pytest.raises(ExitprintError, match="not in the folder"):
         third_party_rows(Run("laptop", tmp_path, Store(tmp_path), tmp_path / "nowhere"))
 

@@ -30,7 +30,7 @@ from exitprint_studies.ours.stealing.declared import (
     SINGLE,
     TRUE_EXITS,
 )
-from exitprint_studies.ours.third_party import WEIGHTS, Adopted
+from exitprint_studies.ours.third_party import Adopted, weights_file
 from exitprint_studies.ours.victims import Robbed, Victim, exit_names, is_at_hand
 from exitprint_studies.population.declare import Source, Trained
 from exitprint_studies.population.jobs import InThisProcess
@@ -166,7 +166,7 @@ def test_a_third_partys_network_has_no_next_training_and_is_not_trained(tmp_path
     assert measures.trained_again(attack.Attack(robbed)) == []
     (tmp_path / "cifar10").mkdir()
     assert not other.is_at_hand(None) and not other.is_at_hand(tmp_path)
-    (tmp_path / WEIGHTS).write_bytes(b"others")
+    (tmp_path / weights_file(20)).write_bytes(b"others")
     assert other.is_at_hand(tmp_path)
     with pytest.raises(ExitprintError, match="other weights"):
         other.network.realise(Store(tmp_path / "store"), tmp_path)
