@@ -91,6 +91,31 @@ def test_a_module_with_exits_keeps_them_and_trains_only_new_ones(tmp_path, digit
     assert run("info", tmp_path / "p.safetensors").code == 0
 
 
+@pytest.mark.parametrize(
+    ("factory", "more", "leaves"),
+    [
+        ("several", ("--rule", "confidence > 0.9, 0.5"), {"criterion": "confidence"}),
+        ("several", ("--rule", "entropy < 0.5", "--most-confident"), {"criterion": "entropy"}),
+        ("Hurried", ("--method", "forward_all", "--threshold", "0.4"), {"thresholds": [0.4]}),
+        ("Hurried", ("--set", "fast_inference_mode=False", "--rule", "margin >= 0.25"), {"thresholds": [0.25]}),
+        ("InTraining", ("--set", "training=True", "--rule", "patience >= 1"), {"criterion": "patience"}),
+    ],
+)
+def test_the_owners_rule_and_form_come_along(tmp_path, run, factory, more, leaves):
+    given = ("--data", "digits", "--limit", 300, "--out", tmp_path / "n.safetensors")
+    done = run("wrap", f"{user.__file__}:{factory}", *more, *given)
+    assert done.code == 0, done.err
+    policy = load_network(tmp_path / "n.safetensors").policy
+    assert "3 exits of its own" in done.out and policy.answer == ("most confident" if len(more) == 3 else "exit")
+    assert all(getattr(policy, name) in (value, tuple(value)) for name, value in leaves.items())
+
+
+def test_exits_that_only_training_sees_are_pointed_to(tmp_path, run):
+    given = ("--data", "digits", "--limit", 300, "--out", tmp_path / "n.safetensors")
+    done = run("wrap", f"{user.__file__}:InTraining", "--exits", 1, *given)
+    assert "in training the module answers 3 logits: --set training=True keeps those exits" in done.out
+
+
 def test_the_same_seed_gives_the_same_file(folder, run):
     for name in ("a", "b"):
         given = ("--weights", folder / "0.th", "--exits", "blocks.0,blocks.2", "--data", "digits", "--limit", 200)
@@ -113,6 +138,11 @@ def test_the_same_seed_gives_the_same_file(folder, run):
         ("user_modules:residual", ("--mean", "1,2"), "1 channels"),
         ("user_modules:residual", ("--exits", "nowhere"), "no submodule"),
         ("user_modules:residual", ("--weights", "missing.pt"), "no file"),
+        ("user_modules:Hurried", (), "--set fast_inference_mode=False, --method forward_all"),
+        ("user_modules:several", ("--set", "training"), "--set is NAME=VALUE"),
+        ("user_modules:several", ("--rule", "confidence < 1"), "inputs leave above"),
+        ("user_modules:several", ("--rule", "confidence > 0.9, 0.8, 0.7"), "3 thresholds but the network has 2"),
+        ("user_modules:several", ("--rule", "confidence > 0.9", "--threshold", "1"), "--rule says it all"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(run, tmp_path, factory, more, said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -19,7 +20,6 @@ from exitprint.cli.options import (
     Threshold,
     out,
     say_policy,
-    set_threshold,
 )
 from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError
@@ -53,6 +53,22 @@ def wrap(
     rad: Rad = 5,
     criterion: ByCriterion = None,
     threshold: Threshold = None,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="When inputs leave, in your words: 'confidence > 0.9, 0.8', 'entropy < 0.5' (nats), 'patience >= 3', …"
+        ),
+    ] = None,
+    most_confident: Annotated[
+        bool, typer.Option("--most-confident", help="Inputs get the answer of the most confident exit so far.")
+    ] = False,
+    method: Annotated[
+        str, typer.Option(help="The module's method that answers for every exit, such as forward_all.")
+    ] = "forward",
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Set an attribute of the module first: fast_inference_mode=False; repeatable."),
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
@@ -60,12 +76,16 @@ def wrap(
 
     The module's weights stay as they are, and so do its answers. FACTORY is your own code and is run.
     """
-    from exitprint.networks import MultiExitNetwork, save_network
+    from exitprint.networks import ExitPolicy, MultiExitNetwork, save_network
+    from exitprint.networks.exported.capture import exits_in_training
+    from exitprint.networks.policy import Answer
+    from exitprint.networks.rule import policy_of_rule
     from exitprint.networks.weights import load_weights
-    from exitprint.training import evaluate, recipe, train_exits
-    from exitprint.training.train import new_exits
+    from exitprint.training import calibrated_policy, evaluate, new_exits, recipe, train_heads
 
     check_output(out_file, "network", weights, factory.rpartition(":")[0], source.data, force=force)
+    if rule is not None and (threshold is not None or criterion is not None):
+        raise ExitprintError("--rule says it all: leave out --threshold and --criterion.")
     module = _module(factory)
     if weights is not None and (loaded := str(load_weights(module, weights))):
         out.print(f"{loaded}.", markup=False)
@@ -76,12 +96,14 @@ def wrap(
         example=images.train[:2].x,
         mean=_numbers("--mean", mean),
         std=_numbers("--std", std),
+        method=method,
+        settings=_settings(setting or []),
         seed=seed,
     )
     images.check_classes(network.classes)
     heads = recipe("fast", "exported", images.name, images=len(images.train)).heads
-    train_exits(network, images, heads, seed, rad, criterion or "confidence")
     if new := new_exits(network):
+        train_heads(network, images, heads, seed, new)
         network.history += [
             {
                 "step": "exits trained",
@@ -92,14 +114,24 @@ def wrap(
                 "heads": heads.model_dump(mode="json"),
             }
         ]
-    network.history += [{"step": "calibrated", "rad": rad, "criterion": network.policy.criterion}]
-    set_threshold(network, threshold, criterion)
+    answer: Answer = "most confident" if most_confident else "exit"
+    if rule is not None:
+        network.policy = policy_of_rule(rule, network.classes, answer)
+        network.history += [{"step": "rule given", "rule": rule, "answer": answer}]
+    elif threshold is not None:
+        network.policy = ExitPolicy(threshold, criterion or "confidence", answer)
+        network.history += [{"step": "threshold given", "threshold": threshold, "criterion": network.policy.criterion}]
+    else:
+        network.policy = calibrated_policy(network, images.calibration, rad, criterion or "confidence", answer)
+        network.history += [{"step": "calibrated", "rad": rad, "criterion": network.policy.criterion}]
     save_network(network, out_file)
     places = [str(network.stages[stage].name) for stage in network.exit_stages[:-1]]
     wrapped = network.history[0]
     if own_exits := wrapped.get("exits of its own"):
         where = f", taken from {taken} of its answer" if (taken := wrapped.get("of its answer")) else ""
         out.print(f"the module has {len(own_exits)} exits of its own{where}: they are kept as they are.")
+    elif (more := exits_in_training(module, images.train[:2].x)) > 1:
+        out.print(f"in training the module answers {more} logits: --set training=True keeps those exits.")
     elif taken := wrapped.get("of its answer"):
         out.print(f"the logits are taken from {taken} of the module's answer.")
     tested = evaluate(network, images.test)
@@ -160,6 +192,20 @@ def _exits(text: str) -> Any:
     if text.strip().isdecimal():
         return int(text)
     return "auto" if text.strip() == "auto" else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _settings(given: list[str]) -> dict[str, Any]:
+    """Attributes of the user's module, with values as Python writes them; what is none is text."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ExitprintError(f"--set is NAME=VALUE, such as fast_inference_mode=False, and not {text!r}.")
+        try:
+            found[name.strip()] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            found[name.strip()] = value
+    return found
 
 
 def _numbers(option: str, text: str | None) -> list[float] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,8 @@ class MultiExitNetwork(Published, nn.Module):
         example: Tensor,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        method: str = "forward",
+        settings: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> MultiExitNetwork:
         """Any module that returns logits, as a multi-exit network.
@@ -190,6 +192,11 @@ class MultiExitNetwork(Published, nn.Module):
             An image or a batch of them, in [0, 1].
         mean, std
             Per-channel normalisation that the module wants of its images, by default none.
+        method
+            The method that answers for every exit, where that is not `forward`.
+        settings
+            Attributes that the module's copy gets first, such as ``{"fast_inference_mode": False}``; ``training`` is
+            set for the module itself and not for its parts.
         seed
             Of the heads' initial weights.
 
@@ -209,7 +216,7 @@ class MultiExitNetwork(Published, nn.Module):
                 f"and {std}."
             )
         normalised = (images - scale[0].view(1, -1, 1, 1)) / scale[1].view(1, -1, 1, 1)
-        made = wrapped(module, exits, images, normalised)
+        made = wrapped(module, exits, images, normalised, method, settings)
         network = cls.build(made.architecture, seed, mean=mean, std=std).eval()
         for stage, weights in zip(network.stages, made.weights, strict=True):
             stage.get_submodule("own").load_state_dict(weights)
@@ -468,7 +475,7 @@ def _check_equal(network: MultiExitNetwork, made: Wrapped, images: Tensor) -> No
     """
     for x in (images[:1], images.repeat(3, 1, 1, 1)[:3]):
         with no_fast_path():
-            answer = made.module(network.normalised(x))
+            answer = made.call(network.normalised(x))
         logits = network(x)
         for exit, take in made.answers:
             theirs, ours = take.of(answer), logits[:, exit]

@@ -19,7 +19,7 @@ from exitprint.training.heads import train_heads
 from exitprint.training.jointly import train_jointly
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
 from exitprint.training.spread import spread_policy
-from exitprint.training.train import train_exits, train_network
+from exitprint.training.train import new_exits, train_network
 
 __all__ = [
     "BackboneRecipe",
@@ -33,12 +33,12 @@ __all__ = [
     "exit_accuracies",
     "has_room",
     "leaving_policy",
+    "new_exits",
     "policy_accuracy",
     "policy_with_room",
     "recipe",
     "spread_policy",
     "train_backbone",
-    "train_exits",
     "train_heads",
     "train_jointly",
     "train_network",

@@ -16,7 +16,7 @@ from exitprint.training.compute import best_device
 from exitprint.training.evaluate import calibrated_policy
 from exitprint.training.heads import train_heads
 from exitprint.training.jointly import train_jointly
-from exitprint.training.recipe import HeadRecipe, Recipe
+from exitprint.training.recipe import Recipe
 
 
 def train_network(
@@ -85,40 +85,6 @@ def training_record(data: ImageData, recipe: Recipe, seed: int) -> dict[str, Any
         "seed": seed,
         "recipe": recipe.model_dump(mode="json"),
     }
-
-
-def train_exits(
-    network: MultiExitNetwork,
-    data: ImageData,
-    heads: HeadRecipe,
-    seed: int = 0,
-    rad: float = 5,
-    criterion: Criterion = "confidence",
-) -> None:
-    """Train the SDN heads of a network whose backbone is trained, and calibrate its policy; in place.
-
-    Classifiers that a wrapped module or an architecture brought with it stay as they are.
-
-    Parameters
-    ----------
-    network
-        Such as `MultiExitNetwork.wrap` gives.
-    data
-        Images to train and calibrate with.
-    heads
-        How to train.
-    seed
-        Of order and augmentation.
-    rad, criterion
-        Relative accuracy drop, in per cent, and criterion that the policy is calibrated for.
-
-    Raises
-    ------
-    Interrupted
-        On Ctrl-C.
-    """
-    train_heads(network, data, heads, seed, new_exits(network))
-    network.policy = calibrated_policy(network, data.calibration, rad, criterion)
 
 
 def new_exits(network: MultiExitNetwork) -> list[int]:

@@ -158,6 +158,37 @@ def test_a_head_may_need_several_tensors_and_a_later_stage_the_image_itself():
     assert torch.equal(said.exits, network.policy.exits(network(x)))
 
 
+@pytest.mark.parametrize(
+    ("cls", "given"),
+    [
+        (user.Hurried, {"method": "forward_all"}),
+        (user.Hurried, {"settings": {"fast_inference_mode": False}}),
+        (user.InTraining, {"settings": {"training": True}}),
+    ],
+)
+def test_the_form_that_computes_every_exit_is_reached(cls, given):
+    module = cls().eval()
+    network = MultiExitNetwork.wrap(module, example=EXAMPLE, **given)
+    assert torch.equal(network(EXAMPLE), logits_of(module, EXAMPLE))
+    assert getattr(module, "fast_inference_mode", True) and not module.training
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, r"as training uses it \(here perhaps --set fast_inference_mode=False, --method forward_all\)"),
+        ({"method": "forward_every"}, "no method 'forward_every': it has forward_all"),
+        (
+            {"settings": {"fast_inference": False}},
+            "no setting 'fast_inference'; of its switches it has fast_",
+        ),
+    ],
+)
+def test_what_cannot_be_captured_says_which_form_can(given, said):
+    with pytest.raises(ExitprintError, match=said):
+        MultiExitNetwork.wrap(user.Hurried().eval(), example=EXAMPLE, **given)
+
+
 class Constant(user.Several):
     def forward(self, x):
         return [torch.zeros(x.shape[0], 10) + self.fc.bias, *self.exits(x)[0]]

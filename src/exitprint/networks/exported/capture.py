@@ -6,8 +6,9 @@ import contextlib
 import inspect
 import io
 import logging
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,8 @@ SLICE = "aten.slice.Tensor"
 INTO_PART = {"aten.select.int": "aten.select_scatter.default", SLICE: "aten.slice_scatter.default"}
 """Operators that give a part of a tensor, and those that put one in its place."""
 PREFIX = "module."
+SWITCH = re.compile("infer|early|exit|adapt|fast|dynamic|train", re.IGNORECASE)
+"""What the name of an attribute holds that says whether a module leaves early."""
 TO_THE_END = 2**63 - 1
 
 
@@ -65,6 +68,8 @@ class Capture:
         How often each submodule runs.
     costs
         FLOPs up to and including each step, by PyTorch's own counter.
+    call
+        What the copy answers.
     """
 
     steps: list[Step]
@@ -74,6 +79,7 @@ class Capture:
     module: nn.Module
     calls: dict[str, int]
     costs: list[int]
+    call: Callable[[Tensor], Any]
 
     @property
     def logits(self) -> int:
@@ -84,12 +90,25 @@ class Capture:
 class _Leaves(nn.Module):
     """A module that answers every tensor in a module's answer that may be logits."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, method: str) -> None:
         super().__init__()
-        self.module = module
+        self.module, self.method = module, method
+        self.training = False
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(tensor for _, tensor in leaves(self.module(x)))
+        return tuple(tensor for _, tensor in leaves(getattr(self.module, self.method)(x)))
+
+
+@torch.no_grad()
+def exits_in_training(module: nn.Module, x: Tensor) -> int:
+    """How many logits a module answers when only it itself, and none of its parts, is told that it is trained."""
+    copied = plain_copy(module)
+    copied.training = True
+    try:
+        widths = [tensor.shape[-1] for _, tensor in leaves(copied(x)) if tensor.ndim == 2]
+    except Exception:  # the user's module raises what it likes
+        return 0
+    return max((widths.count(width) for width in widths), default=0)
 
 
 @contextlib.contextmanager
@@ -104,7 +123,9 @@ def no_fast_path() -> Iterator[None]:
 
 
 @torch.no_grad()
-def capture(module: nn.Module, x: Tensor) -> Capture:
+def capture(
+    module: nn.Module, x: Tensor, method: str = "forward", settings: Mapping[str, Any] | None = None
+) -> Capture:
     """The operators that a module runs on a batch of images.
 
     Parameters
@@ -113,6 +134,10 @@ def capture(module: nn.Module, x: Tensor) -> Capture:
         Any module that returns logits; it is copied, and the copy is put into evaluation mode.
     x
         Images as the module wants them, shape (batch, channels, height, width), at least two.
+    method
+        What is called with them.
+    settings
+        Attributes that the copy gets before, by their names in the module (``part.name`` of a part's).
 
     Raises
     ------
@@ -121,16 +146,22 @@ def capture(module: nn.Module, x: Tensor) -> Capture:
         it runs an operator that cannot be kept, or it does not return logits.
     """
     copied = plain_copy(module)
-    _check_one_input(copied)
+    _set(copied, settings or {})
+    call = getattr(copied, method, None)
+    if not callable(call):
+        raise ExitprintError(
+            f"this module has no method {method!r}: it has {', '.join(_methods(copied)) or 'forward'}."
+        )
+    _check_one_input(call)
     try:
-        answer = copied(x)
+        answer = copied(x) if method == "forward" else call(x)
     except Exception as error:
         raise ExitprintError(f"this module cannot answer the example: {_short(error)}") from error
     if not leaves(answer):
         raise ExitprintError(nothing_in(answer))
-    program = _exported(_Leaves(copied), x)
+    program = _exported(_Leaves(copied, method), x)
     inline(program)
-    return _Reading(program, copied, x, answer).result()
+    return _Reading(program, copied, x, answer).result(call)
 
 
 class _Costs(torch.fx.Interpreter):
@@ -154,13 +185,47 @@ class _Costs(torch.fx.Interpreter):
         return result
 
 
-def _check_one_input(module: nn.Module) -> None:
+def _set(module: nn.Module, settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        where, _, attribute = name.rpartition(".")
+        part = dict(module.named_modules()).get(where)
+        if part is None or not hasattr(part, attribute):
+            likely = ", ".join(_switches(module)) or "none that looks like one"
+            raise ExitprintError(f"this module has no setting {name!r}; of its switches it has {likely}.")
+        setattr(part, attribute, value)
+
+
+def _switches(module: nn.Module) -> dict[str, bool]:
+    """Attributes that are true or false and by their names say when the module leaves early."""
+    found = {}
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            if isinstance(value, bool) and name != "training" and SWITCH.search(name):
+                found[f"{path}.{name}" if path else name] = value
+    return found
+
+
+def _methods(module: nn.Module) -> list[str]:
+    """Methods of the user's that take images in place of `forward`."""
+    found = []
+    for name, value in vars(type(module)).items():
+        if inspect.isfunction(value) and name != "forward" and (name.lstrip("_").startswith("forward")):
+            required = [p for p in inspect.signature(value).parameters.values() if p.default is p.empty]
+            if len(required) == 2:
+                found.append(name)
+    return found
+
+
+def _other_forms(module: nn.Module) -> str:
+    """How to reach the form of a module that computes every exit."""
+    ways = [f"--set {name}={not value}" for name, value in list(_switches(module).items())[:3]]
+    ways += [f"--method {name}" for name in _methods(module)[:3]]
+    return f" (here perhaps {', '.join(ways)})" if ways else ""
+
+
+def _check_one_input(call: Any) -> None:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    wanted = [
-        p.name
-        for p in inspect.signature(module.forward).parameters.values()
-        if p.kind in kinds and p.default is p.empty
-    ]
+    wanted = [p.name for p in inspect.signature(call).parameters.values() if p.kind in kinds and p.default is p.empty]
     if len(wanted) > 1:
         raise ExitprintError(
             f"this module takes {len(wanted)} inputs ({', '.join(wanted)}) where one, the images, is needed: wrap a "
@@ -168,18 +233,19 @@ def _check_one_input(module: nn.Module) -> None:
         )
 
 
-def _exported(module: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
+def _exported(module: _Leaves, x: Tensor) -> torch.export.ExportedProgram:
     quiet = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings(action="ignore"), no_fast_path(), contextlib.redirect_stderr(io.StringIO()):
-            return torch.export.export(module.eval(), (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
+            return torch.export.export(module, (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
     except Exception as error:
         text = f"{type(error).__name__} {error}"
         if "data-dependent" in text.lower() or "DataDependent" in text:
             raise ExitprintError(
                 "the control flow of this module depends on the data (an `if` or a loop over what was computed), so it "
-                "cannot be cut into stages: compute both ways and choose with torch.where, or wrap a part without it."
+                "cannot be cut into stages: give the form that computes every exit, as training uses it"
+                f"{_other_forms(module.module)}, or compute both ways and choose with torch.where."
             ) from error
         raise ExitprintError(f"torch.export cannot follow this module: {_short(error)}") from error
     finally:
@@ -205,7 +271,7 @@ class _Reading:
         self.inputs: list[Tensor] = []
         self.nodes: list[Node] = []
 
-    def result(self) -> Capture:
+    def result(self, call: Callable[[Tensor], Any]) -> Capture:
         outputs: list[Ref] = []
         for node in self.program.graph.nodes:
             if node.op == "placeholder":
@@ -225,7 +291,7 @@ class _Reading:
         self.weights |= run.folded
         costs = [run.costs[node] for node in self.nodes]
         answers, taken = exits_of(self.answer, outputs, self.steps, costs)
-        return Capture(self.steps, answers, taken, self.weights, self.module, calls, costs)
+        return Capture(self.steps, answers, taken, self.weights, self.module, calls, costs, call)
 
     def _placeholder(self, node: Node) -> None:
         spec = next(s for s in self.program.graph_signature.input_specs if getattr(s.arg, "name", None) == node.name)

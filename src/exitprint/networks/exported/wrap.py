@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,8 @@ class Wrapped:
         Its record.
     weights, head_weights
         For each stage, and for each head of the module's own by its stage, its tensors by their names in the module.
-    module
-        The copy of the module that was captured, in evaluation mode.
+    call
+        What the copy that was captured answers.
     answers
         For each exit of the module's own, in order, its number in the network and where its logits are in the module's
         answer.
@@ -40,12 +40,14 @@ class Wrapped:
     architecture: Exported
     weights: list[dict[str, Tensor]]
     head_weights: dict[int, dict[str, Tensor]]
-    module: nn.Module
+    call: Callable[[Tensor], Any]
     answers: list[tuple[int, Take]]
     taken: str
 
 
-def wrapped(module: nn.Module, exits: Exits, example: Tensor, x: Tensor) -> Wrapped:
+def wrapped(
+    module: nn.Module, exits: Exits, example: Tensor, x: Tensor, method: str, settings: Mapping[str, Any] | None
+) -> Wrapped:
     """Cut a module into stages.
 
     Parameters
@@ -58,6 +60,8 @@ def wrapped(module: nn.Module, exits: Exits, example: Tensor, x: Tensor) -> Wrap
         Images in [0, 1], shape (batch, channels, height, width).
     x
         The same images, normalised: what the module takes.
+    method, settings
+        As in `capture`.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def wrapped(module: nn.Module, exits: Exits, example: Tensor, x: Tensor) -> Wrap
     odd = {t.dtype for t in [*module.parameters(), *module.buffers()] if t.is_floating_point()} - {torch.float32}
     if odd:
         raise ExitprintError(f"this module computes in {str(odd.pop()).removeprefix('torch.')}: call .float() first.")
-    captured = capture(module, x if len(x) > 1 else x.expand(2, -1, -1, -1))
+    captured = capture(module, x if len(x) > 1 else x.expand(2, -1, -1, -1), method, settings)
     exits_wanted = wanted_exits(captured, exits)
     made = cut_at(captured, exits_wanted)
     channels, height, width = example.shape[1:]
@@ -84,7 +88,7 @@ def wrapped(module: nn.Module, exits: Exits, example: Tensor, x: Tensor) -> Wrap
         arch,
         [tensors_of(captured, part) for part in made.stages],
         {stage: tensors_of(captured, part) for stage, part in made.heads.items()},
-        captured.module,
+        captured.call,
         [(number, exit.take) for number, exit in zip(own, captured.answers, strict=True)],
         captured.taken,
     )
