@@ -324,6 +324,91 @@ def test_an_unknown_certificate_is_refused_and_a_trusted_one_is_not(
         assert np.isfinite(KServeSuspect(served.url).ask(X[:1]).seconds).all()
 
 
+def test_a_certificate_of_another_host_is_called_that(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with hosted(Model(), context) as served, pytest.raises(ExitprintError, match="is another host's"):
+        KServeSuspect(served.url.replace("127.0.0.1", "localhost"))
+
+
+def test_tls_where_none_is_spoken(model: Model) -> None:
+    with pytest.raises(ExitprintError, match="does not speak TLS"):
+        KServeSuspect(model.url.replace("http", "https"))
+
+
+def test_a_limit_without_retry_after_is_kept_for_the_next_request(model: Model) -> None:
+    accepted: list[float] = []
+    refused: list[float] = []
+
+    def infer(number: int, request: dict[str, object]) -> tuple[int, dict[str, str], bytes]:
+        now = time.monotonic()
+        if accepted and now - accepted[-1] < 0.12:
+            refused.append(now)
+            return 429, {}, b""
+        accepted.append(now)
+        return answering([[1, 0]], request)
+
+    model.infer = infer
+    suspect = KServeSuspect(model.url)
+    usable = [np.isfinite(suspect.ask(X[:1]).seconds[0]) for _ in range(8)]
+    assert all(usable[3:]) and len(refused) <= 4
+
+
+def test_a_service_that_starts_is_not_taken_for_a_limit(model: Model) -> None:
+    model.infer = lambda n, r: (503, {}, b"") if n <= 2 else answering([[1, 0]], r)
+    suspect = KServeSuspect(model.url)
+    suspect.ask(X[:1])
+    assert suspect.pace.interval == 0
+
+
+def test_unavailable_again_and_again_is_a_limit(model: Model) -> None:
+    model.infer = lambda n, r: (503, {}, b"") if n % 2 and n < 7 else answering([[1, 0]], r)
+    suspect = KServeSuspect(model.url)
+    for _ in range(3):
+        suspect.ask(X[:1])
+    assert suspect.pace.interval > 0
+
+
+@pytest.mark.parametrize("amplification", [1, 8])
+def test_too_large_a_request_says_less_amplification(model: Model, amplification: int) -> None:
+    model.infer = lambda n, r: (413, {}, b"")
+    with pytest.raises(ExitprintError, match="less amplification"):
+        KServeSuspect(model.url, amplification=amplification).ask(X[:1])
+
+
+@pytest.mark.parametrize(
+    ("clock", "headers", "seconds"),
+    [
+        ("server-timing", {"server-timing": "total;dur=12.5"}, 0.0125),
+        ("server-timing:b", {"server-timing": 'a;dur=1, b;desc="x, y";dur=3'}, 0.003),
+        ("x-ms:ms", {"x-ms": "250"}, 0.25),
+        ("X-Seconds:s", {"x-seconds": "0.5"}, 0.5),
+        ("x-us:us", {"x-us": "1500"}, 0.0015),
+    ],
+)
+def test_the_servers_own_clock_in_a_header(model: Model, clock: str, headers: dict[str, str], seconds: float) -> None:
+    model.infer = lambda n, r: (200, headers, answering([[1, 0]], r)[2])
+    answer = KServeSuspect(model.url, server_clock=clock).ask(X[:1])
+    assert answer.clock == "server-reported" and answer.seconds.tolist() == pytest.approx([seconds])
+
+
+def test_tritons_statistics_are_those_of_one_request(model: Model) -> None:
+    asked = {"n": 0}
+
+    def reply(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        if path.endswith("/stats"):
+            spent = {"count": asked["n"], "ns": asked["n"] * 2_000_000}
+            return said({"model_stats": [{"inference_stats": {"compute_infer": spent}}]})
+        asked["n"] += (2 if asked["n"] == 1 else 1) * (method == "POST")
+        return Model.reply(model, method, path, headers, body)
+
+    model.reply = reply  # type: ignore[method-assign]
+    suspect = KServeSuspect(model.url, server_clock="statistics")
+    first, second, third = (suspect.ask(X[:1]).seconds[0] for _ in range(3))
+    assert first == third == pytest.approx(0.002) and np.isnan(second)
+
+
 def test_without_httpx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(module: str, extra: str) -> None:
         raise ExitprintError(f"{module} {extra}")
