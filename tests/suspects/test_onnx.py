@@ -150,3 +150,39 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
 def test_models_that_cannot_be_asked_one_image_are_refused(shape: tuple[int, ...], word: str, tmp_path: Path) -> None:
     with pytest.raises(ExitprintError, match=word):
         OnnxSuspect(written(tmp_path / "m.onnx", [helper.make_node("Identity", ["x"], ["y"])], shape=shape))
+
+
+KINDS = {"float16": TensorProto.FLOAT16, "double": TensorProto.DOUBLE, "int32": TensorProto.INT32}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [("batch", 1, 8, 8), ("batch", 64), ("batch", 8, 8)], ids=str)
+def test_models_of_other_types_and_forms(kind: str, shape: tuple[int | str, ...], tmp_path: Path) -> None:
+    nodes = [helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT), helper.make_node("Flatten", ["f"], ["y"])]
+    path = written(tmp_path / "m.onnx", nodes, shape=shape, kind=KINDS[kind])
+    answer = OnnxSuspect(path).ask(X)
+    assert answer.labels is not None and answer.labels.tolist() == X.flatten(1).argmax(1).tolist()
+
+
+def test_a_second_input_is_given_by_name(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("Mul", ["f", "factor"], ["y"])],
+        "g",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ("batch", 1, 8, 8)),
+            helper.make_tensor_value_info("factor", TensorProto.FLOAT, (1,)),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    answer = OnnxSuspect(tmp_path / "m.onnx", inputs={"factor": -1.0}).ask(X)
+    assert answer.labels is not None and answer.labels.tolist() == X.flatten(1).argmin(1).tolist()
+    with pytest.raises(ExitprintError, match="factor"):
+        OnnxSuspect(tmp_path / "m.onnx").ask(X)
+
+
+def test_normalisation_is_done_where_it_is_said(tmp_path: Path) -> None:
+    path = written(tmp_path / "m.onnx", [helper.make_node("Flatten", ["x"], ["y"])], shape=("batch", 1, 8, 8))
+    answer = OnnxSuspect(path, scale=-2.0, mean=0.5).ask(X)
+    assert answer.labels is not None and answer.labels.tolist() == X.flatten(1).argmin(1).tolist()

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from exitprint.errors import ExitprintError
-from exitprint.suspects import BudgetSpent, CallableSuspect, Metered, TryAgain, WithFloor, open_suspect
+from exitprint.suspects import BudgetSpent, CallableSuspect, Metered, TryAgain, WithFloor, open_suspect, own
 
 X = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -51,7 +51,6 @@ class Client:
     def __init__(self):
         self.calls = 0
     def encode(self, images):
-        time.sleep(0.05)
         return images.numpy().tobytes()
     def send(self, content):
         self.calls += 1
@@ -108,14 +107,14 @@ def test_a_function_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert suspect.ask(X).labels.tolist() == [3, 3]
 
 
-def test_a_class_keeps_a_session_and_encodes_outside_the_time(client: str) -> None:
+def test_a_class_keeps_a_session_and_counts_what_it_sends(client: str) -> None:
     with open_suspect(f"{client}:Client") as suspect:
         answer = suspect.ask(X)
         suspect.ask(X)
         closed = suspect._thing.close.__globals__["closed"]
         assert suspect.bytes_sent == 2 * X.numel() * 4 and closed == []
     assert closed == [2] and answer.labels.tolist() == [1, 1]
-    assert answer.seconds.max() < 0.05
+    assert (answer.seconds > 0).all()
 
 
 def test_a_class_that_is_entered(client: str) -> None:
@@ -151,16 +150,23 @@ def test_what_is_sent_is_encoded_once_and_tried_again() -> None:
     assert suspect.bytes_sent == 6 * 16
 
 
-def test_the_time_is_that_of_send_alone() -> None:
-    suspect = CallableSuspect(lambda content: time.sleep(0.01), lambda x: time.sleep(0.1))
-    assert 0.01 <= suspect.ask(X[:1]).seconds[0] < 0.1
+def test_the_time_is_that_of_send_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def spend(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(own, "perf_counter", lambda: now[0])
+    pair = CallableSuspect(lambda content: spend(0.25), lambda x: spend(5.0))
+    alone = CallableSuspect(lambda x: spend(5.25))
+    assert pair.ask(X[:1]).seconds.tolist() == [0.25] and alone.ask(X[:1]).seconds.tolist() == [5.25]
 
 
 def test_too_often_slows_down_for_good() -> None:
     moments: list[float] = []
 
     def send(x: torch.Tensor) -> None:
-        if moments and time.monotonic() - moments[-1] < 0.1:
+        if moments and time.monotonic() - moments[-1] < 0.15:
             raise TryAgain(too_often=True)
         moments.append(time.monotonic())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,7 @@ from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense
 
 SERVICE = "/inference.GRPCInferenceService/"
 LARGEST_ANSWER = 64 * 2**20
+LONGEST_DETAILS = 400
 NOT_DESCRIBED = frozenset({"UNIMPLEMENTED", "NOT_FOUND", "INVALID_ARGUMENT"})
 PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED", "INTERNAL", "UNKNOWN"})
 CONTENTS = {
@@ -55,6 +57,7 @@ class GrpcSuspect(V2Suspect):
 
     def __init__(self, url: str, **options: Any) -> None:
         said: SuspectOptions = options_of(options)
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else its core writes to stderr what is said in a sentence
         self._grpc = require_extra("grpc", "grpc")
         address = taken_apart(url)
         _, self._name, self._version = model_at(address, url)
@@ -178,7 +181,7 @@ class GrpcSuspect(V2Suspect):
             if status in also:
                 self.pace.reached = True
                 return None, perf_counter() - start
-            raise self._why(status, printable(error.details() or "")) from error
+            raise self._why(status, printable(error.details() or "", LONGEST_DETAILS)) from error
         seconds = perf_counter() - start
         self.bytes_received += len(body)
         return body, seconds
@@ -190,10 +193,14 @@ class GrpcSuspect(V2Suspect):
             return ExitprintError(
                 f"{name} does not speak gRPC: give http://host:port/v2/models/NAME, or the port for gRPC."
             )
-        if "certificate_verify_failed" in low or "hostname" in low or "peer name" in low:
+        if "hostname verification" in low or "peer name" in low:
             return ExitprintError(
-                f"the certificate of {name} is another host's, or cannot be verified ({details}): use the host name "
-                "that it was made for, or set SSL_CERT_FILE to the authority that signed it."
+                f"the certificate of {name} is another host's: use the host name that it was made for, "
+                "or ask whether this is the right server."
+            )
+        if "certificate_verify_failed" in low:
+            return ExitprintError(
+                f"the certificate of {name} cannot be verified: set SSL_CERT_FILE to the authority that signed it."
             )
         if status == "RESOURCE_EXHAUSTED" and "larger than max" in low:
             sent = "takes no requests" if "CLIENT" not in details and "received" in low else "sends answers"

@@ -108,11 +108,15 @@ class KServeSuspect(V2Suspect):
         self._model = f"{self._server}/models/{name}" + (f"/versions/{version}" if version else "")
         self._connection = Connection(address, said.timeout, self.pace)
         self._outputs: dict[str, tuple[int, ...]] = {}
-        self._declare(self._described())
-        self._binary = self._offers_binary()
         self._statistics = Statistics()
-        if said.clock is not None and said.clock.source == "statistics":
-            self._read_statistics()
+        try:
+            self._declare(self._described())
+            self._binary = self._offers_binary()
+            if said.clock is not None and said.clock.source == "statistics":
+                self._read_statistics()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def bytes_sent(self) -> int:

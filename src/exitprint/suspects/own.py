@@ -163,7 +163,7 @@ class CallableSuspect(Closing):
             said = said.detach().cpu().numpy()
         try:
             array = np.asarray(said)
-        except (ValueError, TypeError):
+        except Exception:
             return None, None
         return read_outputs([array], images) if array.dtype.kind in "fiu" and array.ndim else (None, None)
 

@@ -126,7 +126,7 @@ class UploadSuspect(Closing):
         file = encoded(x, picture.format, picture.quality, picture.resize)[0]
         content, kind = body_of(self.description.body, [file] * self.amplification, picture.format)
         reply = self._connection.exchange(
-            self.description.method, self._url, content, {"content-type": kind}, also=frozenset({201, 202})
+            self.description.method, self._url, content, {"content-type": kind}, also=frozenset({201, 202, 204})
         )
         return reply.body, reply.seconds, {name.lower(): value for name, value in reply.headers.items()}
 
