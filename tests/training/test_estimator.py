@@ -43,10 +43,8 @@ def test_it_is_an_estimator(digits):
 @pytest.mark.parametrize(
     ("X", "said"),
     [
-        (np.zeros((3, 64)), r"of shape \(images"),
+        (np.zeros((3, 64)), r"the shape \(images"),
         (np.full((3, 1, 8, 8), 7.0), "from 7 to 7"),
-        (np.zeros((0, 1, 8, 8)), "shape"),
-        (np.zeros((4, 1, 8, 8)), "4 images and 3 labels"),
         (np.zeros((3, 1, 8, 8)), "too few"),
     ],
 )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from exitprint.data import Images, batch_size, image_data
-from exitprint.data.images import eight_bit
-from exitprint.errors import ExitprintError
+from exitprint.data import Images, batch_size, image_data, unit_range
 from exitprint.networks import MultiExitNetwork, Prediction, architecture
 from exitprint.networks.policy import Criterion
 from exitprint.training.recipe import recipe
@@ -38,7 +39,7 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
     flips
         Whether a mirrored image still shows its class.
     random_state
-        Of everything random.
+        Of everything random: a seed, a `numpy.random.RandomState`, or None for NumPy's own.
 
     Attributes
     ----------
@@ -46,6 +47,8 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
         The trained `MultiExitNetwork`: what is saved, fingerprinted and served.
     classes_
         The labels, in the order of `predict_proba`.
+    n_features_in_
+        Channels of the images.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
         rad: float = 5,
         criterion: Criterion | None = None,
         flips: bool = False,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.arch = arch
         self.depth = depth
@@ -81,21 +84,22 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
 
         Raises
         ------
+        ValueError
+            By scikit-learn's own checks: NaN, another number of labels than images, labels that are no classes.
         ExitprintError
             If these are no images, or too few of a class.
         """
-        images = _images(X)
-        self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
-        if len(labels) != len(images):
-            raise ExitprintError(f"there are {len(images)} images and {len(labels)} labels: give one for each.")
-        given = Images(eight_bit(images), torch.from_numpy(labels.astype(np.int64)))
-        data = image_data("own", given, given[:0], len(self.classes_), self.flips, self.random_state)
+        pixels, y = validate_data(self, _array(X), _array(y), allow_nd=True)
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("a classifier needs images of more than one class; the data contains only one class.")
+        seed = _seed(self.random_state)
+        given = Images(pixels, labels)
+        data = image_data("own", given, given[:0], len(self.classes_), self.flips, seed)
         made = architecture(self.arch, data.input_shape, data.classes, self.depth, self.width)
         how = recipe("fast", made.family, data.name, self.epochs, len(given))
-        self.network_: MultiExitNetwork = train_network(
-            made, data, how, self.random_state, self.rad, criterion=self.criterion
-        )
-        self.n_features_in_ = int(np.prod(data.input_shape))
+        self.network_: MultiExitNetwork = train_network(made, data, how, seed, self.rad, criterion=self.criterion)
         return self
 
     def predict(self, X: ArrayLike | Tensor) -> NDArray[Any]:
@@ -112,9 +116,17 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
         """Where each image leaves, shape (images,)."""
         return self._answers(X).exits.numpy()
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
     def _answers(self, X: ArrayLike | Tensor) -> Prediction:
         check_is_fitted(self, "network_")
-        parts = [self.network_.predict(part) for part in _images(X).split(batch_size(self.network_.input_shape))]
+        images = Images(validate_data(self, _array(X), reset=False, allow_nd=True))
+        self.network_.check_images(images.pixels)
+        batches = images.pixels.split(batch_size(self.network_.input_shape))
+        parts = [self.network_.predict(unit_range(part)) for part in batches]
         return Prediction(
             torch.cat([part.labels for part in parts]),
             torch.cat([part.probabilities for part in parts]),
@@ -122,15 +134,12 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
         )
 
 
-def _images(X: ArrayLike | Tensor) -> Tensor:
-    """Images as float32 in [0, 1]."""
-    x = X if isinstance(X, Tensor) else torch.from_numpy(np.ascontiguousarray(np.asarray(X)))
-    if x.dtype == torch.uint8:
-        x = x.float() / 255
-    x = x.float()
-    if x.ndim != 4 or not len(x) or x.min() < 0 or x.max() > 1:
-        raise ExitprintError(
-            f"images are 8-bit or in [0, 1], of shape (images, channels, height, width), and not {tuple(x.shape)}"
-            f"{'' if x.ndim != 4 or not len(x) else f' from {float(x.min()):g} to {float(x.max()):g}'}."
-        )
-    return x
+def _array(values: ArrayLike | Tensor) -> ArrayLike:
+    """What scikit-learn can check."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+
+
+def _seed(random_state: int | np.random.RandomState | None) -> int:
+    """A seed as it is, or one drawn as scikit-learn draws them."""
+    generator = check_random_state(random_state)
+    return int(random_state) if isinstance(random_state, Integral) else int(generator.randint(np.iinfo(np.int32).max))
