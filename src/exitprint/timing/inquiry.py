@@ -353,7 +353,7 @@ def _order(images: int, number: int, seed: int) -> NDArray[np.intp]:
 def _of_cost_model(asker: _Asker, method: Method, seed: int) -> Inquiry:
     asker.ask_all()
     seconds = np.array([asker.first[index].seconds for index in range(len(asker.x))])[:, None]
-    estimate = estimate_exits(seconds, method, seed)
+    estimate = estimate_exits(seconds, method, seed, exact=True)
     end: End = "clear" if estimate.depends_on_input else "no difference"
     return _inquiry(asker, seconds, seconds, "cost model", 0.0, estimate, end)
 
