@@ -5,10 +5,10 @@ from .fingerprints import (
     Verdict,
     contrast_fingerprint,
     load_fingerprint,
+    measure_t_n,
     paper_fingerprint,
     save_fingerprint,
     verify,
-    verify_sequentially,
 )
 from .networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
 from .stealing import steal
@@ -51,6 +51,7 @@ __all__ = [
     "load_data",
     "load_fingerprint",
     "load_network",
+    "measure_t_n",
     "open_suspect",
     "paper_fingerprint",
     "recipe",
@@ -59,5 +60,4 @@ __all__ = [
     "steal",
     "train_network",
     "verify",
-    "verify_sequentially",
 ]

@@ -8,8 +8,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from exitprint.data import load_data
-from exitprint.fingerprints import paper_fingerprint, verify
+import torch
+
+from exitprint.data import Images, load_data
+from exitprint.fingerprints import Method, contrast_fingerprint, verify
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.progress import progress
 from exitprint.reports import SuspectRow, demo_report, write_report
@@ -20,7 +22,10 @@ from exitprint.training import recipe, train_network
 ARCHITECTURE, WIDTH = "resnet20", 8
 POLICY = ExitPolicy(0.9)
 """Digits are so easy that a policy for RAD=5 would send every image out at the first exit."""
-SAMPLES, REPEATS = 100, 20
+SAMPLES, MARGIN, REFERENCES = 200, 0.3, 2
+"""Digits are so few and so alike that a larger margin would change them by as much as they differ."""
+
+Truth = Literal["target", "stolen", "independent"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,10 @@ class Demo:
                 "name": row.name,
                 "truth": row.truth,
                 "decision": row.verdict.decision,
-                "t_n": row.verdict.t_n,
-                "threshold": row.verdict.threshold,
-                "benign_t_n": row.verdict.benign_t_n,
+                "share": row.verdict.share,
+                "p0": row.verdict.p0,
                 "p_value": row.verdict.p_value,
+                "requests": row.verdict.requests,
             }
             for row in self.rows
         ]
@@ -55,6 +60,8 @@ class Demo:
 
 def run_demo(report: Path, seed: int = 0) -> Demo:
     """Train, steal, fingerprint and verify on `digits`, by measured time, and write the page.
+
+    Two more networks of the owner's recipe, with other seeds, are references that the fingerprint is kept away from.
 
     Parameters
     ----------
@@ -71,34 +78,44 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
     def trained(number: int) -> MultiExitNetwork:
         return train_network(arch, data, how, seed=10 * seed + number)
 
-    target: MultiExitNetwork | None = None
-
     def stolen(kind: Callable[..., MultiExitNetwork], **options: Any) -> MultiExitNetwork:
-        assert target is not None
-        return kind(target, data, seed=10 * seed + 9, **options)
+        return kind(made["target"][1], data, seed=10 * seed + 9, **options)
 
-    jobs: list[tuple[str, Literal["target", "stolen", "independent"], Callable[[], MultiExitNetwork]]] = [
+    jobs: list[tuple[str, Truth | Literal["reference"], Callable[[], MultiExitNetwork]]] = [
         ("target", "target", lambda: trained(0)),
         ("exits retrained", "stolen", lambda: stolen(retrain_exits)),
         ("fine-tuned", "stolen", lambda: stolen(finetune, epochs=4)),
         ("pruned by 20 %", "stolen", lambda: stolen(prune, rate=0.2)),
         *((f"independent {i}", "independent", lambda i=i: trained(i)) for i in (1, 2, 3)),
+        *((f"reference {i}", "reference", lambda i=i: trained(3 + i)) for i in range(1, REFERENCES + 1)),
     ]
-    networks: list[tuple[str, Literal["target", "stolen", "independent"], MultiExitNetwork]] = []
-    rows: list[SuspectRow] = []
-    with progress("making seven networks", len(jobs)) as advance:
+    made: dict[str, tuple[Truth | Literal["reference"], MultiExitNetwork]] = {}
+    with progress("making nine networks", len(jobs)) as advance:
         for name, truth, make in jobs:
             network = make()
             network.policy = POLICY
-            target = target or network
-            networks.append((name, truth, network))
+            made[name] = truth, network
             advance(1)
-    assert target is not None
-    fingerprint = paper_fingerprint(target, data.test, samples=SAMPLES, seed=seed)
-    with progress("verifying seven suspects", len(networks)) as advance:
-        for name, truth, network in networks:
-            verdict = verify(fingerprint, InProcess(network), REPEATS, seed)
-            rows.append(SuspectRow(name, truth, verdict, verdict.timings))
+    references = {name: network for name, (truth, network) in made.items() if truth == "reference"}
+    fingerprint = contrast_fingerprint(
+        made["target"][1],
+        _all(data.train, data.calibration, data.test),
+        [POLICY],
+        SAMPLES,
+        seed,
+        Method(margin=MARGIN),
+        references,
+    )
+    suspects = [(name, truth, network) for name, (truth, network) in made.items() if truth != "reference"]
+    rows = []
+    with progress("verifying seven suspects", len(suspects)) as advance:
+        for name, truth, network in suspects:
+            rows.append(SuspectRow(name, truth, verify(fingerprint, InProcess(network), seed=seed)))
             advance(1)
     write_report(demo_report(rows, fingerprint), report)
     return Demo(rows, perf_counter() - start, report)
+
+
+def _all(*parts: Images) -> Images:
+    """All images there are: the more to choose from, the more extreme are those that are chosen."""
+    return Images(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))

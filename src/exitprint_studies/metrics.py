@@ -1,4 +1,4 @@
-"""How well a score tells stolen networks from independent ones, with intervals."""
+"""How well a score tells stolen networks from independent ones, with intervals; and what the product decides."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from scipy.optimize import brentq
 from scipy.stats import binomtest, norm, rankdata
 
 from exitprint.errors import ExitprintError
+from exitprint.fingerprints import Fingerprint, verify
+from exitprint.suspects import CostModel
 
 FloatArray = NDArray[np.float64]
 
@@ -84,3 +86,12 @@ def _newcombe(auc: float, m: int, n: int, z: float) -> tuple[float, float]:
     low = 0.0 if auc == 0 else brentq(excess, 0.0, auc - 1e-9) if excess(0.0) > 0 else 0.0
     high = 1.0 if auc == 1 else brentq(excess, auc + 1e-9, 1.0) if excess(1.0) > 0 else 1.0
     return float(low), float(high)
+
+
+def decision_of(fingerprint: Fingerprint, suspect: CostModel) -> str:
+    """What the product decides about a suspect on a cost model's clock; ``refused`` of a fingerprint that it "
+    "refuses."""
+    try:
+        return verify(fingerprint, suspect).decision
+    except ExitprintError:
+        return "refused"

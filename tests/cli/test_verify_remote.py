@@ -19,8 +19,9 @@ import pytest
 from behaviour import EXIT, EXITS, Sleeper, behaviour, crafted, key
 from exitprint.cli import main
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import contrast_fingerprint, save_fingerprint, verify_sequentially
+from exitprint.fingerprints import contrast_fingerprint, save_fingerprint, verify
 from exitprint.fingerprints.contrast import Method
+from exitprint.fingerprints.verify import inputs
 from exitprint.networks import save_network
 from exitprint.serving import running
 from exitprint.serving.hostile import misbehaving_here
@@ -73,11 +74,11 @@ def test_a_real_server_in_another_process(run, folder, name, decision, code):
     with running(folder / f"{name}.safetensors") as url:
         done = run("verify", folder / "f.safetensors", url, "--json", "--report", page, "--amplification", 256)
     assert (done.code, done.json["decision"]) == (code, decision), done.json["reason"]
-    assert {"decision", "t_n", "threshold", "requests", "seconds", "reason", "e_value", "p_value"} <= set(done.json)
+    assert {"decision", "share", "p0", "nature", "requests", "seconds", "reason", "e_value"} <= set(done.json)
     assert done.json["bytes"] > 0 and 0 < done.json["floor"] < 1
     text = page.read_text()
     assert "How the evidence grew" in text and "at most 0.001 for a false claim" in text
-    assert not list(folder.glob(".*.journal"))
+    assert Path(done.json["journal"]).exists() and done.json["journal"] in text
 
 
 def test_in_onnx_runtime(run, folder):
@@ -93,20 +94,29 @@ def test_error_rates_budget_and_rate_are_kept(run, folder):
         done = run("verify", *words, "--budget", 70, "--rate", 50)
         assert time.monotonic() - start > 69 / 50
     assert done.code == 3 and "70 requests" in done.out
-    assert len(list(folder.glob(".made-up.safetensors.*.journal"))) == 1
+    assert len(list(folder.glob("made-up-*-1.journal"))) == 1
 
 
-def test_in_process_when_asked_for(run, folder):
-    words = (folder / "f.safetensors", folder / "stolen.safetensors", "--clock", "cost-model", "--json")
-    asked = run("verify", *words, "--alpha", 0.01).json
-    assert asked["decision"] == "derived" and asked["e_value"] >= 100 and asked["requests"] < 100
-    assert run("verify", *words).json["e_value"] is None
+def test_in_process_and_on_the_cost_model_it_is_the_same_test(run, folder):
+    words = (folder / "f.safetensors", folder / "stolen.safetensors", "--json", "--alpha", 0.01)
+    computed = run("verify", *words, "--clock", "cost-model").json
+    assert computed["decision"] == "derived" and computed["e_value"] >= 100 and computed["requests"] < 200
+    assert computed["journal"] is None
+    measured = run("verify", *words).json
+    assert measured["decision"] in ("derived", "inconclusive") and Path(measured["journal"]).exists()
+
+
+def test_every_try_keeps_a_journal_of_its_own(run, folder):
+    with misbehaving_here(asleep("derived")) as url:
+        words = (folder / "made-up.safetensors", url, "--json", "--seed", 5)
+        first, again = (run("verify", *words).json["journal"] for _ in range(2))
+        assert first.endswith("-1.journal") and again.endswith("-2.journal")
+        assert run("verify", *words, "--resume").json["journal"] == again
 
 
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--repeats", 3), "leave out --repeats"),
         (("--budget", 10), "allow at least 50"),
         (("--alpha", 2), "alpha must lie strictly between 0 and 1"),
         (("--rate", -1), "must be positive"),
@@ -179,11 +189,10 @@ def test_kill_9_at_ten_moments_and_resume_gives_the_same_verdict_and_asks_nothin
     run, killed, folder, truth, tmp_path
 ):
     rng = np.random.default_rng(0)
-    late = MADE_UP.late
-    images = {"late": MADE_UP.x[late], "early": MADE_UP.x[~late], "benign": MADE_UP.benign}
+    images = inputs(MADE_UP)
     network = asleep(truth)
     with misbehaving_here(network) as url:
-        whole = verify_sequentially(MADE_UP, KServeSuspect(url), journal=tmp_path / "whole")
+        whole = verify(MADE_UP, KServeSuspect(url), journal=tmp_path / "whole")
         journal, network.asked = tmp_path / "j", []
         words = (folder / "made-up.safetensors", url, "--journal", journal, "--resume", "--json")
         lines = len(answered(tmp_path / "whole"))
@@ -201,7 +210,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, folder):
     with misbehaving_here(asleep("derived")) as url:
         words = (folder / "made-up.safetensors", url, "--seed", 7)
         with started(*words) as process:
-            while not (journals := list(folder.glob(".made-up.safetensors.*.journal"))):
+            while not (journals := list(folder.glob("made-up-*.journal"))):
                 assert process.poll() is None
                 time.sleep(0.001)
             wait_for_lines(process, journals[0], 12)
@@ -210,21 +219,20 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, folder):
         assert process.returncode == 130 and out == ""
         assert "--resume" in err and err.count("\n") == 1 and "Traceback" not in err
         assert run("verify", *words, "--resume", "--json").json["decision"] == "derived"
-    assert not journals[0].exists()
 
 
 @pytest.fixture(autouse=True)
 def no_journals_left(folder):
     """Tests share the folder, and not what an undecided verification keeps there."""
     yield
-    for left in folder.glob(".*.journal"):
+    for left in folder.glob("*.journal"):
         left.unlink()
 
 
 RIGHT, ANY = "right", "right or inconclusive"
 OPERATORS = {
     "none": (None, RIGHT),
-    "constant-time": (50, "inconclusive: constant time"),
+    "constant-time": (50, "inconclusive"),
     "uniform-delay": (20, ANY),
     "jitter": (3, RIGHT),
     "heavy-tail": (3, RIGHT),
@@ -253,7 +261,7 @@ def test_no_operator_brings_about_a_wrong_verdict(trouble, truth):
     try:
         with misbehaving_here(asleep(truth), trouble, amount) as url:
             suspect = KServeSuspect(url, timeout=patient, patience=patient)
-            verdict = verify_sequentially(MADE_UP, suspect, budget=budget)
+            verdict = verify(MADE_UP, suspect, budget=budget)
     except ExitprintError as error:
         assert expected.startswith("error: ") and expected.removeprefix("error: ") in str(error)
         return
@@ -263,7 +271,8 @@ def test_no_operator_brings_about_a_wrong_verdict(trouble, truth):
     elif expected == ANY:
         assert verdict.decision in (truth, "inconclusive")
     else:
-        assert verdict.decision == "inconclusive" and expected.removeprefix("inconclusive: ") in verdict.reason
+        assert verdict.decision == "inconclusive"
+        assert "constant time" in verdict.reason or "noise hides most" in verdict.reason  # on a busy machine
 
 
 @pytest.mark.parametrize(("trouble", "amount"), [("jpeg", 75), ("resize", 75)])
@@ -271,5 +280,5 @@ def test_images_altered_on_the_way_are_never_a_false_claim(contrast, target, ind
     decisions = []
     for network in (target, independent):
         with misbehaving_here(Slow(network), trouble, amount) as url:
-            decisions.append(verify_sequentially(contrast, KServeSuspect(url), budget=160).decision)
+            decisions.append(verify(contrast, KServeSuspect(url), budget=160).decision)
     assert decisions[0] in ("derived", "inconclusive") and decisions[1] in ("independent", "inconclusive")

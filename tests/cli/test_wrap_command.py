@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+import exitprint as ep
 import user_modules as user
 from exitprint.networks import load_network
 
@@ -58,15 +59,11 @@ def test_wrapped_fingerprinted_and_told_from_an_independent(folder, run):
     done = run("fingerprint", target, "--data", "digits", "--kind", "paper", "--samples", 40, "--out", made)
     assert done.code == 0, done.err
 
-    def verdict(suspect):
-        return run("verify", made, suspect, "--clock", "cost-model", "--json").json
+    def T_N(suspect):
+        return ep.measure_t_n(ep.load_fingerprint(made), ep.CostModel(ep.load_network(suspect))).T_N
 
-    retrained, tuned, pruned = (
-        verdict(folder / f"{kind}.safetensors") for kind in ("retrain-exits", "finetune", "prune")
-    )
-    owner, stranger = verdict(target), verdict(other)
-    assert [found["decision"] for found in (owner, retrained, pruned)] == ["derived"] * 3
-    assert stranger["decision"] == "independent" and tuned["t_n"] < stranger["t_n"] / 2
+    retrained, tuned, pruned = (T_N(folder / f"{kind}.safetensors") for kind in ("retrain-exits", "finetune", "prune"))
+    assert max(T_N(target), retrained, pruned) < 0.1 and tuned < T_N(other) / 2
 
 
 def test_a_module_with_exits_keeps_them_and_trains_only_new_ones(tmp_path, digits, run):

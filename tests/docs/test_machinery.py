@@ -110,7 +110,7 @@ def test_names_that_are_not_there_are_noticed(code):
 
 
 def test_names_that_are_there_are_not():
-    check_python("import exitprint as ep\nfrom exitprint.timing import estimate_exits\nep.verify_sequentially\n")
+    check_python("import exitprint as ep\nfrom exitprint.timing import estimate_exits\nep.measure_t_n\n")
     check_commands("exitprint verify f.safetensors http://host/v2/models/NAME --rate 5 || true\n")
 
 

@@ -38,9 +38,13 @@ def test_fingerprint_and_verdict_show_themselves_in_a_notebook(digits):
     made = paper_fingerprint(network, digits.test, samples=3, steps=2, check=False)
     assert repr(made).startswith("Fingerprint (paper): 3 samples of 1×8×8, 3 late")
     assert "reached their goal" in made._repr_html_()
-    verdict = Verdict("derived", "t_n", 0.1, (0.0, 0.2), 0.3, 1e-5, 0.1, 0.5, 10, 1.0, "measured", "a <copy> of it")
-    assert "T_N" in verdict._repr_html_() and "a &lt;copy&gt; of it" in verdict._repr_html_()
-    assert "AUC" in replace(verdict, statistic="auc", decision="inconclusive")._repr_html_()
+    said = {"share": 0.9, "interval": (0.8, 1.0), "nature": None, "nature_interval": None, "reason": "a <copy> of it"}
+    counted = {"e_value": 1e5, "e_value_independent": 1.0, "p_value": 1e-5, "requests": 10, "seconds": 1.0, "seed": 0}
+    limits = {"p0": 0.65, "alpha": 1e-3, "beta": 1e-3, "assumptions": (), "floor": None, "bytes": None}
+    verdict = Verdict(decision="derived", kind="paper", clock="measured", **said, **counted, **limits)
+    assert "90% of the pairs" in verdict._repr_html_() and "a &lt;copy&gt; of it" in verdict._repr_html_()
+    nothing = replace(verdict, kind="contrast", decision="inconclusive", share=None)
+    assert "nothing was compared" in nothing._repr_html_()
 
 
 def test_what_is_shown_is_escaped():

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from exitprint.fingerprints import Fingerprint, Verdict
-from exitprint.reports import Course
+from exitprint.fingerprints.course import Course
 from exitprint.timing import Timings
-from exitprint.timing.sequential import SignTest
 
 VOID = {"meta", "link", "img", "br", "path", "line", "rect", "circle", "polyline"}
 Made = tuple[Fingerprint, dict[str, Timings]]
@@ -56,13 +55,17 @@ def parsed() -> type[Page]:
 
 @pytest.fixture
 def course() -> Course:
-    """A sequential test that was sure after a few pairs."""
+    """A verification that was sure after a few pairs."""
     pairs = 40
-    test = SignTest()
-    for _ in range(pairs):
-        test.update(1)
+    logs = np.linspace(0, 9, pairs)
     return Course(
-        test.path, 2 * np.arange(1, pairs + 1), np.array(["late", "early"] * pairs), np.tile([0.01, 0.002], pairs)
+        2 * np.arange(1, pairs + 1),
+        np.array(["nature", "crafted"] * (pairs // 2)),
+        logs,
+        logs / 2,
+        -logs,
+        np.array(["late", "early"] * pairs),
+        np.tile([0.01, 0.002], pairs),
     )
 
 
@@ -88,13 +91,17 @@ def made() -> Callable[..., Made]:
             record={"data": "digits", "method": {"c": 10.0}},
         )
         rng = np.random.default_rng(0)
-        exit = np.where(late.numpy(), 0.01, 0.002)
-        seconds = {
-            "fingerprint": exit,
-            "benign": 0.012 - exit if kind == "contrast" else rng.uniform(0.002, 0.01, count),
-        }
+        seconds = {"sample": np.full(count, 0.01), "original": rng.uniform(0.002, 0.01, count)}
+        if kind == "contrast":
+            half = count // 2
+            seconds = {
+                "late": np.full(half, 0.01),
+                "early": np.full(count - half, 0.002),
+                "late original": np.full(half, 0.003),
+                "early original": np.full(count - half, 0.009),
+            }
         return fingerprint, {
-            name: Timings(part[:, None] + rng.exponential(1e-5, (count, 3)), "measured")
+            name: Timings(part[:, None] + rng.exponential(1e-5, (len(part), 3)), "measured")
             for name, part in seconds.items()
         }
 
@@ -105,20 +112,28 @@ def made() -> Callable[..., Made]:
 def verdict() -> Callable[..., Verdict]:
     """A verdict with numbers that occur nowhere else."""
 
-    def make(decision: str = "derived", statistic: str = "t_n", **other: object) -> Verdict:
+    def make(decision: str = "derived", kind: str = "paper", **other: object) -> Verdict:
         fields: dict[str, object] = {
             "decision": decision,
-            "statistic": statistic,
-            "value": 0.0317,
-            "interval": (0.0211, 0.0433),
-            "threshold": 0.1237,
+            "kind": kind,
+            "share": 0.937,
+            "interval": (0.811, 0.983),
+            "p0": 0.67,
+            "nature": 0.954 if kind == "contrast" else None,
+            "nature_interval": (0.732, 0.992) if kind == "contrast" else None,
+            "e_value": 2.3e8,
             "p_value": 4.3e-9,
-            "t_n": 0.0317,
-            "benign_t_n": 0.4459,
+            "e_value_independent": 1.0,
+            "alpha": 0.001,
+            "beta": 0.001,
             "requests": 12_345,
             "seconds": 6.78,
+            "bytes": None,
             "clock": "measured",
             "reason": "The suspect took the full time on 97 of 100 images (T_N = 0.032).",
+            "assumptions": ("The owner states that the moon is round.",),
+            "floor": None,
+            "seed": 17,
         }
         return Verdict(**{**fields, **other})  # type: ignore[arg-type]
 

@@ -63,16 +63,16 @@ def opened(html: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
 def pages(made: Any, verdict: Any, course: Any) -> dict[str, str]:
     fingerprint, timings = made("contrast")
     long = "https://models.example.test/v2/models/" + "W" * 300
-    said = verdict(statistic="auc", value=0.98, interval=(0.95, 1.0), threshold=0.5)
+    said = verdict("derived", "contrast", timings=timings, course=course)
     notes = {"digest": "0123456789abcdef" * 8}
     paper, paper_timings = made(shape=(3, 32, 32))
     rows = [
-        SuspectRow(f"independent network number {n}" + "W" * 9 * n, "independent", verdict(), paper_timings)
+        SuspectRow(f"independent network number {n}" + "W" * 9 * n, "independent", verdict(timings=paper_timings))
         for n in range(7)
     ]
     return {
-        "contrast": verification_report(said, fingerprint, timings, long, notes=notes, course=course),
-        "paper": verification_report(verdict("inconclusive"), paper, paper_timings, long, notes=notes),
+        "contrast": verification_report(said, fingerprint, long, notes=notes),
+        "paper": verification_report(verdict("inconclusive", timings=paper_timings), paper, long, notes=notes),
         "demo": demo_report(rows, paper, notes=notes),
     }
 

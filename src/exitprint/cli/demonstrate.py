@@ -26,10 +26,9 @@ def demo(
     if as_json:
         print_json(result.as_dict())
         return
-    table = Table("suspect", "truth", "decision", "T_N", "T_f")
+    table = Table("suspect", "truth", "decision", "share of pairs", "requests")
     for row in result.rows:
-        table.add_row(
-            row.name, row.truth, row.verdict.decision, f"{row.verdict.t_n:.3f}", f"{row.verdict.threshold:.3f}"
-        )
+        share = "–" if row.verdict.share is None else f"{row.verdict.share:.2f}"
+        table.add_row(row.name, row.truth, row.verdict.decision, share, f"{row.verdict.requests:,}")
     out.print(table)
     out.print(f"{result.right} of {len(result.rows)} verdicts are right, in {result.seconds:.0f} s. Report: {report}")

@@ -200,15 +200,16 @@ def fingerprint(
 
 def _say_power(network: MultiExitNetwork, images: ImageData, made: Fingerprint, power: float, seed: int) -> None:
     """How many samples show this fingerprint's effect, measured on a copy with new internal classifiers."""
-    from exitprint.fingerprints import samples_needed, verify
-    from exitprint.suspects import CostModel
+    from exitprint.fingerprints.power import samples_for
+    from exitprint.fingerprints.shares import shares
+    from exitprint.fingerprints.threshold import threshold
     from exitprint.tampering import retrain_exits
 
     copy = retrain_exits(network, images, rad=None, seed=seed + 1)
-    effect = verify(made, CostModel(copy), repeats=1, seed=seed).value
-    needed = samples_needed(effect, power=power)
+    effect = max(shares(copy, [copy.policy], made.kind, made.samples, made.originals, made.late))
+    needed = samples_for(effect, threshold(made).p0, power)
     enough = "so these suffice" if needed <= len(made) else f"so craft again with --samples {needed}"
     out.print(
-        f"On a copy with new internal classifiers the AUC is {effect:.2f} (cost model): {needed} samples find such a "
-        f"copy with probability {power:g} at p = 0.001, {enough}."
+        f"On a copy with new internal classifiers the share of pairs is {effect:.2f} (cost model): {needed} samples "
+        f"find such a copy with probability {power:g} at alpha = 0.001, {enough}."
     )

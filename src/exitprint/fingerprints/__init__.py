@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from exitprint.fingerprints.contrast import Method, contrast_fingerprint, craft_contrast
 from exitprint.fingerprints.fingerprint import Fingerprint, Reference, load_fingerprint, save_fingerprint
+from exitprint.fingerprints.measurement import TNMeasurement, measure_t_n
 from exitprint.fingerprints.paper import craft_paper, paper_fingerprint
-from exitprint.fingerprints.power import samples_needed
-from exitprint.fingerprints.sequential import verify_sequentially
+from exitprint.fingerprints.threshold import samples_needed
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.fingerprints.verify import verify
 
@@ -14,14 +14,15 @@ __all__ = [
     "Fingerprint",
     "Method",
     "Reference",
+    "TNMeasurement",
     "Verdict",
     "contrast_fingerprint",
     "craft_contrast",
     "craft_paper",
     "load_fingerprint",
+    "measure_t_n",
     "paper_fingerprint",
     "samples_needed",
     "save_fingerprint",
     "verify",
-    "verify_sequentially",
 ]

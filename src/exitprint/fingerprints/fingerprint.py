@@ -182,6 +182,21 @@ class Fingerprint:
             return
         if len(distinct(torch.cat([self.originals, self.samples]))) < 2 * len(self):
             raise ExitprintError("a sample of this contrast fingerprint was not changed at all: craft it again.")
+        self.check_change(largest_change)
+
+    def check_change(self, largest_change: float = LARGEST_CHANGE) -> None:
+        """Refuse a change that any network would follow.
+
+        Parameters
+        ----------
+        largest_change
+            The largest mean change, as a share of the median distance of an original to its nearest neighbour.
+
+        Raises
+        ------
+        ExitprintError
+            If it is larger.
+        """
         share = float(self.l2.mean() / _distance(self.benign))
         if share > largest_change:
             raise ExitprintError(

@@ -8,23 +8,18 @@ from exitprint.data import Images
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.fingerprint import Fingerprint, Reference
 from exitprint.fingerprints.shares import Rule, policy_of, shares
+from exitprint.fingerprints.threshold import lowest_claim
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.integer import quantise_layers
 
-CAUTIOUS = (0.8, 0.7, 0.65)
-"""The least share of pairs that a claim must beat, without a reference, with one, and with two or more."""
 ROOM = 0.05
 """How far beyond that a fingerprint has to come on its own network."""
 RANGE_IMAGES = 512
 
 
 def needed(references: Sequence[Reference]) -> float:
-    """The share of pairs that a fingerprint with these references must come to on its own network.
-
-    A claim lies at least half-way between the largest share on a reference and 1.
-    """
-    largest = max((share for reference in references for share in reference.share), default=0.0)
-    return max(CAUTIOUS[min(len(references), len(CAUTIOUS) - 1)], (1 + largest) / 2) + ROOM
+    """The share of pairs that a fingerprint with these references must come to on its own network."""
+    return lowest_claim(references) + ROOM
 
 
 def check_own(

@@ -1,44 +1,76 @@
-"""How many samples a contrast needs, and what effect it will have on a copy."""
+"""How many samples a contrast needs to find a copy, by the test's own bets."""
 
 from __future__ import annotations
 
-import math
+from functools import lru_cache
 
-from scipy.stats import norm
+import numpy as np
 
 from exitprint.errors import ExitprintError
+from exitprint.evidence.betting import log_growth, stakes
+from exitprint.evidence.eprocess import FIRST_SLICE
+
+RUNS = 2000
+MOST_PAIRS = 1000
 
 
-def samples_needed(effect_auc: float, alpha: float = 1e-3, power: float = 0.99) -> int:
-    """How many samples, both halves together, make a Mann–Whitney test significant with this probability.
+def chance_of_claim(share: float, p0: float, samples: int, alpha: float = 1e-3) -> float:
+    """The probability that so many samples, both halves together, claim a copy, on a clock without noise.
 
-    Noether's formula (Journal of the American Statistical Association 82, 1987) for halves of equal size, one-sided:
-    N = (z_{1−α} + z_{power})² / (3 (AUC − 1/2)²), and at least so many that the smallest possible p-value, one over the
-    number of ways to split them into halves, is below `alpha`.
+    Simulated: pairs in which the late sample is the slower one with the probability `share`, against the test's bets in
+    its first round.
 
     Parameters
     ----------
-    effect_auc
-        The AUC expected on a copy, such as `simulated_theft` gives.
+    share
+        The share of pairs on the copy, such as a simulated theft gives.
+    p0
+        What a claim must beat.
+    samples
+        Of the fingerprint.
     alpha
-        Largest p-value that counts.
-    power
-        Wanted probability of a p-value that counts.
+        Bound on the probability of a false claim.
+    """
+    return float((_pairs_until_claim(round(share, 3), p0, alpha) <= samples // 2).mean())
+
+
+def samples_for(share: float, p0: float, power: float, alpha: float = 1e-3) -> int:
+    """So many samples claim a copy with this probability; arguments as in `chance_of_claim`.
 
     Raises
     ------
     ExitprintError
-        If the effect is not above 0.5 or a probability is out of range.
+        If not even two thousand samples do.
     """
-    if not 0 < alpha < 0.5 or not 0.5 <= power < 1:
-        raise ExitprintError(f"alpha must be in (0, 0.5) and power in [0.5, 1), and not {alpha} and {power}.")
-    if not 0.5 < effect_auc <= 1:
+    if not 0 < power < 1:
+        raise ExitprintError(f"power must lie between 0 and 1, and not be {power}.")
+    pairs = float(np.quantile(_pairs_until_claim(round(share, 3), p0, alpha), power, method="higher"))
+    if pairs > MOST_PAIRS:
         raise ExitprintError(
-            f"an effect of AUC {effect_auc:.2f} cannot be shown with any number of samples: it must be above 0.5, so "
-            "craft with a larger margin or for other policies."
+            f"a copy with {share:.0%} of the pairs cannot be told from the threshold of {p0:.0%} with any useful "
+            "number of samples: craft with references, which lower the threshold, with a larger margin or for other "
+            "policies."
         )
-    N = (norm.isf(alpha) + norm.isf(1 - power)) ** 2 / (3 * (effect_auc - 0.5) ** 2)
-    half = math.ceil(N / 2)
-    while math.comb(2 * half, half) < 1 / alpha:
-        half += 1
-    return 2 * half
+    return 2 * int(pairs)
+
+
+@lru_cache(maxsize=256)
+def _pairs_until_claim(share: float, p0: float, alpha: float) -> np.ndarray:
+    """How many pairs each of `RUNS` simulated runs needs; `MOST_PAIRS + 1` where it does not claim."""
+    rng = np.random.default_rng(0)
+    win, lose = log_growth(np.array([1.0, 0.0]), p0)
+    log_wealth = np.tile(stakes()[1], (RUNS, 1))
+    needed = np.full(RUNS, MOST_PAIRS + 1)
+    open_ = np.arange(RUNS)
+    for pair in range(1, MOST_PAIRS + 1):
+        right = rng.random(len(open_)) < share
+        log_wealth += np.where(right[:, None], win, lose)
+        most = log_wealth.max(1)
+        log_e = most + np.log(np.exp(log_wealth - most[:, None]).sum(1))
+        done = log_e >= -np.log(alpha * FIRST_SLICE)
+        needed[open_[done]] = pair
+        open_, log_wealth = open_[~done], log_wealth[~done]
+        if not len(open_):
+            break
+    needed.flags.writeable = False
+    return needed

@@ -1,143 +1,144 @@
-"""What a sequential verdict says in words, and why a suspect's time may say nothing."""
+"""What a verdict says in words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from exitprint.fingerprints.likeness import FAR_WORSE
+from exitprint.fingerprints.statistic import Test
+from exitprint.timing.session import Session
+from exitprint.timing.silence import Silence, silence
 
-import numpy as np
-from scipy.stats import spearmanr
-
-from exitprint.fingerprints.asking import Heard, quiet
-from exitprint.fingerprints.bracket import BracketTest
-from exitprint.fingerprints.score import FloatArray
-from exitprint.timing.sequential import SequentialTest, SignTest
-
-LEAST_RELIABILITY = 0.5
-LEAST_INPUTS = 8
-CHANCE = 3.0
-"""Standard deviations (Fisher's z) that a correlation of a few inputs only has to be away from none."""
-CACHED = 0.75
-SPREAD_OF_CACHED = 1 / 3
-SPREAD_OF_CONSTANT_TIME = 0.2
-
-CONTRAST_DERIVED = (
-    "In {plus} of {told} comparisons the image made late took the suspect longer than one made early that was asked "
-    "right before or after it, though by nature it is the easier one: the suspect goes by what was put into the "
-    "images, as a copy of the owner's network does. {level}"
+DERIVED = {
+    True: (
+        "By nature the images made late are the quick ones, and the suspect is quick with them as they were: it orders "
+        "the originals so in {nature:.0%} of the pairs. Yet with what was put into them they take it longer in "
+        "{share:.0%} of the pairs, clearly more than the {p0:.0%} that a network of other origin is taken to reach: "
+        "the suspect goes by what was put into the images, as a copy of the owner's network does. {level}"
+    ),
+    False: (
+        "The fingerprint's images take the suspect longer than originals of others in {share:.0%} of the pairs, "
+        "clearly more than the {p0:.0%} that a network of other origin is taken to reach, as is expected of a copy of "
+        "the owner's network. {level}"
+    ),
+}
+CLAIM = (
+    "Of a suspect for which one of the assumptions' limits is kept, this would be said, whenever the test stops, with "
+    "a probability of at most alpha = {alpha:g}; the evidence is an e-value of {e_value:.3g}."
 )
-CONTRAST_INDEPENDENT = (
-    "In only {plus} of {told} comparisons the image made late took the suspect longer than one made early: the suspect "
-    "goes by what the images show by nature and not by what was put into them, so this gives no reason to call it a "
-    "copy. A copy that keeps what was put into three of four pairs would be missed by this test, whenever it stops, "
-    "with a probability of at most beta = {beta:g}."
+INDEPENDENT = (
+    "The images made late take the suspect longer in {share:.0%} of the pairs only, clearly less than one half: the "
+    "suspect goes by what the images show by nature and not by what was put into them, so this gives no reason to call "
+    "it a copy. Of a copy on which the images made late leave later, this would be said, whenever the test stops, with "
+    "a probability of at most beta = {beta:g}."
 )
-CONTRAST_INCONCLUSIVE = (
-    "After {requests:,} requests the evidence suffices neither to call the suspect a copy (alpha = {alpha:g}) nor to "
-    "clear it (beta = {beta:g}): the image made late took longer in {plus} of {told} comparisons, a share between "
-    "{low:.0%} and {high:.0%} with 95 % confidence; allow more requests, amplify them, or use a fingerprint of more "
-    "samples."
+BETWEEN = (
+    "After {requests:,} requests the images made late took the suspect longer in {share:.0%} of the pairs (between "
+    "{low:.0%} and {high:.0%} with 95 % confidence). A claim needs clearly more than {p0:.0%} (alpha = {alpha:g}), to "
+    "clear the suspect needs clearly less than one half (beta = {beta:g}). {advice}"
 )
-PAPER_DERIVED = (
-    "The fingerprint inputs take the suspect nearly as long as its slowest ordinary inputs: T_N = {T_N:.3f} is below "
-    "T_f = {T_f:.3f}, as is expected of a copy of the owner's network and not of an independent one. {level}"
+NATURE_OPEN = (
+    "After {requests:,} requests it is not clear that the suspect orders the original images as nature does "
+    "({nature:.0%} of the pairs, between {low:.0%} and {high:.0%} with 95 % confidence), so nothing can be said about "
+    "the crafted ones. {advice}"
 )
-PAPER_INDEPENDENT = (
-    "The fingerprint inputs leave the suspect early, as on a network of other origin: T_N = {T_N:.3f} is above "
-    "T_f = {T_f:.3f}, so this gives no reason to call the suspect a copy. A suspect whose T_N is not above T_f would "
-    "be missed by this test, whenever it stops, with a probability of at most beta = {beta:g}."
+UNNATURAL = (
+    "The suspect orders the original images the other way round than the fingerprint says ({nature:.0%} of the pairs "
+    "are in the natural order): the images made late were the slow ones before anything was put into them, so this "
+    "fingerprint cannot claim the suspect, and if that happens with other networks too, its halves are not what it "
+    "says."
 )
-PAPER_INCONCLUSIVE = (
-    "After {requests:,} requests T_N lies between {low:.3f} and {high:.3f} with 95 % confidence, which is not clearly "
-    "on one side of T_f = {T_f:.3f} (alpha = {alpha:g}, beta = {beta:g}): allow more requests, amplify them, or use a "
-    "contrast fingerprint, which a noisy path disturbs less."
+TIES = (
+    "The suspect takes the same time for nearly every image, as a network does whose policy sends nearly all to one "
+    "exit. So its time can neither claim nor clear it, whatever its origin."
 )
-LEVEL = (
-    "A suspect that does not do so would be called derived by this test, whenever it stops, with a probability of at "
-    "most alpha = {alpha:g}; the evidence is an e-value of {e_value:.3g} (p = {p_value:.2g})."
+UNLIKE = (
+    "The suspect answers only {like:.0%} of the original images as the owner's network does, renamed labels allowed "
+    "for, so it does not understand what it is sent and its time says nothing. Perhaps it wants its input normalised "
+    "otherwise: state --mean and --std (or --scale), the layout or the size, and ask again."
 )
 NOTHING = "All {requests:,} requests were spent before anything could be compared: allow more requests."
-
-SAME = "The suspect takes the same time for every input, so its time says nothing about its origin."
-CACHE = (
-    "The suspect answers an input faster once it was asked before ({cached:.0%} of the inputs), as a cache in front of "
-    "it does, so asking again brings no further evidence: use a fingerprint of more samples."
+NO_POWER = (
+    "A fingerprint of the paper's kind compares samples with ordinary images, of which some take the longest time as "
+    "well, so it often cannot decide: use a contrast fingerprint, or `measure_t_n` for the paper's measurement without "
+    "a verdict."
 )
-CONSTANT = (
-    "The suspect answers in constant time: {middle:.3g} ms, for nine of ten answers within {spread:.2g} ms, and two "
-    "askings of one input agree no better than those of two inputs (correlation {reliability:.2f}); so its time says "
-    "nothing about its origin."
-)
-NOISY = (
-    "The suspect's time hardly depends on its input: two askings of one input agree little better than those of two "
-    "inputs (correlation {reliability:.2f}), and nine of ten answers spread over {spread:.2g} ms. It may answer in "
-    "constant time, or the path to it is too noisy: allow more requests, amplify them, or ask from nearby."
+MORE = "Allow more requests, amplify them, or ask from nearby."
+FINAL = (
+    "Asking again would bring nothing new on this clock: a contrast fingerprint with references needs less to claim."
 )
 
+SILENT = {
+    "same": "The suspect takes the same time for every input, so its time says nothing about its origin.",
+    "cache": (
+        "{cached:.0%} of the inputs took longest when they were asked first, as with a cache in front of the suspect, "
+        "so asking again brings no further evidence: use a fingerprint of more samples."
+    ),
+    "constant": (
+        "The suspect answers in nearly constant time, {middle:.3g} ms, nine of ten answers within {spread:.2g} ms, and "
+        "what it is asked hardly shows in it (two askings of one input agree by a correlation of {agreement:.2f} "
+        "beyond what load explains), so its time says nothing about its origin."
+    ),
+    "noise": (
+        "The noise hides most of what the inputs do: two askings of one input agree by a correlation of "
+        "{agreement:.2f} only beyond what load explains, and nine of ten answers spread over {spread:.2g} ms. Allow "
+        "more requests, amplify them, or ask from nearby."
+    ),
+}
 
-def contrast_reason(test: SignTest, requests: int) -> str:
-    """The reason of a contrast fingerprint's verdict after so many requests."""
-    if not test.updates:
-        return NOTHING.format(requests=requests)
-    plus, minus = (sum(getattr(x, name) for x in test.rounds) for name in ("plus", "minus"))
-    text = {"derived": CONTRAST_DERIVED, "independent": CONTRAST_INDEPENDENT, "inconclusive": CONTRAST_INCONCLUSIVE}
-    return text[test.decision].format(plus=plus, told=plus + minus, **_words(test, requests, test.interval()))
 
+def reason(test: Test, session: Session, like: float | None, spent: bool) -> str:
+    """Why the verdict is what it is.
 
-def paper_reason(test: BracketTest | None, requests: int) -> str:
-    """The reason of a paper fingerprint's verdict after so many requests; without a test if it was not begun."""
-    if test is None or not test.updates:
-        return NOTHING.format(requests=requests)
-    text = {"derived": PAPER_DERIVED, "independent": PAPER_INDEPENDENT, "inconclusive": PAPER_INCONCLUSIVE}
-    return text[test.decision].format(T_N=test.T_N, T_f=test.T_f, **_words(test, requests, test.interval()))
-
-
-def why_silent(heard: Heard) -> str | None:
-    """A sentence if the suspect's time does not depend on its input, as far as repeated askings can tell.
-
-    Two askings of one input that follow each other agree already because they met the same load, so what counts is by
-    how much more they agree than either does with the input asked next to the other.
+    Parameters
+    ----------
+    test
+        As it stands.
+    session
+        What was asked.
+    like
+        Agreement of the suspect's answers to the originals with the owner's, where it can be told.
+    spent
+        Whether the budget was.
     """
-    times = heard.evidence
-    if not times:
-        return None
-    everything = np.concatenate(list(times.values()))
-    if len(times) > 1 and np.ptp(everything) == 0:
-        return SAME
-    repeated = [seconds for seconds in times.values() if len(seconds) > 1]
-    if len(repeated) < LEAST_INPUTS:
-        return None
-    cached = float(np.mean([seconds[0] > max(seconds[1:]) for seconds in repeated]))
-    first, later = (_spread(values) for values in zip(*((x[0], quiet(x[1:])) for x in repeated), strict=True))
-    if cached >= CACHED and later < SPREAD_OF_CACHED * first:
-        return CACHE.format(cached=cached)
-    steady, beside = heard.steady, heard.beside
-    early, late, other = (
-        [quiet(left[start::2]) for left in these.values() if len(left) > 1]
-        for these, start in ((steady, 0), (steady, 1), (beside, 1))
-    )
-    own, load = _correlation(early, late), max(0.0, _correlation(early, other))
-    reliability = (own - load) / (1 - load) if load < 1 else 0.0
-    by_chance = float(np.tanh(CHANCE / np.sqrt(len(repeated) - 3)))
-    if reliability >= max(LEAST_RELIABILITY, by_chance):
-        return None
-    middle, spread = 1e3 * float(np.median(everything)), 1e3 * _spread(everything)
-    text = CONSTANT if spread < SPREAD_OF_CONSTANT_TIME * middle else NOISY
-    return text.format(middle=middle, spread=spread, reliability=reliability)
+    contrast = test.nature is not None
+    numbers = {
+        "share": test.claim.mean,
+        "nature": test.nature.mean if test.nature is not None else None,
+        "p0": test.claim.null,
+        "alpha": test.alpha,
+        "beta": test.beta,
+        "requests": session.requests,
+        "e_value": min(process.e_value for process in (test.claim, test.nature or test.claim)),
+    }
+    if test.decision == "derived":
+        return DERIVED[contrast].format(level=CLAIM.format(**numbers), **numbers)
+    if test.decision == "independent":
+        return INDEPENDENT.format(**numbers)
+    if like is not None and like < FAR_WORSE:
+        return UNLIKE.format(like=like)
+    if test.unnatural:
+        return UNNATURAL.format(**numbers)
+    silent = silence(session)
+    if silent is not None:
+        return _said(silent)
+    if _tied(test, session):
+        return TIES
+    advice = (MORE if spent else FINAL) if contrast else NO_POWER
+    if test.claim.observations:
+        low, high = test.claim.interval()
+        return BETWEEN.format(low=low, high=high, advice=advice, **numbers)
+    if test.nature is not None and test.nature.observations:
+        low, high = test.nature.interval()
+        return NATURE_OPEN.format(low=low, high=high, advice=advice, **numbers)
+    return NOTHING.format(**numbers)
 
 
-def _correlation(one: list[float], other: list[float]) -> float:
-    """By ranks; 0 where one of the two is the same throughout."""
-    return float(np.nan_to_num(spearmanr(one, other).statistic))
+def _said(silent: Silence) -> str:
+    milliseconds = {"middle": 1e3 * silent.middle, "spread": 1e3 * silent.spread}
+    return SILENT[silent.cause].format(agreement=silent.agreement, cached=silent.cached, **milliseconds)
 
 
-def _spread(seconds: Sequence[float] | FloatArray) -> float:
-    """How far apart nine of ten are."""
-    low, high = np.quantile(seconds, (0.05, 0.95))
-    return float(high - low)
-
-
-def _words(test: SequentialTest, requests: int, interval: tuple[float, float]) -> dict[str, Any]:
-    numbers = {"alpha": test.alpha, "beta": test.beta, "e_value": test.e_value, "p_value": test.p_value}
-    low, high = interval
-    return {**numbers, "level": LEVEL.format(**numbers), "requests": requests, "low": low, "high": high}
+def _tied(test: Test, session: Session) -> bool:
+    """Whether a clock without noise could not tell most pairs apart."""
+    processes = [process for process in (test.nature, test.claim) if process is not None]
+    counts = [counts for process in processes for counts in process.rounds]
+    return session.clock == "cost model" and 2 * sum(each.tied for each in counts) > sum(each.total for each in counts)

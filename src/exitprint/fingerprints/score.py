@@ -10,8 +10,6 @@ from exitprint.errors import ExitprintError
 
 FloatArray = NDArray[np.float64]
 LONGEST_SHARE = 0.98
-NATURAL = 0.5
-"""AUC of halves that take equally long: what a contrast is compared with where nothing else is known."""
 
 
 def longest_time(benign: FloatArray) -> float:

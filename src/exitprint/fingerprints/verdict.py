@@ -4,87 +4,104 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
 from exitprint.display import html_table
+from exitprint.evidence.limits import Decision
+from exitprint.fingerprints.course import Course
+from exitprint.fingerprints.fingerprint import Kind
 from exitprint.timing import Timings
-from exitprint.timing.course import Course
 
 COLORS = {"derived": "#b3261e", "independent": "#1b6e3c", "inconclusive": "#7a5d00"}
-Decision = Literal["derived", "independent", "inconclusive"]
+LEFT_OUT = ("timings", "course")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of one verification.
+    """The outcome of one verification. Estimate, interval, e-value and p-value are those of one and the same test.
 
     Attributes
     ----------
     decision
         ``derived`` (a copy), ``independent`` or ``inconclusive``.
-    statistic
-        Name of the statistic that decided: ``t_n`` (lower is derived) or ``auc`` (higher is derived; in a sequential
-        test the share of pairs whose late sample took longer).
-    value, interval
-        The statistic and its 95 % confidence interval.
-    threshold
-        What it was compared with: T_f for ``t_n``, 0.5 for ``auc``.
-    p_value
-        Probability of a value this far on the derived side if the truth were just at the threshold; of a sequential
-        test, the always-valid one.
-    t_n, benign_t_n
-        T_N of the fingerprint's late samples and of the benign images they were made from.
-    requests, seconds
-        What it cost.
+    kind
+        Of the fingerprint.
+    share, interval
+        The share of pairs in which the sample that a copy is slower on took longer, ties counting half, and its 95 %
+        confidence sequence; None where no pair was compared.
+    p0
+        What a claim has to beat.
+    nature, nature_interval
+        The share of pairs in which the originals are ordered the natural way, and its 95 % confidence sequence; None
+        where none was compared.
+    e_value, p_value
+        Evidence against "of other origin", and one over it. It is the weaker one of nature's and the claim's. At least
+        1 / alpha of it makes ``derived``.
+    e_value_independent
+        Evidence against "a copy"; at least 1 / beta of it makes ``independent``.
+    alpha, beta
+        Bounds on the probabilities of a false claim and of a miss, under the assumptions.
+    requests, seconds, bytes
+        What it cost; bytes where the suspect counts them.
     clock
         ``measured`` or ``cost model``.
     reason
         A sentence that a lawyer could read.
-    timings
-        The runtimes behind it, by group of inputs: ``fingerprint`` and ``benign``, or ``late``, ``early`` and
-        ``benign`` where not all were asked.
-    e_value
-        Evidence against independence where the test was a sequential one; 1 / alpha of it makes ``derived``.
-    bytes
-        Bytes sent and received, where the suspect counts them.
+    assumptions
+        What the verdict rests on, in sentences.
     floor
         Seconds of the cheapest request, which path and server add to every answer, where that was measured.
+    seed
+        From which the order of the questions follows.
+    timings
+        The runtimes behind it, by kind of input, of the inputs that were asked.
     course
-        How a sequential test went.
+        How the evidence grew; None where nothing was compared.
     """
 
     decision: Decision
-    statistic: Literal["t_n", "auc"]
-    value: float
-    interval: tuple[float, float]
-    threshold: float
+    kind: Kind
+    share: float | None
+    interval: tuple[float, float] | None
+    p0: float
+    nature: float | None
+    nature_interval: tuple[float, float] | None
+    e_value: float
     p_value: float
-    t_n: float
-    benign_t_n: float
+    e_value_independent: float
+    alpha: float
+    beta: float
     requests: int
     seconds: float
+    bytes: int | None
     clock: str
     reason: str
+    assumptions: tuple[str, ...]
+    floor: float | None
+    seed: int
     timings: Mapping[str, Timings] = field(default_factory=dict, repr=False, compare=False)
-    e_value: float | None = None
-    bytes: int | None = None
-    floor: float | None = None
     course: Course | None = field(default=None, repr=False, compare=False)
 
     def _repr_html_(self) -> str:
-        names = {"t_n": ("T_N", "T_f"), "auc": ("AUC", "threshold")}[self.statistic]
         rows = [
-            (names[0], f"{self.value:.3f} ({self.interval[0]:.3f} to {self.interval[1]:.3f})"),
-            (names[1], f"{self.threshold:.3f}"),
-            ("p", f"{self.p_value:.2g}"),
-            ("cost", f"{self.requests} requests, {self.seconds:.1f} s"),
+            ("the late sample is slower in", percent(self.share, self.interval)),
+            ("a claim needs more than", f"{self.p0:.0%} of the pairs"),
+            *([("by nature", percent(self.nature, self.nature_interval))] if self.kind == "contrast" else []),
+            ("e-value", f"{self.e_value:.3g}, and {1 / self.alpha:g} claims"),
+            ("cost", f"{self.requests:,} requests, {self.seconds:.1f} s"),
             ("clock", self.clock),
             ("why", self.reason),
         ]
         return html_table(self.decision, rows, color=COLORS[self.decision])
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON without the runtimes and the course; numbers that are not there are null."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("timings", "course")}
-        plain["interval"] = list(self.interval)
-        return {key: None if isinstance(value, float) and value != value else value for key, value in plain.items()}
+        """Plain JSON without the runtimes and the course."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in LEFT_OUT}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+
+def percent(share: float | None, interval: tuple[float, float] | None) -> str:
+    """A share with its interval, or that there is none."""
+    if share is None or interval is None:
+        return "nothing was compared"
+    return f"{share:.0%} of the pairs ({interval[0]:.0%} to {interval[1]:.0%})"

@@ -1,206 +1,193 @@
-"""Verification: ask the suspect, score its runtimes, and say what follows."""
+"""Verification: one way to ask a suspect, wherever it runs, and to say with an error rate what follows."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from time import perf_counter
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from scipy.stats import PermutationMethod, mannwhitneyu, spearmanr
+import torch
+from torch import Tensor
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.score import NATURAL, FloatArray, auc, longest_time, normalised, t_n
-from exitprint.fingerprints.verdict import Decision, Verdict
-from exitprint.suspects.suspect import Suspect
-from exitprint.timing import Timings, measure
+from exitprint.evidence.betting import check_probability
+from exitprint.evidence.limits import BUDGET, ERROR_RATE
+from exitprint.fingerprints.course import Recorder
+from exitprint.fingerprints.fingerprint import Fingerprint, Reference
+from exitprint.fingerprints.likeness import FAR_WORSE, agreement
+from exitprint.fingerprints.reasons import reason
+from exitprint.fingerprints.shares import share_of_pairs
+from exitprint.fingerprints.statistic import Test, run, streams
+from exitprint.fingerprints.threshold import check_size, threshold
+from exitprint.fingerprints.verdict import Verdict
+from exitprint.suspects.journal import Work
+from exitprint.suspects.suspect import BudgetSpent, Suspect
+from exitprint.timing.session import Asked, Session, session
 
-CONFIDENCE = 0.95
-BOOTSTRAPS = 4000
-T_F_SHARE = 0.1
-"""T_f as a share of the suspect's own benign T_N."""
-LEAST_RELIABILITY = 0.5
-ALPHA = 1e-3
-LEAST_EFFECT = 0.7
-PERMUTATIONS = 9999
-REASONS: dict[Decision, str] = {
-    "derived": (
-        "The fingerprint inputs take the suspect nearly as long as its slowest ordinary inputs: T_N = {T_N:.3f} is "
-        "below T_f = {T_f:.3f}, as is expected of a copy of the owner's network and not of an independent one."
-    ),
-    "independent": (
-        "The fingerprint inputs leave the suspect early, as on a network of other origin: T_N = {T_N:.3f} is above "
-        "T_f = {T_f:.3f}, so this gives no reason to call the suspect a copy."
-    ),
-    "inconclusive": (
-        "T_N = {T_N:.3f} (between {low:.3f} and {high:.3f} with 95 % confidence) is too close to T_f = {T_f:.3f} to "
-        "say whether the suspect is a copy: use a fingerprint of more samples."
-    ),
-}
+LEAST_BUDGET = 50
+WARM_UP = 10
+METHOD = 3
+"""Raised whenever the same seed would ask other inputs than before: older journals do not fit then."""
+NEEDS = "fingerprint, suspect, seed or settings"
+NOISE = (
+    "Noise, load and delay on the way to the suspect may depend on the image, and do not depend on which half of the "
+    "fingerprint it is in or whether it was crafted."
+)
+DRAWN = "The fingerprint's images are draws of one kind, crafted one by one."
 
 
-def verify(fingerprint: Fingerprint, suspect: Suspect, repeats: int = 10, seed: int = 0) -> Verdict:
-    """Is the suspect a copy of the network that the fingerprint was made for?
+def verify(
+    fingerprint: Fingerprint,
+    suspect: Suspect,
+    *,
+    alpha: float = ERROR_RATE,
+    beta: float = ERROR_RATE,
+    budget: int = BUDGET,
+    journal: Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    subject: str = "",
+    references: Mapping[str, Suspect] | None = None,
+) -> Verdict:
+    """Is the suspect a copy of the network that the fingerprint was made for? Asked until that is sure enough.
+
+    What `alpha` and `beta` are promised for is said in `exitprint.fingerprints.statistic` and in docs/verification.md.
+    Each verdict names the assumptions that it rests on.
 
     Parameters
     ----------
     fingerprint
-        The owner's fingerprint.
+        The owner's fingerprint. What can be computed from it is computed, and thresholds are the verifier's.
     suspect
-        What can be asked.
-    repeats
-        How often each input is timed on a measured clock; the paper takes 10.
+        What can be asked: in this process, in ONNX Runtime, at an address, or on a cost model's clock.
+    alpha, beta
+        Bounds on the probabilities of a false claim and of a miss.
+    budget
+        Most requests in all, of all kinds, repeated ones and those of earlier runs included.
+    journal
+        File that keeps every answer, so that a run that was cut off can be resumed.
+    resume
+        Whether to go on with the journal that is there, without asking again what it has an answer to; the budget may
+        be another one than before, everything else must be the same.
     seed
-        Of the order of requests and of the bootstrap.
+        Of which inputs are compared and in what order.
+    subject
+        What the suspect is called, for the journal: one of another subject is refused.
+    references
+        Networks that the verifier knows to be independent, by name, on a cost model's clock (`CostModel`): the
+        threshold follows from them as well.
 
     Returns
     -------
     Verdict
-        With its runtimes.
+        ``inconclusive`` where the budget is spent first, or the suspect's time does not follow its input; its reason
+        says which.
+
+    Raises
+    ------
+    ExitprintError
+        If no outcome could decide (too few samples or requests, a pool too small), the fingerprint holds what no
+        crafting gives, the journal cannot be used, or the suspect fails for good.
+    Interrupted
+        On Ctrl-C; what was answered is in the journal.
     """
-    start = perf_counter()
-    timings = measure(suspect, {"fingerprint": fingerprint.x, "benign": fingerprint.benign}, repeats, seed)
-    seconds = perf_counter() - start
-    if fingerprint.kind == "contrast":
-        return decide_contrast(fingerprint, timings, seconds, seed)
-    return decide(fingerprint, timings, seconds, seed)
-
-
-def decide(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: float, seed: int = 0) -> Verdict:
-    """The verdict of a paper fingerprint from runtimes of its samples and of the benign images they came from.
-
-    T_N of the samples is compared with T_f (section 3.3). The null hypothesis of `p_value` is that T_N is not below
-    T_f; inputs are resampled (bootstrap), fingerprint and benign alike.
-    """
-    samples, benign = timings["fingerprint"].per_input, timings["benign"].per_input
-    longest = longest_time(benign)
-    T_N, benign_T_N = t_n(samples, longest), t_n(benign, longest)
-    T_f = T_F_SHARE * benign_T_N
-    drawn = _bootstrap(1 - normalised(samples, longest), 1 - normalised(benign, longest), seed)
-    limits = [T_F_SHARE * value for value in drawn[1]]
-    excess = drawn[0] - np.array(limits)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn[0], [tail, 1 - tail])
-    decision: Decision = "inconclusive"
-    reason = why_unreliable(timings)
-    if reason is None:
-        if np.quantile(excess, 1 - tail) < 0:
-            decision = "derived"
-        elif np.quantile(excess, tail) > 0:
-            decision = "independent"
-        reason = REASONS[decision].format(T_N=T_N, T_f=T_f, low=low, high=high)
-    return Verdict(
-        decision=decision,
-        statistic="t_n",
-        value=T_N,
-        interval=(float(low), float(high)),
-        threshold=T_f,
-        p_value=float((1 + (excess >= 0).sum()) / (1 + BOOTSTRAPS)),
-        t_n=T_N,
-        benign_t_n=benign_T_N,
-        requests=sum(group.requests for group in timings.values()),
-        seconds=seconds,
-        clock=timings["fingerprint"].clock,
-        reason=reason,
-        timings=timings,
-    )
-
-
-def decide_contrast(fingerprint: Fingerprint, timings: Mapping[str, Timings], seconds: float, seed: int = 0) -> Verdict:
-    """The verdict of a contrast fingerprint from runtimes of its samples and of the benign images they came from.
-
-    The statistic is the Mann–Whitney AUC of the late half's times against the early half's. By nature the images of
-    the late half are the faster ones, so a network that does not know the perturbations stays below 0.5; the threshold
-    is 0.5 for every network and every clock. ``derived`` needs a one-sided permutation test at `ALPHA` and, where the
-    fingerprint asks for more than one half, an AUC above that with 95 % confidence; ``independent`` an AUC that is not
-    above 0.5 and, at the level `ALPHA` (bootstrap), below `LEAST_EFFECT`.
-    """
-    halves, late = timings["fingerprint"].per_input, fingerprint.late.numpy()
-    slow, fast = halves[late], halves[~late]
-    if not len(slow) or not len(fast):
-        raise ExitprintError("this contrast fingerprint has one half only: craft it again with both.")
-    AUC, limit = auc(slow, fast), NATURAL
-    longest = longest_time(timings["benign"].per_input)
-    method = PermutationMethod(PERMUTATIONS, rng=np.random.default_rng(seed))
-    p_value = float(mannwhitneyu(slow, fast, alternative="greater", method=method).pvalue)
-    drawn = _bootstrap_auc(slow, fast, seed)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    unreliable = why_unreliable(timings)
-    decision: Decision
-    if unreliable:
-        decision, reason = "inconclusive", unreliable
-    elif p_value <= ALPHA:
-        decision, reason = (
-            "derived",
-            (
-                f"In {AUC:.0%} of all pairs the image made late takes the suspect longer than the one made early, "
-                "though by nature it is the easier one: the suspect goes by what was put into the images, as a copy of "
-                f"the owner's network does; chance does this with a probability of {p_value:.1g}."
-            ),
+    check_probability("alpha", alpha)
+    check_probability("beta", beta)
+    if budget < LEAST_BUDGET:
+        raise ExitprintError(f"{budget} requests cannot decide anything: allow at least {LEAST_BUDGET}.")
+    fingerprint.check()
+    fingerprint.check_change()
+    limit = threshold(fingerprint, [_asked(fingerprint, name, each) for name, each in (references or {}).items()])
+    check_size(fingerprint, limit.p0, alpha, beta)
+    words: dict[str, Any] = {"subject": subject, "alpha": alpha, "beta": beta, "p0": limit.p0, "seed": seed}
+    work = Work("verification", run_digest(fingerprint, **words), Asked, NEEDS, words)
+    with session(
+        suspect, inputs(fingerprint), work, expected=budget, budget=budget, journal=journal, resume=resume
+    ) as asking:
+        parts = streams(fingerprint)
+        test = Test(limit.p0, alpha, beta, nature=len(parts) > 1)
+        recorder = Recorder(test)
+        like: float | None = None
+        spent = True
+        with suppress(BudgetSpent):
+            _warm_up(asking, parts[0].slow, parts[0].sizes[0], seed)
+            for stream in run(parts, test, asking.ask, seed, lambda: asking.clock != "cost model"):
+                recorder.note(stream, asking.requests)
+                if stream == "crafted" and like is None:
+                    like = _likeness(fingerprint, asking)
+                    if like is not None and like < FAR_WORSE:
+                        break
+            spent = False
+        like = _likeness(fingerprint, asking) if like is None else like
+        return Verdict(
+            decision=test.decision,
+            kind=fingerprint.kind,
+            share=test.claim.mean,
+            interval=test.claim.interval() if test.claim.observations else None,
+            p0=limit.p0,
+            nature=test.nature.mean if test.nature else None,
+            nature_interval=test.nature.interval() if test.nature and test.nature.observations else None,
+            e_value=float(np.exp(min(test.log_e, 690.0))),
+            p_value=float(np.exp(-test.log_e)),
+            e_value_independent=float(np.exp(min(test.log_e_clear, 690.0))),
+            alpha=alpha,
+            beta=beta,
+            requests=asking.requests,
+            seconds=asking.elapsed,
+            bytes=asking.bytes,
+            clock=asking.clock,
+            reason=reason(test, asking, like, spent),
+            assumptions=(*limit.assumptions, NOISE, DRAWN),
+            floor=asking.floor,
+            seed=seed,
+            timings=asking.timings(),
+            course=recorder.course(asking),
         )
-    elif AUC <= NATURAL and np.quantile(drawn, 1 - ALPHA) < LEAST_EFFECT:
-        decision, reason = (
-            "independent",
-            (
-                f"In only {AUC:.0%} of all pairs the image made late takes the suspect longer than the one made early: "
-                "the suspect goes by what the images show by nature and not by what was put into them, so this "
-                "gives no reason to call it a copy."
-            ),
-        )
-    else:
-        decision, reason = (
-            "inconclusive",
-            (
-                f"In {AUC:.0%} of all pairs (between {low:.0%} and {high:.0%} with 95 % confidence) the image made "
-                f"late takes the suspect longer than the one made early, which is too close to {limit:.0%} to say "
-                "whether the suspect is a copy: use a fingerprint of more samples."
-            ),
-        )
-    return Verdict(
-        decision=decision,
-        statistic="auc",
-        value=AUC,
-        interval=(float(low), float(high)),
-        threshold=limit,
-        p_value=p_value,
-        t_n=t_n(slow, longest),
-        benign_t_n=t_n(timings["benign"].per_input[late], longest),
-        requests=sum(group.requests for group in timings.values()),
-        seconds=seconds,
-        clock=timings["fingerprint"].clock,
-        reason=reason,
-        timings=timings,
-    )
 
 
-def why_unreliable(timings: Mapping[str, Timings]) -> str | None:
-    """A sentence if the suspect's time does not depend on its input, as far as these repeats can tell."""
-    seconds = np.concatenate([group.seconds for group in timings.values()])
-    if np.ptp(seconds.min(1)) == 0:
-        return "The suspect takes the same time for every input, so its time says nothing about its origin."
-    if seconds.shape[1] < 2 or next(iter(timings.values())).clock != "measured":
-        return None
-    reliability = float(spearmanr(seconds[:, 0::2].min(1), seconds[:, 1::2].min(1)).statistic)
-    if reliability >= LEAST_RELIABILITY:
-        return None
-    return (
-        "The suspect's time hardly depends on its input (two halves of the repeats rank the inputs with a correlation "
-        f"of {reliability:.2f} only): it may answer in constant time, or the path to it is too noisy; measure with "
-        "more repeats or on a quieter path."
-    )
+def inputs(fingerprint: Fingerprint) -> dict[str, Tensor]:
+    """What a suspect is asked, by kind: images in [0, 1]."""
+    x, benign, late = fingerprint.x, fingerprint.benign, fingerprint.late
+    if fingerprint.kind == "paper":
+        return {"sample": x, "original": benign}
+    return {"late": x[late], "early": x[~late], "late original": benign[late], "early original": benign[~late]}
 
 
-def _bootstrap(samples: FloatArray, benign: FloatArray, seed: int) -> tuple[FloatArray, FloatArray]:
-    rng = np.random.default_rng(seed)
-    means = [values[rng.integers(len(values), size=(BOOTSTRAPS, len(values)))].mean(1) for values in (samples, benign)]
-    return means[0], means[1]
+def run_digest(fingerprint: Fingerprint, **words: Any) -> str:
+    """What the askings of a run depend on; the budget is not among it, since the test may stop when it likes."""
+    content = sha256(json.dumps({**words, "method": METHOD}, sort_keys=True).encode())
+    for part in (fingerprint.samples, fingerprint.originals, fingerprint.late):
+        content.update(part.contiguous().numpy().tobytes())
+    return content.hexdigest()
 
 
-def _bootstrap_auc(late: FloatArray, early: FloatArray, seed: int) -> FloatArray:
-    rng = np.random.default_rng(seed)
-    longer = np.greater.outer(late, early) + 0.5 * np.equal.outer(late, early)
-    n, m = longer.shape
-    weight_late = rng.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS) / n
-    weight_early = rng.multinomial(m, np.full(m, 1 / m), size=BOOTSTRAPS) / m
-    return ((weight_late @ longer) * weight_early).sum(1).clip(0, 1)
+def _warm_up(asking: Session, kind: str, size: int, seed: int) -> None:
+    rng = np.random.default_rng([seed, 0])
+    asking.warm_up(kind, rng.permutation(np.resize(np.arange(size), WARM_UP)))
+
+
+def _likeness(fingerprint: Fingerprint, asking: Session) -> float | None:
+    """How far the suspect's answers to the originals agree with the owner's; None where that cannot be told."""
+    late = fingerprint.late
+    kinds = {"late original": late, "early original": ~late, "original": late | True}
+    owner, suspect = [], []
+    for kind, chosen in kinds.items():
+        for index, answer in enumerate(fingerprint.answers[chosen].tolist()):
+            asked = asking.first(kind, index)
+            if asked is not None and asked.label is not None:
+                owner.append(answer)
+                suspect.append(asked.label)
+    return agreement(owner, suspect)
+
+
+def _asked(fingerprint: Fingerprint, name: str, reference: Suspect) -> Reference:
+    """What the samples come to on a verifier's reference."""
+    answers = [reference.ask(x) for x in (fingerprint.x, fingerprint.benign)]
+    if answers[0].clock != "cost model":
+        raise ExitprintError(f"the reference {name!r} must answer on a cost model's clock: pass CostModel(network).")
+    samples, originals = (torch.from_numpy(answer.seconds) for answer in answers)
+    return Reference(name, (share_of_pairs(fingerprint.kind, samples, originals, fingerprint.late),), "other")

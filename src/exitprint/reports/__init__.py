@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from exitprint.reports.page import Course, SuspectRow, demo_report, verdict_fragment, verification_report, write_report
+from exitprint.reports.page import SuspectRow, demo_report, verdict_fragment, verification_report, write_report
 
-__all__ = ["Course", "SuspectRow", "demo_report", "verdict_fragment", "verification_report", "write_report"]
+__all__ = ["SuspectRow", "demo_report", "verdict_fragment", "verification_report", "write_report"]

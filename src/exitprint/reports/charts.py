@@ -11,8 +11,8 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from exitprint.evidence.limits import Decision
 from exitprint.fingerprints.score import eec, normalised
-from exitprint.fingerprints.verdict import Decision
 from exitprint.reports.text import duration, number, power_of_ten, shown
 
 FloatArray = NDArray[np.float64]
@@ -36,11 +36,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Lane:
-    """One suspect in a strip chart: its statistic, the 95 % interval, the threshold and what was decided."""
+    """One suspect in a strip chart: its share of pairs, the 95 % interval, the threshold and what was decided."""
 
     name: str
-    value: float
-    interval: tuple[float, float]
+    value: float | None
+    interval: tuple[float, float] | None
     threshold: float
     decision: Decision
 
@@ -265,25 +265,21 @@ def _median_labels(
     return drawn
 
 
-def strip_chart(lanes: Sequence[Lane], lower_is_derived: bool, most: float) -> Markup:
-    """The statistic of each suspect, with its interval, against its threshold; the copies' side is shaded.
+def strip_chart(lanes: Sequence[Lane]) -> Markup:
+    """The share of pairs of each suspect, with its interval, against its threshold; the copies' side is shaded.
 
     Parameters
     ----------
     lanes
         Suspects, top to bottom; where none has a name, no room is kept for one.
-    lower_is_derived
-        Whether copies lie below the threshold (T_N) or above it (AUC).
-    most
-        Right end of the axis.
     """
     name_room = 22.0 if any(lane.name for lane in lanes) else 0.0
     lane_height = name_room + 30
-    frame = Frame(16, 404, 24, 24 + lane_height * len(lanes), x=(0.0, most))
-    drawn = _x_axis(frame, "", ticks(0, most), 2 if most < 0.5 else 1)
+    frame = Frame(16, 404, 24, 24 + lane_height * len(lanes), x=(0.0, 1.0))
+    drawn = _x_axis(frame, "", ticks(0, 1), 1)
     for row, lane in enumerate(lanes):
         top = frame.top + lane_height * row
-        drawn += _side(lane.threshold, frame, (top, top + name_room, top + lane_height), lower_is_derived)
+        drawn += _side(lane.threshold, frame, (top, top + name_room, top + lane_height))
         if lane.name:
             drawn.append(_text(frame.left + 4, top + 18, shown(lane.name, 48), kind="tick over"))
         drawn += _whisker(lane, frame, top + name_room + 15)
@@ -291,32 +287,31 @@ def strip_chart(lanes: Sequence[Lane], lower_is_derived: bool, most: float) -> M
         cut = frame.px(lanes[0].threshold)
         edge = "start" if cut < 80 else "end" if cut > WIDTH - 80 else "middle"
         drawn.append(_text(cut, 13, f"threshold {number(lanes[0].threshold)}", edge, "name"))
-    left, right = ("← like a copy", "like any other →") if lower_is_derived else ("← like any other", "like a copy →")
-    drawn.append(_text(frame.left, frame.bottom + 34, left, kind="label"))
-    drawn.append(_text(frame.right, frame.bottom + 34, right, "end", "label"))
+    drawn.append(_text(frame.left, frame.bottom + 34, "← like any other", kind="label"))
+    drawn.append(_text(frame.right, frame.bottom + 34, "like a copy →", "end", "label"))
     said = "; ".join(
-        f"{shown(lane.name, 48) or 'value'} {number(lane.value)}, threshold {number(lane.threshold)}, {lane.decision}"
+        f"{shown(lane.name, 48) or 'value'} {'not known' if lane.value is None else number(lane.value)}, threshold "
+        f"{number(lane.threshold)}, {lane.decision}"
         for lane in lanes
     )
     return _chart(frame.bottom + 42, f"{said}.", *drawn)
 
 
-def _side(threshold: float, frame: Frame, edges: tuple[float, float, float], lower_is_derived: bool) -> list[Markup]:
+def _side(threshold: float, frame: Frame, edges: tuple[float, float, float]) -> list[Markup]:
     """The copies' side of a lane, and the threshold below its name, which it would cross out."""
     top, below_name, bottom = edges
     cut = frame.px(threshold)
-    left, right = (frame.left, cut) if lower_is_derived else (cut, frame.right)
     return [
-        element("rect", class_="side", x=left, y=top, width=right - left, height=bottom - top),
+        element("rect", class_="side", x=cut, y=top, width=frame.right - cut, height=bottom - top),
         _line(cut, below_name, cut, bottom, "threshold"),
     ]
 
 
 def _whisker(lane: Lane, frame: Frame, y: float) -> list[Markup]:
-    if not math.isfinite(lane.value):
-        return [_text(frame.left + 4, y + 4, "no value", kind="tick")]
+    if lane.value is None:
+        return [_text(frame.left + 4, y + 4, "nothing was compared", kind="tick")]
     drawn = []
-    if all(math.isfinite(end) for end in lane.interval):
+    if lane.interval is not None:
         drawn.append(_line(frame.px(lane.interval[0]), y, frame.px(lane.interval[1]), y, f"whisker {lane.decision}"))
     return [*drawn, mark(lane.decision, frame.px(lane.value), y)]
 
@@ -331,39 +326,37 @@ def mark(decision: Decision, x: float, y: float) -> Markup:
     return element("path", d=shapes[decision], class_=f"mark {decision}")
 
 
-def evidence_chart(
-    requests: FloatArray, log_e_null: FloatArray, log_e_copy: FloatArray, needed_null: float, needed_copy: float
-) -> Markup:
-    """Path of a sequential test: the e-values of both sides over the requests, up to what each had to reach.
+def evidence_chart(requests: FloatArray, curves: Sequence[tuple[str, FloatArray]], needed: Sequence[float]) -> Markup:
+    """How the evidence grew over the requests, up to what it had to reach.
 
     Parameters
     ----------
     requests
-        Requests made at each update, shape (updates,), ascending.
-    log_e_null, log_e_copy
-        Natural logarithms of the evidence against "independent" and against "copy", shape (updates,).
-    needed_null, needed_copy
-        What they had to reach.
+        Requests made at each observation, shape (observations,), ascending.
+    curves
+        Name of a line's style, and natural logarithms of the evidence, shape (observations,).
+    needed
+        Natural logarithms of what makes a decision.
     """
     power = 1 / math.log(10)
-    needed = max(needed_null, needed_copy) * power
-    lowest = power * min(float(log_e_null.min(initial=0)), float(log_e_copy.min(initial=0)))
-    frame = Frame(62, 404, 12, 216, x=(0.0, float(requests[-1])), y=(max(lowest, -needed) * 1.1, needed * 1.3))
+    most = max(needed) * power
+    lowest = power * min(float(log_e.min(initial=0)) for _, log_e in curves)
+    frame = Frame(62, 404, 12, 216, x=(0.0, float(requests[-1])), y=(max(lowest, -most) * 1.1, most * 1.3))
     drawn = _x_axis(frame, "requests", ticks(0, frame.x[1], 5), 0)
     for exponent in (round(tick) for tick in ticks(*frame.y, 6) if abs(tick - round(tick)) < 1e-9):
         y = frame.py(exponent)
         drawn.append(_line(frame.left, y, frame.right, y, "grid"))
         label = f"{10**exponent:,}" if 0 <= exponent <= 4 else power_of_ten(exponent)
         drawn.append(_text(frame.left - 6, y + 4, label, "end"))
-    for level in {needed_null, needed_copy}:
+    for level in sorted(set(needed)):
         drawn.append(_line(frame.left, frame.py(level * power), frame.right, frame.py(level * power), "threshold"))
-    drawn.append(_text(frame.left + 4, frame.py(needed) - 7, "enough to decide", kind="name"))
+    drawn.append(_text(frame.left + 4, frame.py(most) - 7, "enough to decide", kind="name"))
     some = np.unique(np.linspace(0, len(requests) - 1, min(MOST_POINTS, len(requests))).round().astype(int))
-    for path, kind in ((log_e_copy, "independent"), (log_e_null, "derived")):
-        points = [f"{frame.px(requests[i]):.1f},{frame.py(path[i] * power):.1f}" for i in some]
+    for kind, log_e in curves:
+        points = [f"{frame.px(requests[i]):.1f},{frame.py(log_e[i] * power):.1f}" for i in some]
         start = f"{frame.px(0):.1f},{frame.py(0):.1f}"
         drawn.append(element("polyline", points=" ".join([start, *points]), class_=f"curve {kind}"))
-    return _chart(260, "Evidence for a copy and for independence over the requests.", *drawn)
+    return _chart(260, "Evidence for a copy, for independence and for nature's order over the requests.", *drawn)
 
 
 def drift_chart(group: NDArray[np.str_], seconds: FloatArray) -> Markup:

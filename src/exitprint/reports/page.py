@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
+from exitprint.fingerprints.course import Course
 from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.score import longest_time
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.reports import charts, text
 from exitprint.reports.charts import Group, Lane
 from exitprint.reports.images import examples
-from exitprint.timing.course import Course
+from exitprint.timing.session import FLOOR
 from exitprint.timing.timings import Timings
 
 FloatArray = NDArray[np.float64]
@@ -31,16 +33,24 @@ LABELS: dict[charts.GroupKey, str] = {
     "early": "images made quick",
     "benign": "original images",
 }
+STYLES: dict[str, charts.GroupKey] = {
+    "sample": "fingerprint",
+    "late": "late",
+    "early": "early",
+    "original": "benign",
+    "late original": "benign",
+    "early original": "benign",
+}
+"""How each kind of input is drawn."""
 
 
 @dataclass(frozen=True)
 class SuspectRow:
-    """One suspect of the demo: what it is called, what it is in truth, and what verification said and saw."""
+    """One suspect of the demo: what it is called, what it is in truth, and what verification said."""
 
     name: str
     truth: Literal["target", "stolen", "independent"]
     verdict: Verdict
-    timings: Mapping[str, Timings]
 
     @property
     def right(self) -> bool:
@@ -51,89 +61,68 @@ class SuspectRow:
 def verification_report(
     verdict: Verdict,
     fingerprint: Fingerprint,
-    timings: Mapping[str, Timings],
     subject: str,
     *,
-    longest: float | None = None,
+    journal: Path | None = None,
     notes: Mapping[str, str] | None = None,
-    course: Course | None = None,
 ) -> str:
     """The page of one verification.
 
     Parameters
     ----------
     verdict
-        What was decided.
+        What was decided, with its runtimes and its course.
     fingerprint
         What was asked.
-    timings
-        Runtimes by group: ``fingerprint`` in the order of the samples (or, where not all were asked, ``late`` and
-        ``early``), and ``benign``.
     subject
         What the suspect is called; may come from anybody.
-    longest
-        The runtime in seconds that counts as 1; by default `longest_time` of the benign inputs.
+    journal
+        Where every answer is kept.
     notes
         Further lines on how it was measured, by name: a date, a machine, a file's digest.
-    course
-        How a sequential test went, to be drawn as well.
 
     Returns
     -------
     str
         HTML that loads nothing from anywhere.
-
-    Raises
-    ------
-    ExitprintError
-        If there are no runtimes of the fingerprint although there is a verdict, or not one for each of its samples.
     """
-    unasked = verdict.decision == "inconclusive" and not set(timings) - {"benign"}
-    groups = _groups(fingerprint, timings, needed=not unasked)
-    scale = _scale(groups, longest)
-    seconds = {group.key: group.seconds for group in groups}
-    before = _before(fingerprint, groups, timings)
+    groups, course = _groups(verdict.timings), verdict.course
+    crafted = {group.key: group.seconds for group in groups if group.key != "benign"}
+    before = _before(verdict.timings)
+    scale = _scale(groups)
     picture = None
-    if not unasked and fingerprint.kind == "contrast":
-        picture = charts.swap_picture(seconds["late"], seconds["early"], before)
-    elif not unasked:
+    if {"late", "early"} <= set(crafted):
+        picture = charts.swap_picture(crafted["late"], crafted["early"], before)
+    elif "fingerprint" in crafted:
         picture = charts.exit_histogram(groups, scale)
     return page(
         "verification.html",
         subject=subject,
         verdict=verdict,
         gauge=_strip([("", verdict)]),
-        first="" if unasked else groups[0].label,
         kinds=_kinds(groups),
         picture=picture,
         crossing=before is not None,
-        curves=charts.eec_chart(groups, scale) if picture and (longest is not None or "benign" in seconds) else None,
-        evidence=None if course is None else _evidence(course),
-        drift=None if course is None else charts.drift_chart(course.asked, course.seconds),
-        drift_groups=[] if course is None else [(key, LABELS[key]) for key in LABELS if key in course.asked],
-        measured=_measured(groups, timings, scale, longest is not None, course),
+        curves=charts.eec_chart(groups, scale) if picture else None,
+        evidence=None if course is None else _evidence(verdict, course),
+        drift=None if course is None else _drift(course),
+        drift_groups=_kinds(groups),
+        measured=_measured(verdict, groups, scale),
+        kept=None if journal is None else str(journal),
         notes=notes or {},
         **_fingerprint(fingerprint),
     )
 
 
-def demo_report(
-    rows: Sequence[SuspectRow],
-    fingerprint: Fingerprint,
-    *,
-    longest: Mapping[str, float] | None = None,
-    notes: Mapping[str, str] | None = None,
-) -> str:
+def demo_report(rows: Sequence[SuspectRow], fingerprint: Fingerprint, *, notes: Mapping[str, str] | None = None) -> str:
     """The page of `exitprint demo`: several suspects, of which the truth is known, against one fingerprint.
 
     Parameters
     ----------
     rows
-        The suspects, in the order to be shown, all judged by one statistic.
+        The suspects, in the order to be shown.
     fingerprint
         What was asked of all of them.
-    longest
-        The runtime in seconds that counts as 1, by suspect's name; see `verification_report`.
     notes
         Further lines on how it was measured, by name.
 
@@ -145,14 +134,14 @@ def demo_report(
     Raises
     ------
     ExitprintError
-        If there are no suspects, or they were judged by different statistics; and as `verification_report` does.
+        If there are no suspects.
     """
-    if len({row.verdict.statistic for row in rows}) != 1:
-        raise ExitprintError("a table of suspects needs at least one, and all judged by one statistic.")
-    curves = []
+    if not rows:
+        raise ExitprintError("a table of suspects needs at least one.")
+    curves, groups = [], list[Group]()
     for row in rows:
-        groups = _groups(fingerprint, row.timings)
-        curves.append(charts.eec_chart(groups, _scale(groups, (longest or {}).get(row.name)), small=True))
+        groups = _groups(row.verdict.timings) or groups
+        curves.append(charts.eec_chart(groups, _scale(groups), small=True))
     return page(
         "demo.html",
         rows=rows,
@@ -163,7 +152,6 @@ def demo_report(
         requests=sum(row.verdict.requests for row in rows),
         seconds=sum(row.verdict.seconds for row in rows),
         strip=_strip([(row.name, row.verdict) for row in rows]),
-        one_threshold=len({row.verdict.threshold for row in rows}) == 1,
         notes=notes or {},
         **_fingerprint(fingerprint),
     )
@@ -199,6 +187,7 @@ def _environment() -> Environment:
         "number": text.number,
         "count": text.count,
         "probability": text.probability,
+        "percent": lambda share: f"{share:.0%}",
         "duration": text.duration,
     }
     environment.filters.update(filters)
@@ -210,79 +199,66 @@ def page(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(**context)
 
 
-def _groups(fingerprint: Fingerprint, timings: Mapping[str, Timings], needed: bool = True) -> list[Group]:
+def _groups(timings: Mapping[str, Timings]) -> list[Group]:
     """Groups to draw: what the fingerprint was made for first, original images last."""
-    seconds: dict[charts.GroupKey, FloatArray] = {key: timings[key].per_input for key in LABELS if key in timings}
-    if fingerprint.kind == "contrast" and "fingerprint" in seconds:
-        both = seconds.pop("fingerprint")
-        if len(both) != len(fingerprint):
-            raise ExitprintError(
-                f"the report needs a runtime for each of the {len(fingerprint)} fingerprint images, not {len(both)}."
-            )
-        late = fingerprint.late.numpy()
-        seconds |= {"late": both[late], "early": both[~late]}
-    asked: set[charts.GroupKey] = {"late", "early"} if fingerprint.kind == "contrast" else {"fingerprint"}
-    if needed and (not asked <= set(seconds) or not all(len(seconds[key]) for key in asked)):
-        raise ExitprintError("the report needs runtimes of the fingerprint's images: measure the suspect first.")
-    return [Group(key, label, seconds[key]) for key, label in LABELS.items() if key in seconds]
+    found: dict[charts.GroupKey, list[FloatArray]] = {}
+    for kind, part in timings.items():
+        found.setdefault(STYLES[kind], []).append(part.per_input)
+    return [Group(key, label, np.concatenate(found[key])) for key, label in LABELS.items() if key in found]
 
 
 def _kinds(groups: Sequence[Group]) -> list[tuple[str, str]]:
     return [(group.key, group.label) for group in groups]
 
 
-def _scale(groups: Sequence[Group], longest: float | None) -> float:
-    if longest is not None:
-        return longest
+def _scale(groups: Sequence[Group]) -> float:
+    """The runtime that counts as 1: what 98 % of the original images keep within, or the longest there is."""
     benign = [longest_time(group.seconds) for group in groups if group.key == "benign"]
     return float(max(benign or [group.seconds.max() for group in groups], default=0.0))
 
 
-def _before(
-    fingerprint: Fingerprint, groups: Sequence[Group], timings: Mapping[str, Timings]
-) -> tuple[FloatArray, FloatArray] | None:
-    """Runtimes of the originals of both halves, where the originals were asked one by one."""
-    benign = next((group.seconds for group in groups if group.key == "benign"), np.empty(0))
-    if "fingerprint" not in timings or len(benign) != len(fingerprint):
+def _before(timings: Mapping[str, Timings]) -> tuple[FloatArray, FloatArray] | None:
+    """Runtimes of the originals of both halves."""
+    if not {"late original", "early original"} <= set(timings):
         return None
-    late = fingerprint.late.numpy()
-    return benign[late], benign[~late]
+    return timings["late original"].per_input, timings["early original"].per_input
 
 
-def _strip(verdicts: Sequence[tuple[str, Verdict]]) -> Markup | None:
-    lanes = [Lane(name, v.value, v.interval, v.threshold, v.decision) for name, v in verdicts]
-    if not all(np.isfinite(lane.threshold) for lane in lanes):
-        return None
-    if verdicts[0][1].statistic == "auc":
-        return charts.strip_chart(lanes, lower_is_derived=False, most=1.0)
-    edges = [edge for lane in lanes for edge in (lane.threshold, lane.value, *lane.interval) if np.isfinite(edge)]
-    return charts.strip_chart(lanes, lower_is_derived=True, most=min(1.0, 1.2 * max(0.1, *edges)))
+def _strip(verdicts: Sequence[tuple[str, Verdict]]) -> Markup:
+    return charts.strip_chart([Lane(name, v.share, v.interval, v.p0, v.decision) for name, v in verdicts])
 
 
-def _evidence(course: Course) -> Markup:
-    path = course.path
-    return charts.evidence_chart(
-        course.requests.astype(float), path.log_e_null, path.log_e_copy, path.needed_null, path.needed_copy
-    )
+def _evidence(verdict: Verdict, course: Course) -> Markup:
+    curves = [("independent", course.log_clear), ("derived", course.log_claim)]
+    if verdict.kind == "contrast":
+        curves.insert(0, ("benign", course.log_nature))
+    needed = [-float(np.log(error)) for error in (verdict.alpha, verdict.beta)]
+    return charts.evidence_chart(course.requests.astype(float), curves, needed)
 
 
-def _measured(
-    groups: Sequence[Group], timings: Mapping[str, Timings], scale: float, given: bool, course: Course | None = None
-) -> list[tuple[str, str]]:
+def _drift(course: Course) -> Markup:
+    inputs = course.asked != FLOOR
+    styles = np.array([STYLES[kind] for kind in course.asked[inputs]])
+    return charts.drift_chart(styles, course.seconds[inputs])
+
+
+def _measured(verdict: Verdict, groups: Sequence[Group], scale: float) -> list[tuple[str, str]]:
     """Lines on what was asked how often, and what the clock said."""
     rows = []
-    for name, part in timings.items():
-        inputs, repeats = part.seconds.shape
-        often = f" × {text.count(repeats, 'repeat')}"
-        if course is not None:
-            often = f", {text.count(int((course.asked == name).sum()), 'request')} in all"
-        rows.append((f"asked: {name}", text.count(inputs, "image") + often))
+    asked = np.empty(0, dtype=str) if verdict.course is None else verdict.course.asked
+    for kind in dict.fromkeys(asked.tolist()):
+        rows.append((f"asked: {kind}", text.count(int((asked == kind).sum()), "request")))
+    if 0 < len(asked) < verdict.requests:
+        rows.append(("without a usable time", text.count(verdict.requests - len(asked), "request")))
     for group in groups:
         low, middle, high = (text.duration(float(q)) for q in np.quantile(group.seconds, (0.05, 0.5, 0.95)))
         rows.append((f"time of {group.label}", f"median {middle}; nine of ten between {low} and {high}"))
-    if given or "benign" in timings:
-        of = "as chosen by the verification" if given else "the time that 98 % of the original images keep within"
-        rows.append(("time that counts as 1", f"{text.duration(scale)}, {of}"))
+    if groups:
+        rows.append(("time that counts as 1", f"{text.duration(scale)}, which 98 % of the original images keep within"))
+    if verdict.floor is not None:
+        rows.append(("cheapest request", f"{text.duration(verdict.floor)}, which path and server add to every answer"))
+    if verdict.bytes is not None:
+        rows.append(("sent and received", f"{verdict.bytes:,} bytes"))
     return rows
 
 

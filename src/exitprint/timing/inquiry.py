@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,15 +13,13 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from exitprint.errors import ExitprintError, Interrupted
-from exitprint.progress import progress
-from exitprint.suspects.journal import Journal, Record, Work, opened
-from exitprint.suspects.limited import Limited
-from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Suspect
+from exitprint.errors import ExitprintError
+from exitprint.suspects.journal import Work
+from exitprint.suspects.suspect import BudgetSpent, Clock, Suspect
 from exitprint.timing.drift import steadied
 from exitprint.timing.exits import ExitEstimate, Method, condense, estimate_exits
 from exitprint.timing.exits.estimate import FEWEST
-from exitprint.timing.measure import FLOORS, WARM_UP, timed
+from exitprint.timing.session import Asked, Session, session
 
 REPEATS = 16
 """How often each image is asked at most, by default."""
@@ -37,13 +33,14 @@ SURE_OF_COUNT = 0.9
 CHANCE = 0.1
 """p-value of the rank correlation of two halves of the repeats above which it counts as chance."""
 
-FLOOR = -1
-"""In the place of an image's number, the cheapest request."""
+IMAGE = "image"
+"""The one kind of input."""
+
+WARM_UP = 20
+"""Requests before the first one that counts."""
 
 FEWEST_FOR_CHANCE = 8
 """Repeats before which a suspect is not said to take the same time for every image."""
-
-CHUNK = 256
 
 End = Literal["clear", "no difference", "repeats", "budget"]
 
@@ -112,27 +109,6 @@ class Inquiry:
         raise ExitprintError("the suspect answers neither labels nor probabilities, so there is nothing to learn.")
 
 
-@dataclass(frozen=True)
-class Asked(Record):
-    """One image asked once, or the cheapest request; what an image is said to be is kept from its first asking.
-
-    Attributes
-    ----------
-    index
-        The image, or `FLOOR`.
-    seconds, clock
-        How long the answer took.
-    label, probabilities
-        The answer.
-    """
-
-    index: int
-    seconds: float
-    clock: Clock
-    label: int | None
-    probabilities: tuple[float, ...] | None
-
-
 def inquire(
     suspect: Suspect,
     x: Tensor,
@@ -188,20 +164,22 @@ def inquire(
         )
     if budget is not None and budget < len(x) + WARM_UP:
         raise ExitprintError(
-            f"a budget of {budget} requests does not allow one for each of {len(x)} images and {WARM_UP} to warm up: "
-            "ask with fewer images, or allow more requests."
+            f"a budget of {budget} requests does not allow one for each of {len(x)} images and {WARM_UP} to "
+            "warm up: ask with fewer images, or allow more requests."
         )
     words = {"subject": subject, "images": len(x), "seed": seed}
     work = Work("inquiry", _digest(x, subject, seed), Asked, "suspect, images, seed or settings", words)
-    with (
-        opened(journal, work, resume) as kept,
-        progress("asking the suspect (requests)", len(x) * repeats) as advance,
-    ):
-        limit = budget if budget is not None else 2**62
-        limited = Limited(suspect, limit, kept.earlier[-1] if kept.earlier else None)
-        asker = _Asker(limited, x, kept)
-        with _resumable(asker):
-            return _rounds(asker, repeats, method, seed, advance=lambda: advance(len(x)))
+    with session(
+        suspect,
+        {IMAGE: x},
+        work,
+        expected=len(x) * repeats,
+        budget=budget,
+        journal=journal,
+        resume=resume,
+        keep_probabilities=True,
+    ) as asking:
+        return _rounds(asking, len(x), repeats, method, seed)
 
 
 def _digest(x: Tensor, subject: str, seed: int) -> str:
@@ -210,90 +188,10 @@ def _digest(x: Tensor, subject: str, seed: int) -> str:
     return content.hexdigest()
 
 
-class _Asker:
-    """Asks, unless the journal knows the answer already."""
-
-    def __init__(self, limited: Limited, x: Tensor, journal: Journal[Asked]) -> None:
-        self.limited = limited
-        self.journal = journal
-        self.x = x
-        self.heard = 0
-        self.first: dict[int, Asked] = {}
-
-    def ask(self, index: int) -> Asked:
-        asked = self._earlier(index)
-        if asked is None:
-            asked = self._asked(index, timed(self.limited, self.x[index : index + 1]), 0)
-            self.journal.add(asked)
-        return self._hear(asked)
-
-    def ask_floor(self) -> list[float]:
-        """Seconds of the cheapest request, several times; none where the suspect has none."""
-        floors = []
-        for _ in range(FLOORS if self.limited.has_floor else 0):
-            asked = self._earlier(FLOOR)
-            if asked is None:
-                asked = self._recorded(FLOOR, self.limited.floor(), "measured", None, None)
-                self.journal.add(asked)
-            self.heard += 1
-            floors.append(asked.seconds)
-        return floors
-
-    def _earlier(self, index: int) -> Asked | None:
-        """What the journal knows of the next asking, which is of this image."""
-        if self.heard >= len(self.journal.earlier):
-            return None
-        asked = self.journal.earlier[self.heard]
-        if asked.index != index:
-            raise ExitprintError(
-                f"line {self.heard + 2} of the journal does not fit these images: begin anew with another one."
-            )
-        return asked
-
-    def ask_all(self) -> None:
-        """Every image once, many in one request: for a clock that gives each its own time, and costs nothing."""
-        self.first = {}
-        for start in range(0, len(self.x), CHUNK):
-            answer = self.limited.ask(self.x[start : start + CHUNK])
-            for row in range(len(answer.seconds)):
-                self._hear(self._asked(start + row, answer, row))
-
-    def _asked(self, index: int, answer: Answer, row: int) -> Asked:
-        known = index in self.first
-        label = None if known or answer.labels is None else int(answer.labels[row])
-        probabilities = None if known or answer.probabilities is None else tuple(answer.probabilities[row].tolist())
-        return self._recorded(index, float(answer.seconds[row]), answer.clock, label, probabilities)
-
-    def _recorded(
-        self, index: int, seconds: float, clock: Clock, label: int | None, probabilities: tuple[float, ...] | None
-    ) -> Asked:
-        limited = self.limited
-        return Asked(
-            index,
-            seconds,
-            clock,
-            label,
-            probabilities,
-            requests=limited.requests,
-            bytes=limited.bytes,
-            elapsed=limited.elapsed,
-        )
-
-    def _hear(self, asked: Asked) -> Asked:
-        self.heard += 1
-        self.first.setdefault(asked.index, asked)
-        return asked
-
-
-def _rounds(asker: _Asker, repeats: int, method: Method, seed: int, advance: Callable[[], None]) -> Inquiry:
-    images = len(asker.x)
-    rng = np.random.default_rng([seed, 0])
-    first = asker.ask(int(rng.integers(images)))
-    if first.clock == "cost model":
-        return _of_cost_model(asker, method, seed)
-    floors = asker.ask_floor()
-    for index in rng.integers(images, size=WARM_UP - 1 - len(floors)):
-        asker.ask(int(index))
+def _rounds(asking: Session, images: int, repeats: int, method: Method, seed: int) -> Inquiry:
+    asking.warm_up(IMAGE, np.random.default_rng([seed, 0]).integers(images, size=WARM_UP))
+    if asking.clock == "cost model":
+        return _of_cost_model(asking, images, method, seed)
     columns: list[NDArray[np.float64]] = []
     end: End = "repeats"
     look = None
@@ -301,22 +199,20 @@ def _rounds(asker: _Asker, repeats: int, method: Method, seed: int, advance: Cal
         column = np.empty(images)
         try:
             for index in _order(images, number, seed):
-                column[index] = asker.ask(int(index)).seconds
+                column[index] = asking.ask(IMAGE, int(index))
         except BudgetSpent:
             if not columns:
                 raise
             end = "budget"
             break
         columns.append(column)
-        advance()
         if 1 < number < repeats and _worth_a_look(number):
             look = _look(columns, method, seed, FEWEST_FOR_CHANCE)
             if look.end is not None:
                 break
     if look is None or look.end is None:
         look = _look(columns, method, seed, fewest_for_chance=2)
-    floor = float(np.median(floors)) if floors else 0.0
-    return _inquiry(asker, np.stack(columns, 1), look.steady, first.clock, floor, look.estimate, look.end or end)
+    return _inquiry(asking, np.stack(columns, 1), look.steady, look.estimate, look.end or end)
 
 
 @dataclass(frozen=True)
@@ -350,39 +246,31 @@ def _order(images: int, number: int, seed: int) -> NDArray[np.intp]:
     return np.random.default_rng([seed, number]).permutation(images)
 
 
-def _of_cost_model(asker: _Asker, method: Method, seed: int) -> Inquiry:
-    asker.ask_all()
-    seconds = np.array([asker.first[index].seconds for index in range(len(asker.x))])[:, None]
-    estimate = estimate_exits(seconds, method, seed, exact=True)
-    end: End = "clear" if estimate.depends_on_input else "no difference"
-    return _inquiry(asker, seconds, seconds, "cost model", 0.0, estimate, end)
+def _of_cost_model(asking: Session, images: int, method: Method, seed: int) -> Inquiry:
+    seconds = np.array([asking.ask(IMAGE, index) for index in range(images)])[:, None]
+    estimate = estimate_exits(seconds, method, seed)
+    return _inquiry(asking, seconds, seconds, estimate, "clear" if estimate.depends_on_input else "no difference")
 
 
 def _inquiry(
-    asker: _Asker,
-    seconds: NDArray[np.float64],
-    steady: NDArray[np.float64],
-    clock: Clock,
-    floor: float,
-    estimate: ExitEstimate,
-    end: End,
+    asking: Session, seconds: NDArray[np.float64], steady: NDArray[np.float64], estimate: ExitEstimate, end: End
 ) -> Inquiry:
-    answers = [asker.first[index] for index in range(len(asker.x))]
-    labels = [answer.label for answer in answers]
-    probabilities = [answer.probabilities for answer in answers]
+    answers = [asking.first(IMAGE, index) for index in range(len(seconds))]
+    labels = [answer.label for answer in answers if answer is not None]
+    probabilities = [answer.probabilities for answer in answers if answer is not None]
     return Inquiry(
         seconds,
         steady,
-        clock,
-        floor,
-        asker.limited.copies,
+        asking.clock,
+        asking.floor or 0.0,
+        asking.copies,
         None if None in labels else np.array(labels, dtype=np.int64),
         None if None in probabilities else np.array(probabilities, dtype=np.float32),
         estimate,
         end,
-        asker.limited.requests,
-        asker.limited.bytes,
-        asker.limited.elapsed,
+        asking.requests,
+        asking.bytes,
+        asking.elapsed,
     )
 
 
@@ -404,23 +292,3 @@ def _comes_back(seconds: NDArray[np.float64]) -> bool:
         return False
     correlation, p = spearmanr(*halves)
     return bool(correlation > 0 and p < CHANCE)
-
-
-@contextmanager
-def _resumable(asker: _Asker) -> Iterator[None]:
-    """Say what is kept when something stops the run."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        raise Interrupted(f"stopped; {_kept(asker) or 'nothing was kept'}.") from stop
-    except ExitprintError as error:
-        if not _kept(asker):
-            raise
-        raise ExitprintError(f"{str(error).rstrip('.')}; {_kept(asker)}.") from error
-
-
-def _kept(asker: _Asker) -> str:
-    answers = max(asker.heard, len(asker.journal.earlier))
-    if asker.journal.path is None or not answers:
-        return ""
-    return f"{answers} answers are kept in {str(asker.journal.path)!r}: resume (--resume) to go on from there"

@@ -1,96 +1,92 @@
-"""Which late input is compared with which early one, which of the two is asked first, and how often both are."""
+"""Which inputs are compared with each other, which of the two is asked first, and how often both are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from exitprint.errors import ExitprintError
+from exitprint.timing.timings import quiet
 
 FIRST_ROUND = (1, 1, 3, 9)
 """How often the quarters of the first round ask their inputs."""
 FURTHER_ROUNDS = (9, 27, 81)
 """How often further rounds do, the last number for all that come."""
 
+Input = tuple[str, int]
+"""A kind of input and its number in it."""
+
 
 @dataclass(frozen=True)
-class Pairs:
-    """Disjoint pairs of a late and an early input, with a fair coin for the order of each asking.
+class Pair:
+    """Two inputs that are asked in turns.
 
     Attributes
     ----------
-    late, early : ndarray of int, shape (pairs,)
-        Indices into the late and the early inputs; no index comes twice.
-    late_first : ndarray of bool, shape (pairs, 2)
-        Whether the late input goes first: in the first asking, and in the second one should it be needed.
-    repeats : ndarray of int, shape (pairs,)
-        How often each of the two is asked in one asking of the pair, see `repeats_of`.
+    slow, quick
+        The one that is expected to take longer on a copy, and the other.
+    slow_first
+        Whether the first of them begins, by a fair coin.
+    repeats
+        How often each is asked.
     """
 
-    late: np.ndarray
-    early: np.ndarray
-    late_first: np.ndarray
-    repeats: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.late)
-
-    def __iter__(self) -> Iterator[tuple[int, int, tuple[bool, bool], int]]:
-        """Each pair's late and early input, who goes first in its two askings, and how often both are asked."""
-        for late, early, (first, again), repeats in zip(
-            self.late, self.early, self.late_first, self.repeats, strict=True
-        ):
-            yield int(late), int(early), (bool(first), bool(again)), int(repeats)
+    slow: Input
+    quick: Input
+    slow_first: bool
+    repeats: int
 
 
-def repeats_of(pairs: int, round_: int = 1) -> np.ndarray:
+def repeats_of(pairs: int, round_: int = 1, least: int = 1) -> list[int]:
     """How often the inputs of each of a round's pairs are asked: the later a pair comes, the more often.
 
-    Half of the first round is asked once, then three and nine times. Where the path is quiet the first half decides, at
-    the least cost, and where answers are kept it is all that says anything. Where the path is noisy, signs of single
-    askings are little better than coins, and pairs must not be wasted on them: a pair can be used once, requests are
-    cheap. Odd numbers, because of those one more than half counts.
+    Half of the first round is asked once, then three and nine times. On a quiet path the first half decides, at the
+    least cost. On a noisy path a comparison of single askings is little better than a coin. A pair can be used once,
+    while requests are cheap, so later pairs are asked more often. The numbers are odd, because one more than half of
+    the askings count.
 
     Parameters
     ----------
-    pairs : int
+    pairs
         How many pairs the round has.
-    round_ : int
+    round_
         Counted from 1.
-
-    Returns
-    -------
-    ndarray of int, shape (pairs,)
+    least
+        The smallest number: how often earlier comparisons had to be asked before they said anything.
     """
     if round_ > 1:
-        return np.full(pairs, FURTHER_ROUNDS[min(round_ - 2, len(FURTHER_ROUNDS) - 1)])
-    return np.array(FIRST_ROUND)[np.arange(pairs) * len(FIRST_ROUND) // pairs]
+        often = [FURTHER_ROUNDS[min(round_ - 2, len(FURTHER_ROUNDS) - 1)]] * pairs
+    else:
+        often = [FIRST_ROUND[position * len(FIRST_ROUND) // pairs] for position in range(pairs)]
+    return [max(least, number) for number in often]
 
 
-def draw_pairs(late: int, early: int, seed: int, round_: int = 1) -> Pairs:
-    """Match late with early inputs at random, each used once.
+def matched(
+    slow: str, quick: str, sizes: tuple[int, int], seed: Sequence[int], round_: int = 1, least: int = 1
+) -> list[Pair]:
+    """Disjoint pairs of one kind of input with another, at random.
 
-    Used once, because the error rates of `SignTest` are promised for pairs that are new. Where late and early inputs
-    are alike in kind ("benign inputs against themselves"), one half of any *given* set is still slower than the other
-    by accident, and asking the same inputs again and again proves that accident as firmly as one likes: 500 signs
-    drawn with replacement from 50 + 50 inputs claim at alpha = 0.001 in 7 % of such runs. More requests are better
-    spent on each pair (`repeats_of`: their number does not depend on what the pair itself showed), and then on another
-    round of the test.
+    Each input is used once in a round, because the error rates are promised for pairs that are new. Where both kinds
+    are alike, one half of any *given* set is still slower than the other by accident. Asking the same inputs again and
+    again proves that accident as firmly as one likes: 500 pairs drawn with replacement from 50 + 50 inputs claim at
+    alpha = 0.001 in 7 % of such runs. More requests are better spent on each pair, and then on another round.
 
     Parameters
     ----------
-    late, early : int
-        How many inputs of each kind there are.
-    seed : int
-        The same seed and round give the same pairs in the same order.
-    round_ : int
-        Which round of the test the pairs are for, counted from 1.
+    slow, quick
+        Kinds of input: that which is expected to take longer on a copy, and the other.
+    sizes
+        How many inputs there are of each.
+    seed, round_
+        The same give the same pairs in the same order.
+    least
+        As in `repeats_of`.
 
     Returns
     -------
-    Pairs
+    list of Pair
         As many as the smaller of the two numbers.
 
     Raises
@@ -98,16 +94,62 @@ def draw_pairs(late: int, early: int, seed: int, round_: int = 1) -> Pairs:
     ExitprintError
         If there is no input of one kind.
     """
-    if late < 1 or early < 1:
-        raise ExitprintError(
-            f"pairs need at least one late and one early input, not {late} and {early}: "
-            "use a contrast fingerprint with both halves."
-        )
-    generator = np.random.default_rng([seed, round_])
-    pairs = min(late, early)
-    return Pairs(
-        late=generator.permutation(late)[:pairs],
-        early=generator.permutation(early)[:pairs],
-        late_first=generator.random((pairs, 2)) < 0.5,
-        repeats=repeats_of(pairs, round_),
-    )
+    if min(sizes) < 1:
+        raise ExitprintError(f"pairs need at least one input of each kind, not {sizes[0]} and {sizes[1]}.")
+    generator = np.random.default_rng([*seed, round_])
+    ones, others = (generator.permutation(size) for size in sizes)
+    return _pairs(slow, quick, list(zip(ones.tolist(), others.tolist(), strict=False)), generator, round_, least)
+
+
+def split(slow: str, quick: str, size: int, seed: Sequence[int], round_: int = 1, least: int = 1) -> list[Pair]:
+    """Disjoint pairs of two kinds of input that have the same numbers, such as samples and their originals.
+
+    One half of the numbers, at random, gives the inputs of the first kind, the other half those of the second: so no
+    number is in two pairs, and no sample meets its own original. Arguments as in `matched`.
+    """
+    if size < 2:
+        raise ExitprintError(f"pairs need at least two images, not {size}.")
+    generator = np.random.default_rng([*seed, round_])
+    order = generator.permutation(size).tolist()
+    half = size // 2
+    return _pairs(slow, quick, list(zip(order[:half], order[half:], strict=False)), generator, round_, least)
+
+
+def _pairs(
+    slow: str, quick: str, numbers: list[tuple[int, int]], generator: np.random.Generator, round_: int, least: int
+) -> list[Pair]:
+    coins = generator.random(len(numbers)) < 0.5
+    often = repeats_of(len(numbers), round_, least)
+    return [
+        Pair((slow, one), (quick, other), bool(coin), repeats)
+        for (one, other), coin, repeats in zip(numbers, coins, often, strict=True)
+    ]
+
+
+def compared(pair: Pair, ask: Callable[[str, int], float], noisy: bool = True) -> float:
+    """1 if the slow input took longer, 0 if the quick one did, 1/2 if they took the same time.
+
+    The two are asked in turns (a, b, b, a, a, b, …), and their quiet times are compared.
+
+    Parameters
+    ----------
+    pair
+        What to ask.
+    ask
+        Seconds of an input's answer.
+    noisy
+        Whether asking again can give another time.
+    """
+    slow: list[float] = []
+    quick: list[float] = []
+    for repeat in range(pair.repeats if noisy else 1):
+        turns = [(slow, pair.slow), (quick, pair.quick)]
+        for times, one in turns if pair.slow_first == (repeat % 2 == 0) else reversed(turns):
+            times.append(ask(*one))
+    if len(slow) > 1:
+        return _order(float(quiet(slow)), float(quiet(quick)))
+    return _order(slow[0], quick[0])
+
+
+def _order(slow: float, quick: float) -> float:
+    return 0.5 if slow == quick else float(slow > quick)

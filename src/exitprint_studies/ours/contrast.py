@@ -26,12 +26,11 @@ from exitprint.fingerprints import (
     load_fingerprint,
     paper_fingerprint,
     save_fingerprint,
-    verify,
 )
 from exitprint.fingerprints.score import auc, longest_time, t_n
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import lowest
-from exitprint.suspects import CostModel, InProcess
+from exitprint.suspects import CostModel
 from exitprint.training import calibrated_policy, policy_accuracy
 from exitprint_studies.metrics import roc_auc
 from exitprint_studies.ours.third_party import third_party_networks, third_party_rows
@@ -59,7 +58,6 @@ HARD = 0.9
 USEFUL = 0.85
 """A copy that keeps less than this share of the target's accuracy is useless to a thief (the paper's largest RAD)."""
 TESTED = 1000
-TIMED, REPEATS = 5, 10
 """So many copies and independents of each family are measured besides, each input so often."""
 METHOD = Method()
 WITHOUT: dict[str, Method] = {
@@ -137,7 +135,7 @@ def scored(asked: Asked, store: Store, data_dir: Path | None) -> dict[str, float
     """What a network does with every fingerprint, by name, and its accuracy; kept in the store."""
     spec = asked.member.network
     digests = {name: json.loads(_note(file))["specification"] for name, file in asked.files.items()}
-    key = {"scored": 2, "network": spec.key, "fingerprints": digests, "tested": TESTED}
+    key = {"scored": 3, "network": spec.key, "fingerprints": digests, "tested": TESTED}
 
     def measure(path: Path) -> None:
         network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
@@ -149,10 +147,6 @@ def scored(asked: Asked, store: Store, data_dir: Path | None) -> dict[str, float
             seconds = suspect.ask(fingerprint.x).seconds
             late = fingerprint.late.numpy()
             found[name] = t_n(seconds, longest) if fingerprint.kind == "paper" else auc(seconds[late], seconds[~late])
-            if name in ("everything", "paper"):
-                verdict = verify(fingerprint, suspect, repeats=1)
-                found[f"{name} derived"] = float(verdict.decision == "derived")
-                found[f"{name} independent"] = float(verdict.decision == "independent")
         write_bytes(path, json.dumps(found, sort_keys=True).encode())
 
     return dict(json.loads(store.get(key, measure, ".scores").read_bytes()))
@@ -219,34 +213,6 @@ def hard_rows(run: Run) -> list[Row]:
     return rows
 
 
-def measured_rows(run: Run) -> list[Row]:
-    """Verdicts by measured time, in this process, of some networks of each family at RAD=5."""
-    rows: list[Row] = []
-    for family in LAPTOP:
-        files = fingerprints(family, run.store, run.data_dir)
-        members = at_rad(population(family), RADS[0])
-        stolen = [member for member in members if member.role == "stolen"]
-        others = [member for member in members if member.role == "independent"]
-        for member in [*stolen[:: len(stolen) // TIMED][:TIMED], *others[:TIMED]]:
-            suspect = InProcess(realise(member.network, run.store, run.data_dir))
-            for name in ("everything", "paper"):
-                verdict = verify(load_fingerprint(files[name]), suspect, REPEATS)
-                rows.append(
-                    {
-                        "family": family,
-                        "network": member.name,
-                        "truth": member.role,
-                        "method": "contrast" if name == "everything" else "paper",
-                        "clock": verdict.clock,
-                        "statistic": verdict.value,
-                        "decision": verdict.decision,
-                        "requests": verdict.requests,
-                        "seconds": verdict.seconds,
-                    }
-                )
-    return rows
-
-
 def _values(rows: Sequence[Row], column: str, truth: str, useful: bool = False) -> np.ndarray:
     return np.array([r[column] for r in rows if r["truth"] == truth and not (useful and r["keeps"] < USEFUL)])
 
@@ -270,33 +236,6 @@ def roc_table(rows: Sequence[Row]) -> list[Row]:
                 name = f"{method}{', useful copies' if useful else ''}"
                 line[name] = f"{estimate.value:.3f} ({estimate.low:.3f}–{estimate.high:.3f})"
         table.append(line)
-    return table
-
-
-def natural_table(rows: Sequence[Row]) -> list[Row]:
-    """Verdicts of the contrast at its natural threshold, and the statistics behind them."""
-    table: list[Row] = []
-    for family, rad, cell in _cells(rows):
-        copies, others = _values(cell, "everything", "stolen", True), _values(cell, "everything", "independent")
-        derived = _values(cell, "everything derived", "stolen", True)
-        wrong = int(_values(cell, "everything derived", "independent").sum())
-        table.append(
-            {
-                "network": family,
-                "RAD": int(rad),
-                "independents called derived": f"{wrong} of {len(others)}",
-                "largest AUC of an independent": float(others.max()),
-                "useful copies called derived": f"{int(derived.sum())} of {len(derived)}",
-                "called independent": int(_values(cell, "everything independent", "stolen", True).sum()),
-                "median AUC of a copy": float(np.median(copies)),
-                "missed": ", ".join(
-                    f"{r['network']} ({r['everything']:.2f})"
-                    for r in cell
-                    if r["truth"] == "stolen" and r["keeps"] >= USEFUL and not r["everything derived"]
-                )
-                or "none",
-            }
-        )
     return table
 
 
@@ -406,18 +345,16 @@ def _make(run: Run) -> list[Path]:
         [s for s in _networks(run.preset) if s not in third_party_networks()], run.store, run.data_dir, run.pool
     )
     rows = rows_of(run)
-    hard, timed = hard_rows(run), measured_rows(run)
+    hard = hard_rows(run)
     tables: dict[str, Sequence[Row]] = {
         "1. ROC AUC, cost model": roc_table(rows),
-        "2. Verdicts at the natural threshold, cost model": natural_table(rows),
-        "By what was done to the copy": group_table(rows),
+        "2. By what was done to the copy, cost model": group_table(rows),
         f"3. The hard cell: T_c = {HARD} everywhere, cost model": hard_table(hard),
         "4. Visibility: the same images, changed by both methods": visibility_table(run),
         "6. Ablation: each part taken out once, cost model": ablation_table(rows, run),
-        "Verdicts by measured time, RAD=5, in process": timed,
     }
-    files = [run.out / "contrast.parquet", run.out / "contrast-hard.parquet", run.out / "contrast-measured.parquet"]
-    for file, content in zip(files, (rows, hard, timed), strict=True):
+    files = [run.out / "contrast.parquet", run.out / "contrast-hard.parquet"]
+    for file, content in zip(files, (rows, hard), strict=True):
         write_parquet(content, file)
     try:
         other = third_party_rows(run)

@@ -1,8 +1,8 @@
 """`study remote`: what verification at an address costs and how often it errs, with jitter and hostile operators.
 
 Its networks take about ten milliseconds for a full run, and are asked behind a server in another process. Verdicts are
-*measured* from beginning to end, through real requests, behind paths with jitter and with every hostile operator. Error
-rates over thousands of verdicts are *computed* on recorded times (`recorded`). The two are never in one table.
+measured from beginning to end, through real requests, behind paths with jitter and with every hostile operator. Error
+rates over thousands of verdicts are simulated by `study error-rates`.
 """
 
 from __future__ import annotations
@@ -11,44 +11,29 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from exitprint.errors import ExitprintError
+from exitprint.evidence.limits import BUDGET, ERROR_RATE
 from exitprint.files import write_bytes
-from exitprint.fingerprints import Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
-from exitprint.fingerprints.score import NATURAL
-from exitprint.fingerprints.sequential import BUDGET, run_digest, sign_test, verify_sequentially
+from exitprint.fingerprints import Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint, verify
+from exitprint.fingerprints.verify import run_digest
 from exitprint.networks import save_network
 from exitprint.progress import progress
 from exitprint.serving.hostile import TROUBLES, misbehaving
 from exitprint.suspects import KServeSuspect
 from exitprint.training import calibrated_policy
-from exitprint_studies.ours.recorded import (
-    BEFORE,
-    RUNS,
-    VERDICTS,
-    Jitter,
-    Row,
-    Times,
-    jitter_rows,
-    load_record,
-    network_row,
-    null_rows,
-    record,
-)
 from exitprint_studies.population.declare import Member, Role, Source, realise, source
 from exitprint_studies.population.jobs import realise_all
 from exitprint_studies.population.laptop import Setting, population
 from exitprint_studies.population.store import Store
 from exitprint_studies.study import Run, Study
-from exitprint_studies.tables import markdown, write_parquet
+from exitprint_studies.tables import Row, markdown, write_parquet
 
 DATA = Source(name="cifar10", limit=12_000)
 SETTING = Setting(depth=56, width=8, epochs=15, learning_rate=0.1)
@@ -59,7 +44,20 @@ CHOSEN = (
 REFERENCES = ("independent 3", "independent 4")
 SAMPLES = 200
 LOOSER_RAD = 15.0
-ERROR = 1e-3
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Delay that the path adds to a request: of which kind, with which standard deviation in milliseconds.
+
+    `amplification` is how often each request holds its image.
+    """
+
+    kind: str
+    milliseconds: float
+    amplification: int = 1
+
+
 SERVED = (
     (Jitter("jitter", 0), 7),
     (Jitter("jitter", 1), 7),
@@ -68,8 +66,6 @@ SERVED = (
     (Jitter("jitter", 20, amplification=8), 3),
 )
 """Paths that verdicts are measured behind, and how many on each network."""
-RECORDED = 3
-"""How often each input is asked for the record."""
 OPERATOR_BUDGET = 400
 PATIENCE = 5.0
 
@@ -111,8 +107,6 @@ def study_remote(
     members: Sequence[Member],
     store: Store,
     data_dir: Path | None = None,
-    verdicts: int = VERDICTS,
-    runs: int = RUNS,
     seed: int = 0,
 ) -> dict[str, list[Row]]:
     """All tables of the study; networks and fingerprint are made first where the store lacks them.
@@ -126,17 +120,13 @@ def study_remote(
         The target first, then stolen copies and independents; see `remote_members`.
     store, data_dir
         As in `realise`.
-    verdicts
-        How many are computed for each network and each jitter.
-    runs
-        Tests in each row of the null table.
     seed
         Of everything that is drawn.
 
     Returns
     -------
     dict
-        Rows by table: ``networks``, ``jitter``, ``null``, ``served`` and ``operators``.
+        Rows by table: ``served`` and ``operators``.
     """
     fingerprint = remote_fingerprint(members, store, data_dir)
     with TemporaryDirectory() as folder:
@@ -144,19 +134,7 @@ def study_remote(
         for member in members:
             save_network(realise(member.network, store, data_dir), files[member.name])
         bench = Bench(fingerprint, files, store, seed)
-        served = served_rows(members, bench)
-        operators = operator_rows(members, bench)
-        recorded = recorded_times(members, bench)
-        independents = [member for member in members if member.role == "independent"]
-        benign = bench.benign_times(independents[0])
-    test = sign_test(NATURAL, ERROR, ERROR)
-    return {
-        "networks": [network_row(member, recorded[member.name]) for member in members],
-        "jitter": jitter_rows(members, recorded, test, verdicts, seed),
-        "null": null_rows([recorded[member.name] for member in independents], benign, runs, seed),
-        "served": served,
-        "operators": operators,
-    }
+        return {"served": served_rows(members, bench), "operators": operator_rows(members, bench)}
 
 
 @dataclass(frozen=True)
@@ -179,19 +157,6 @@ class Bench:
     files: Mapping[str, Path]
     store: Store
     seed: int = 0
-
-    def times(self, member: Member) -> Times:
-        """What one network took for each ``late`` and each ``early`` image."""
-        x, late = self.fingerprint.x, self.fingerprint.late
-        return self._recorded(member, {"late": x[late], "early": x[~late]})
-
-    def benign_times(self, member: Member) -> np.ndarray:
-        """What one network took for each image that the fingerprint was made from."""
-        return self._recorded(member, {"benign": self.fingerprint.benign})["benign"]
-
-    def _recorded(self, member: Member, groups: Mapping[str, Tensor]) -> Times:
-        key = self._key(member, recorded=RECORDED, of=list(groups))
-        return load_record(self.store.get(key, partial(record, self.files[member.name], groups, RECORDED)))
 
     def verdicts(
         self,
@@ -223,7 +188,7 @@ class Bench:
         return rows
 
     def _key(self, member: Member, **what: Any) -> dict[str, Any]:
-        fingerprint = run_digest(self.fingerprint, subject="study", alpha=ERROR, beta=ERROR, seed=self.seed)
+        fingerprint = run_digest(self.fingerprint, subject="study", seed=self.seed)
         return {"measured on": platform.node(), "fingerprint": fingerprint, "network": member.network.key, **what}
 
 
@@ -231,36 +196,26 @@ def _verdict(fingerprint: Fingerprint, suspect: KServeSuspect, truth: Role, budg
     right = "independent" if truth == "independent" else "derived"
     start = perf_counter()
     try:
-        verdict = verify_sequentially(fingerprint, suspect, alpha=ERROR, beta=ERROR, budget=budget, seed=seed)
+        verdict = verify(fingerprint, suspect, budget=budget, seed=seed)
         decision: str = verdict.decision
-        pairs_right: float | None = verdict.value if right == "derived" else 1 - verdict.value
+        share: float | None = verdict.share
         requests, why = verdict.requests, verdict.reason
     except ExitprintError as error:
-        decision, pairs_right, requests, why = "error", None, suspect.requests, str(error)
+        decision, share, requests, why = "error", None, suspect.requests, str(error)
     return {
         "verdict": decision,
         "right": decision == right,
         "wrong": decision not in (right, "inconclusive", "error"),
-        "pairs right": pairs_right,
+        "share of pairs": share,
         "requests": requests,
         "seconds": perf_counter() - start,
         "why": why,
     }
 
 
-def recorded_times(members: Sequence[Member], bench: Bench) -> dict[str, Times]:
-    """What each network took for each image, by name."""
-    found = {}
-    with progress("recorded networks", len(members)) as advance:
-        for member in members:
-            found[member.name] = bench.times(member)
-            advance(1)
-    return found
-
-
 def served_rows(members: Sequence[Member], bench: Bench) -> list[Row]:
     """How verdicts on each network behind each of `SERVED` came out, and what they cost."""
-    rows = []
+    rows = list[Row]()
     with progress("measured verdicts with jitter", sum(count for _, count in SERVED) * len(members)) as advance:
         for jitter, count in SERVED:
             for member in members:
@@ -301,28 +256,15 @@ def remote_page(tables: Mapping[str, Sequence[Row]]) -> str:
     """The tables of `study_remote` as Markdown."""
     parts = [
         "# Verification at an address\n",
-        f"Alpha and beta are {ERROR:g}, the budget is {BUDGET:,} requests. The fingerprint has {SAMPLES} images; it "
-        f"was kept away from {len(REFERENCES)} networks that are known to be independent. *Measured*: real requests "
-        "from beginning to end, to a server in another process. *Computed*: the test on recorded times; of "
-        f"{RECORDED} times that were measured for each image, behind such a server, each asking draws one, and jitter "
-        "is drawn on top.\n",
-        "## Networks, measured\n",
-        markdown(tables["networks"]),
-        "Of each image the median of its recorded times; the longest of them, and means. AUC: share of pairs whose "
-        "late image takes longer.\n",
-        "## Requests and errors with jitter, computed\n",
-        f"Requests include the {BEFORE} of the warm-up. With amplification the server takes one image after the other, "
-        "each as long as one of its recorded times; one that works on the whole batch at once gains less.\n",
-        markdown(tables["jitter"], digits=1),
-        "## Under the null hypothesis, computed\n",
-        "Share of runs that ever say `derived`, each stopped at its first decision; it has to stay below alpha.\n",
-        markdown(tables["null"], digits=5),
+        f"Alpha and beta are {ERROR_RATE:g}, the budget is {BUDGET:,} requests. The fingerprint has {SAMPLES} images; "
+        f"it was kept away from {len(REFERENCES)} networks that are known to be independent. Everything is *measured*: "
+        "real requests from beginning to end, to a server in another process.\n",
         "## Networks behind a path with jitter, measured\n",
         "Verdicts that are neither right nor wrong are `inconclusive`.\n",
         markdown(tables["served"], digits=1),
         "## Hostile and unlucky operators, measured\n",
-        f"Budget {OPERATOR_BUDGET:,} requests, {PATIENCE:g} s of patience. *Pairs right*: share of comparisons on the "
-        "side of the truth, which is what is lost where images are altered.\n",
+        f"Budget {OPERATOR_BUDGET:,} requests, {PATIENCE:g} s of patience. *Share of pairs*: in which an image made "
+        "late took longer, which is lost where images are altered.\n",
         markdown(_brief(tables["operators"]), digits=2),
     ]
     return "\n".join(parts)

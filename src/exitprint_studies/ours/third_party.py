@@ -1,4 +1,4 @@
-"""ResNets that somebody else trained on CIFAR-10, independently of each other: targets, copies and victims of studies."""
+"""ResNets that somebody else trained on CIFAR-10, independently of each other: targets, copies, victims of studies."""
 
 from __future__ import annotations
 

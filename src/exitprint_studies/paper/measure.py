@@ -19,11 +19,13 @@ import torch
 from exitprint.baselines import load_labels, share_of_labels
 from exitprint.data import Images
 from exitprint.files import write_bytes
-from exitprint.fingerprints import load_fingerprint, verify
-from exitprint.fingerprints.score import t_n
+from exitprint.fingerprints import load_fingerprint
+from exitprint.fingerprints.score import auc, t_n
+from exitprint.fingerprints.threshold import CAUTIOUS
 from exitprint.suspects import CostModel, Suspect
 from exitprint.training.backbone import final_logits
 from exitprint.training.compute import on_best_device
+from exitprint_studies.metrics import decision_of
 from exitprint_studies.paper.cells import Cell, amount
 from exitprint_studies.paper.crafted import Method, crafted_images, digest_of
 from exitprint_studies.population.declare import Calibrated, Member, Spec, realise, source
@@ -184,13 +186,17 @@ def _ordinary(suspect: Suspect, test: Images) -> dict[str, float]:
     }
 
 
-def _by(open_suspect: Callable[[], Suspect], method: Method, file: Path, longest: float) -> dict[str, float]:
+def _by(open_suspect: Callable[[], CostModel], method: Method, file: Path, longest: float) -> dict[str, float]:
     suspect = open_suspect()
     if method == "baseline":
         return {"share": share_of_labels(load_labels(file), suspect)}
     fingerprint = load_fingerprint(file, inf)
     if method == "contrast":
-        verdict = verify(fingerprint, suspect, repeats=1)
-        derived = float(verdict.decision == "derived")
-        return {"AUC": verdict.value, "T_N": verdict.t_n, "derived": derived, "threshold": verdict.threshold}
+        seconds, late = suspect.ask(fingerprint.x).seconds, fingerprint.late.numpy()
+        return {
+            "AUC": auc(seconds[late], seconds[~late]),
+            "T_N": t_n(seconds[late], longest),
+            "derived": float(decision_of(fingerprint, suspect) == "derived"),
+            "threshold": CAUTIOUS[0],
+        }
     return {"T_N": t_n(suspect.ask(fingerprint.x).seconds, longest)}

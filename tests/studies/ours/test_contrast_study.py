@@ -19,8 +19,7 @@ from exitprint_studies.study import Run
 DIGITS = Source(name="digits", limit=800)
 
 
-def row(truth, everything, paper, keeps=1.0, group="g", rad=5.0, name="n", derived=None):
-    said = float(everything > 0.68) if derived is None else derived
+def row(truth, everything, paper, keeps=1.0, group="g", rad=5.0, name="n"):
     return {
         "family": "resnet",
         "RAD": rad,
@@ -30,8 +29,6 @@ def row(truth, everything, paper, keeps=1.0, group="g", rad=5.0, name="n", deriv
         "keeps": keeps,
         "everything": everything,
         "paper": paper,
-        "everything derived": said,
-        "everything independent": 1.0 - said,
     }
 
 
@@ -57,12 +54,6 @@ def test_roc_counts_useless_copies_in_one_column_only(rows):
     assert (first["copies"], first["useful copies"], first["independents"]) == (3, 2, 2)
     assert first["contrast"].startswith("0.667") and first["contrast, useful copies"].startswith("1.000")
     assert first["paper"].startswith("0.500") and first["paper, useful copies"].startswith("0.750")
-
-
-def test_what_the_natural_threshold_says(rows):
-    first = study.natural_table(rows)[0]
-    assert first["independents called derived"] == "0 of 2" and first["useful copies called derived"] == "1 of 2"
-    assert first["missed"] == "stolen 1 (0.50)"
 
 
 def test_groups_are_averaged(rows):

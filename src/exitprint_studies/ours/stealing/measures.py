@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.metrics import adjusted_rand_score
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import contrast_fingerprint, paper_fingerprint, verify
+from exitprint.fingerprints import Fingerprint, contrast_fingerprint, paper_fingerprint
+from exitprint.fingerprints.shares import share_of_pairs
 from exitprint.networks import MultiExitNetwork
 from exitprint.stealing.agreement import Agreement, agreement, behaviour
 from exitprint.stealing.substitute import logits_of
 from exitprint.suspects import CostModel
+from exitprint_studies.metrics import decision_of
 from exitprint_studies.ours.stealing.attack import Attack
 from exitprint_studies.ours.stealing.declared import (
     ANEW,
@@ -186,20 +187,18 @@ def owner(attack: Attack) -> list[Row]:
         OURS: attack.ours(attack.estimated),
     }
     return [
-        _verdict_row(attack.robbed.victim.name, kind, name, verify(fingerprint, CostModel(suspect)))
+        _verdict_row(attack.robbed.victim.name, kind, name, fingerprint, CostModel(suspect))
         for kind, fingerprint in made.items()
         for name, suspect in suspects.items()
     ]
 
 
-def _verdict_row(victim: str, kind: str, name: str, verdict: Any) -> Row:
+def _verdict_row(victim: str, kind: str, name: str, fingerprint: Fingerprint, suspect: CostModel) -> Row:
+    samples, originals = (torch.from_numpy(suspect.ask(x).seconds) for x in (fingerprint.x, fingerprint.benign))
     return {
         "victim": victim,
         "fingerprint": kind,
         "suspect": name,
-        "statistic": verdict.statistic,
-        "value": verdict.value,
-        "threshold": verdict.threshold,
-        "p": verdict.p_value,
-        "verdict": verdict.decision,
+        "share of pairs": share_of_pairs(fingerprint.kind, samples, originals, fingerprint.late),
+        "verdict": decision_of(fingerprint, suspect),
     }

@@ -16,11 +16,11 @@ section 5 and appendix on mixtures; Shafer 2021, "Testing by betting").
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import logsumexp
 
 from exitprint.errors import ExitprintError
 
@@ -42,28 +42,6 @@ def stakes() -> tuple[np.ndarray, np.ndarray]:
     return u, np.log(w / w.sum())
 
 
-def log_e_counts(for_: np.ndarray | int, against: np.ndarray | int, null: float) -> np.ndarray:
-    """Logarithm of the wealth won against "P(success) <= null", after so many successes and failures.
-
-    Parameters
-    ----------
-    for_, against : int or ndarray of int
-        Numbers of successes and of failures; they broadcast.
-    null : float in (0, 1)
-        The largest probability of a success that the claim allows.
-
-    Returns
-    -------
-    ndarray
-        Natural logarithm of the e-process, of the broadcast shape. It grows with `for_` and falls with `against` and
-        with `null`; the order of the observations does not matter.
-    """
-    u, log_w = stakes()
-    win = np.log1p(u * (1 - null) / null)
-    lose = np.log1p(-u)
-    return logsumexp(log_w + np.multiply.outer(for_, win) + np.multiply.outer(against, lose), axis=-1)
-
-
 def log_growth(x: np.ndarray | float, null: float) -> np.ndarray:
     """Logarithm of the factor by which observations in [0, 1] multiply the wealth of each gambler.
 
@@ -80,6 +58,12 @@ def log_growth(x: np.ndarray | float, null: float) -> np.ndarray:
     """
     u, _ = stakes()
     return np.log1p(np.multiply.outer(np.asarray(x) / null - 1, u))
+
+
+def log_total(log_wealth: np.ndarray) -> float:
+    """Natural logarithm of all gamblers' wealth together, from that of each one's, shape (64,)."""
+    most = float(log_wealth.max())
+    return most + math.log(float(np.exp(log_wealth - most).sum()))
 
 
 def lower_bound(log_e: Callable[[float], float], error: float) -> float:
@@ -109,35 +93,6 @@ def lower_bound(log_e: Callable[[float], float], error: float) -> float:
         else:
             high = middle
     return low
-
-
-@lru_cache(maxsize=32)
-def needed_for(error: float, null: float, size: int) -> np.ndarray:
-    """How many successes refute "P(success) <= null" at the level `error`, by the number of failures.
-
-    Parameters
-    ----------
-    error : float in (0, 1)
-        The level.
-    null : float in (0, 1)
-        The largest probability of a success that the claim allows.
-    size : int
-        Counts up to this number are looked at.
-
-    Returns
-    -------
-    ndarray of int, shape (size + 1,)
-        Entry f is the smallest number of successes that suffices beside f failures, `size + 1` where none does.
-    """
-    failures = np.arange(size + 1)
-    too_few, needed = np.full(size + 1, -1), np.full(size + 1, size + 1)
-    while (gap := needed - too_few > 1).any():
-        middle = (too_few + needed) // 2
-        suffices = log_e_counts(middle, failures, null) >= -np.log(error)
-        needed = np.where(gap & suffices, middle, needed)
-        too_few = np.where(gap & ~suffices, middle, too_few)
-    needed.flags.writeable = False
-    return needed
 
 
 def check_probability(name: str, value: float) -> float:

@@ -1,0 +1,146 @@
+"""p0, the share of pairs that a claim must beat: what networks of other origin reach at most, with room.
+
+The rule is the verifier's. Of the fingerprint's file it takes what can be counted, and what the owner states of
+networks known to be independent, which the verdict names as an assumption.
+
+- *Transfer.* Without references p0 is `CAUTIOUS[0]`. Evidence (docs/results/same-maker.md): well trained networks of
+  one maker, none of them a copy. With one or several references the threshold is lower, because crafting holds them
+  back and an unseen network follows less too.
+- *References.* p0 lies at least half-way between the largest share on a reference and 1. So it holds for a network that
+  comes to as much behind any noise: noise turns clear pairs into coins at worst, so of the share d of pairs in which
+  the early sample takes longer it can hide at most one half.
+- *The pool.* Halves that are a large part of the images they were chosen from are not extreme by nature, and strangers
+  start nearer to one half: p0 is raised, and beyond one half of the pool nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exitprint.errors import ExitprintError
+from exitprint.evidence.eprocess import least_observations
+from exitprint.fingerprints.fingerprint import Fingerprint, Reference
+
+CAUTIOUS = (0.8, 0.7, 0.65)
+"""The least p0 without a reference, with one, and with two or more."""
+LARGE_PART = 0.2
+"""Share of the pool beyond which p0 is raised by `RAISED`."""
+RAISED = 0.05
+LARGEST_PART = 0.5
+"""Share of the pool beyond which nothing is claimed."""
+HIGHEST = 0.95
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What a claim must beat, and where that comes from.
+
+    Attributes
+    ----------
+    p0
+        The share of pairs that a network of other origin is taken to reach at most.
+    assumptions
+        What p0 rests on, in sentences.
+    """
+
+    p0: float
+    assumptions: tuple[str, ...]
+
+
+def lowest_claim(references: Sequence[Reference]) -> float:
+    """p0 by the references alone: the cautious one, and at least half-way between the largest share and 1."""
+    largest = max((share for reference in references for share in reference.share), default=0.0)
+    return max(CAUTIOUS[min(len(references), len(CAUTIOUS) - 1)], (1 + largest) / 2)
+
+
+def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Threshold:
+    """The threshold for a fingerprint.
+
+    Parameters
+    ----------
+    fingerprint
+        With the references that its owner states.
+    seen
+        References that the verifier brought and asked himself.
+
+    Raises
+    ------
+    ExitprintError
+        If no threshold is left that a copy could beat.
+    """
+    references = (*fingerprint.references, *seen)
+    p0 = lowest_claim(references)
+    part = len(fingerprint) / fingerprint.pool
+    if part > LARGEST_PART:
+        raise ExitprintError(
+            f"this fingerprint's {len(fingerprint)} images were chosen from {fingerprint.pool} only, so they are not "
+            f"extreme by nature and nothing can be claimed with it: craft it again from a pool of at least "
+            f"{pool_needed(len(fingerprint)):,} images."
+        )
+    if part > LARGE_PART:
+        p0 += RAISED
+    if p0 > HIGHEST:
+        raise ExitprintError(
+            f"a network known to be independent comes to {2 * lowest_claim(references) - 1:.2f} of the pairs with this "
+            "fingerprint, which leaves a copy nothing to be told by: craft it again with that network as a reference, "
+            "or with a smaller change."
+        )
+    return Threshold(round(p0, 4), (_of_transfer(p0, fingerprint, seen), _of_pool(fingerprint, part)))
+
+
+def pool_needed(samples: int) -> int:
+    """From how many images so many must be chosen at least for the lowest p0."""
+    return int(-(-samples // LARGE_PART))
+
+
+def samples_needed(p0: float, alpha: float) -> int:
+    """Fewer samples than this cannot refute p0 at this error rate, whatever the suspect answers."""
+    return 2 * least_observations(p0, alpha)
+
+
+def check_size(fingerprint: Fingerprint, p0: float, alpha: float, beta: float) -> None:
+    """Refuse a fingerprint with which no outcome could decide.
+
+    Raises
+    ------
+    ExitprintError
+        With the number of samples that is needed, and the pool to choose them from.
+    """
+    late = int(fingerprint.late.sum())
+    pairs = min(late, len(fingerprint) - late) if fingerprint.kind == "contrast" else len(fingerprint) // 2
+    needed = max(least_observations(p0, alpha), least_observations(0.5, min(alpha, beta)))
+    if pairs < needed:
+        raise ExitprintError(
+            f"no outcome could decide: at alpha = {alpha:g} and beta = {beta:g} the threshold p0 = {p0:g} needs at "
+            f"least {2 * needed} samples from a pool of at least {pool_needed(2 * needed):,} images, and this "
+            f"fingerprint gives {pairs} pairs."
+        )
+
+
+def _of_transfer(p0: float, fingerprint: Fingerprint, seen: Sequence[Reference]) -> str:
+    stated, brought = _named(fingerprint.references), _named(seen)
+    if not stated and not brought:
+        return (
+            f"No network known to be independent was seen. That one of other origin reaches at most p0 = {p0:g} of the "
+            "pairs is taken from trials with well trained networks of one maker."
+        )
+    parts = []
+    if stated:
+        parts.append(f"The owner states that these networks are independent, and what they come to: {stated}.")
+    if brought:
+        parts.append(f"The verifier asked networks of his own: {brought}.")
+    parts.append(f"Any other network of other origin is taken to reach at most p0 = {p0:g} of the pairs.")
+    return " ".join(parts)
+
+
+def _named(references: Sequence[Reference]) -> str:
+    return ", ".join(f"{reference.name} ({max(reference.share):.2f})" for reference in references)
+
+
+def _of_pool(fingerprint: Fingerprint, part: float) -> str:
+    raised = f", more than {LARGE_PART:.0%}, so p0 was raised by {RAISED:g}" if part > LARGE_PART else ""
+    return (
+        f"The owner states that the {len(fingerprint)} images were chosen from {fingerprint.pool:,} by what his "
+        f"network does with them ({part:.0%}{raised}), and not for how other networks order them."
+    )
