@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from exitprint.fingerprints.own import check_own
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, LEAST, Criterion, in_log_odds
+from exitprint.networks.unstaged import as_network
 
 FEWEST = 2
 """Samples of each half, at least."""
@@ -180,7 +182,7 @@ def craft_contrast(
 
 
 def contrast_fingerprint(
-    network: MultiExitNetwork,
+    network: MultiExitNetwork | Callable[[Tensor], Any],
     images: Images,
     policies: Sequence[ExitPolicy | Rule],
     samples: int = 100,
@@ -194,7 +196,8 @@ def contrast_fingerprint(
     Parameters
     ----------
     network
-        The owner's network.
+        The owner's network; or a module, or a function from images in [0, 1] to every exit's logits, that is
+        differentiable and cannot be captured.
     images
         Benign images to choose from; those that leave earliest are made late, and those that leave latest early.
     policies
@@ -221,6 +224,7 @@ def contrast_fingerprint(
         On Ctrl-C; nothing was written.
     """
     method = method or Method()
+    network = as_network(network, images[:2].x)
     if not 0 <= method.margin <= 5:
         raise ExitprintError(f"the margin of a contrast is in log-odds, from 0 to 5, and not {method.margin}.")
     network.check_images(images.pixels[:1])
