@@ -99,7 +99,7 @@ def _run(job: dict, files: list[int], store: Path) -> None:
     """Become the command. Taking down an interpreter that shares its pages would cost a second, so that is left out."""
     for number, file in enumerate(files):
         os.dup2(file, number)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    sys.stdin, sys.stdout, sys.stderr = (open(n, m, closefd=False) for n, m in enumerate("rww"))  # noqa: SIM115
     os.chdir(job["folder"])
     os.environ.clear()
     os.environ.update(job["environment"])
