@@ -84,6 +84,19 @@ def test_what_a_module_keeps_of_its_last_answer_does_no_harm():
     assert torch.equal(MultiExitNetwork.wrap(module, 1, example=EXAMPLE)(EXAMPLE)[:, -1], module(EXAMPLE))
 
 
+class OwnTrain(user.Residual):
+    """As in a published benchmark: `train` takes words and gives nothing back, and so does `eval`."""
+
+    def train(self, mode: bool | str = "all") -> None:  # type: ignore[override]
+        nn.Module.train(self, bool(mode))
+
+
+def test_a_module_whose_eval_gives_nothing_back():
+    module = OwnTrain()
+    module.eval()
+    assert torch.equal(MultiExitNetwork.wrap(module, 1, example=EXAMPLE)(EXAMPLE)[:, -1], module(EXAMPLE))
+
+
 @pytest.mark.parametrize("around", [torch.compile, nn.DataParallel])
 def test_what_is_around_the_module_is_taken_off(around):
     module = user.Residual().eval()

@@ -276,22 +276,18 @@ def _check(
 
 
 def _in_order(exits: list[Exit], costs: Sequence[int], reached: Mapping[int, set[int]]) -> list[Exit]:
-    """From the shallowest to the final one: as they come where that is so, else turned round or sorted.
+    """The final exit last, and the others as they come, or turned round where they come from the deepest on."""
 
-    How deep an exit sits says what it has in common with others; of two that have the same, the dearer is the deeper.
-    """
+    def is_deeper(one: Exit, other: Exit) -> bool:
+        """Whether more is computed for the one alone than for the other alone."""
+        alone = (reached[a.step] - reached[b.step] for a, b in ((one, other), (other, one)))
+        first, second = (sum(costs[i] - (costs[i - 1] if i else 0) for i in steps) for steps in alone)
+        return first > second
 
-    def depth(exit: Exit) -> int:
-        return len(reached[exit.step].intersection(set().union(*(reached[o.step] for o in exits if o is not exit))))
-
-    def cost(exit: Exit) -> int:
-        return sum(costs[index] - (costs[index - 1] if index else 0) for index in reached[exit.step])
-
-    depths = [depth(exit) for exit in exits]
-    up, down = depths == sorted(depths), depths == sorted(depths, reverse=True)
-    if up != down:
-        return exits if up else exits[::-1]
-    return sorted(exits, key=lambda exit: (depth(exit), cost(exit)))
+    if not is_deeper(exits[0], exits[-1]):
+        return exits
+    final, *rest = exits
+    return [*(rest[::-1] if is_deeper(rest[0], rest[-1]) else rest), final]
 
 
 def _said(chosen: Sequence[Exit], answer: Any) -> str:

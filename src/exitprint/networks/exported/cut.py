@@ -381,7 +381,8 @@ def _operation(step: Step, numbers: Mapping[int, int]) -> Operation:
     args = [_argument(arg, numbers) for arg in step.args]
     flag = TRAINING_FLAG.get(step.op)
     if flag is not None:
-        if args[flag] is not False:
+        nothing = "dropout" in step.op and args[1] == 0
+        if args[flag] is not False and not nothing:
             where = repr(step.path[-1]) if step.path else "this module"
             if "dropout" in step.op:
                 raise ExitprintError(

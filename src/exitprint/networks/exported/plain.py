@@ -46,7 +46,8 @@ def plain_copy(module: nn.Module) -> nn.Module:
     except Exception as error:
         what = " ".join(str(error).split())[:200]
         raise ExitprintError(f"this module cannot be copied: {what}") from error
-    copied = copied.cpu().eval()
+    copied.cpu()
+    copied.eval()  # one whose `train` is its own may give nothing back
     for part in list(copied.modules()):
         _bake(part)
     for tensor in (*copied.parameters(), *copied.buffers()):
