@@ -69,7 +69,7 @@ def describe_service(
     seen = try_service(described(service, Picture(format=picture, quality=quality)), x, bodies, look=True)
     write_bytes(target, written(seen.description).encode())
     _say(seen)
-    out.print(f"{target} is written: look it over, then give it as the suspect.", markup=False)
+    out.print(f"{target} is written: look it over, then give it as the suspect.")
 
 
 def _image(path: Path | None, size: int) -> Tensor:
@@ -98,11 +98,11 @@ def _say(seen: Seen) -> None:
     from exitprint.suspects.describing import named
 
     for each in seen.refused:
-        out.print(f"refused {each}", markup=False)
+        out.print(f"refused {each}")
     took = duration(seen.seconds) if isfinite(seen.seconds) else "an unknown time, after a fault"
     tries = "1 request" if seen.requests == 1 else f"{seen.requests} requests"
-    out.print(f"It takes {named(seen.description.body)}, and answered after {took} ({tries} in all):", markup=False)
-    out.print(printable(seen.body[:SHOWN].decode(errors="replace"), SHOWN), markup=False)
+    out.print(f"It takes {named(seen.description.body)}, and answered after {took} ({tries} in all):")
+    out.print(printable(seen.body[:SHOWN].decode(errors="replace"), SHOWN))
     answer = seen.description.answer
     found = [
         f"{what} at {path!r}"
@@ -113,4 +113,4 @@ def _say(seen: Seen) -> None:
         f"In it: {' and '.join(found) or 'no label that was recognised; the time is enough to verify'}.", markup=False
     )
     if seen.times:
-        out.print(f"It says a time of its own in {', '.join(seen.times)} (--server-clock).", markup=False)
+        out.print(f"It says a time of its own in {', '.join(seen.times)} (--server-clock).")
