@@ -86,7 +86,9 @@ def _self_check(
     from exitprint.timing.leak import countermeasures, leak
 
     truth = load_network(network_file).predict(x).exits.numpy()
-    return leak(inquiry.estimate, truth), countermeasures(inquiry.steady, truth, method, seed)
+    return leak(inquiry.estimate, truth), countermeasures(
+        inquiry.steady, truth, method, seed, exact=inquiry.clock == "cost model"
+    )
 
 
 def _as_json(inquiry: Inquiry, own: tuple[Leak, list[Countermeasure]] | None) -> dict[str, Any]:

@@ -248,7 +248,7 @@ def _order(images: int, number: int, seed: int) -> NDArray[np.intp]:
 
 def _of_cost_model(asking: Session, images: int, method: Method, seed: int) -> Inquiry:
     seconds = np.array([asking.ask(IMAGE, index) for index in range(images)])[:, None]
-    estimate = estimate_exits(seconds, method, seed)
+    estimate = estimate_exits(seconds, method, seed, exact=True)
     return _inquiry(asking, seconds, seconds, estimate, "clear" if estimate.depends_on_input else "no difference")
 
 

@@ -102,7 +102,7 @@ def leak(estimate: ExitEstimate, true_exits: ArrayLike) -> Leak:
 
 
 def countermeasures(
-    seconds: Array, true_exits: ArrayLike, method: Method = "blocks", seed: int = 0
+    seconds: Array, true_exits: ArrayLike, method: Method = "blocks", seed: int = 0, *, exact: bool = False
 ) -> list[Countermeasure]:
     """What constant time, a grid of times and random delays would cost and save, computed from runtimes as they are.
 
@@ -120,6 +120,8 @@ def countermeasures(
         Of the estimate.
     seed
         Of the delays.
+    exact
+        Whether the clock has no noise, see `estimate_exits`.
 
     Returns
     -------
@@ -131,18 +133,18 @@ def countermeasures(
     start, longest = float(quiet.min()), float(np.quantile(quiet, 0.995))
     rng = np.random.default_rng(seed)
 
-    def row(name: str, asked: int, blurred: Array) -> Countermeasure:
-        found = leak(estimate_exits(blurred, method, seed), true_exits)
+    def row(name: str, asked: int, blurred: Array, exact: bool = False) -> Countermeasure:
+        found = leak(estimate_exits(blurred, method, seed, exact=exact), true_exits)
         latency = float(blurred.mean())
         return Countermeasure(name, asked, latency, latency / now - 1, found)
 
-    as_it_is = leak(estimate_exits(seconds, method, seed), true_exits)
+    as_it_is = leak(estimate_exits(seconds, method, seed, exact=exact), true_exits)
     rows = [Countermeasure("as it is", seconds.shape[1], now, 0.0, as_it_is)]
     rows.append(row("constant time", 1, np.full_like(quiet, longest)[:, None]))
     for parts in GRIDS:
         tick = (longest - start) / parts or start
         rounded = start + tick * np.ceil(np.clip((quiet - start) / tick, 1e-9, parts) - 1e-9)
-        rows.append(row(f"{parts} times only", 1, rounded[:, None]))
+        rows.append(row(f"{parts} times only", 1, rounded[:, None], exact=True))
     gap = _median_gap(quiet, np.asarray(true_exits))
     for factor in JITTERS:
         for asked in PATIENCE:

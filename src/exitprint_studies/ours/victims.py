@@ -188,7 +188,7 @@ class Robbed:
             1,
             None,
             tensors["probabilities"].numpy(),
-            estimate_exits(steady),
+            estimate_exits(steady, exact=header["clock"] == "cost model"),
             header["end"],
             header["requests"],
             None,

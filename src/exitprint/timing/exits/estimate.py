@@ -13,6 +13,7 @@ from exitprint.timing.exits import blocks, kde
 from exitprint.timing.exits.emg import Array
 from exitprint.timing.exits.mixture import Mixture, around, fit, thin
 from exitprint.timing.exits.repeats import condense, unrepeated
+from exitprint.timing.exits.ticks import APART, blurred, is_averaged, tick_of
 
 Method = Literal["blocks", "kde", "mixture"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -22,9 +23,6 @@ FEWEST = 20
 
 MOST_ATOMS = 1000
 """Distinct times that the methods see; more are averaged with their neighbours."""
-
-MOST_VALUES = 64
-"""Distinct values up to which a single runtime per input that repeats itself exactly is a clock without noise."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,14 @@ class ExitEstimate:
         return self.count > 1
 
 
-def estimate_exits(seconds: ArrayLike, method: Method = "blocks", seed: int = 0) -> ExitEstimate:
+def estimate_exits(
+    seconds: ArrayLike, method: Method = "blocks", seed: int = 0, *, exact: bool = False
+) -> ExitEstimate:
     """Find the exits of a multi-exit network in its runtimes.
 
-    The answer does not depend on the unit of the runtimes nor on a constant that is added to all of them.
+    The answer does not depend on the unit of the runtimes nor on a constant that is added to all of them. The tick of a
+    coarse clock is estimated from runtimes that repeat, and counts as noise: exits that are less than two
+    ticks apart are not told apart by it, unless repeats average it away.
 
     Parameters
     ----------
@@ -89,6 +91,9 @@ def estimate_exits(seconds: ArrayLike, method: Method = "blocks", seed: int = 0)
         estimation; ``mixture``: exponentially modified Gaussians around the peaks of a fine density estimate.
     seed
         Of the bootstrap that ``kde`` takes to say how sure it is of the number of exits.
+    exact
+        Whether the clock has neither noise nor ticks, as a cost model's: then every distinct runtime is an exit. It is
+        never assumed because runtimes repeat.
 
     Returns
     -------
@@ -107,16 +112,21 @@ def estimate_exits(seconds: ArrayLike, method: Method = "blocks", seed: int = 0)
     """
     runtimes = _checked(seconds, method)
     times = condense(runtimes)
-    origin, unit = float(np.median(times)), _unit(times)
-    if unit == 0 or _exact(runtimes):
+    if exact or np.ptp(times) == 0:
         return _without_noise(times, method)
-    scaled = _spread_ties((times - origin) / unit)
+    tick = tick_of(runtimes)
+    averaged = is_averaged(runtimes, tick)
+    times = condense(blurred(runtimes, tick, averaged) if tick else runtimes)
+    origin, unit = float(np.median(times)), _unit(times)
+    scaled = (times - origin) / unit
     atoms, counts = _atoms(scaled)
     mixture, cuts, likely = _find(scaled, atoms, counts, method, seed)
+    found = mixture.num_exits
+    if tick and not averaged:
+        mixture, cuts = _only_apart(APART * tick / unit, atoms, counts, mixture, cuts)
     if runtimes.shape[1] > 1:
-        found = mixture.num_exits
         mixture, cuts = _only_repeatable(runtimes, scaled, atoms, counts, mixture, cuts)
-        likely = _shifted(likely, mixture.num_exits - found)
+    likely = _shifted(likely, mixture.num_exits - found)
     left_at = np.searchsorted(cuts, scaled)
     joint = mixture.log_joint(scaled, float(np.ptp(scaled)))
     probabilities = np.exp(joint[np.arange(len(joint)), left_at] - np.logaddexp.reduce(joint, axis=1))
@@ -158,12 +168,6 @@ def _rounded(times: Array) -> Array:
     return np.round((times - times.min()) / (np.ptp(times) or 1.0), 9)
 
 
-def _exact(runtimes: Array) -> bool:
-    distinct = len(np.unique(_rounded(runtimes[:, 0])))
-    repeated = bool(np.ptp(_rounded(runtimes), axis=1).max() == 0)
-    return repeated and distinct <= min(MOST_VALUES, len(runtimes) // 4)
-
-
 def _without_noise(times: Array, method: Method) -> ExitEstimate:
     """Every distinct runtime is an exit: a cost model's clock, or a suspect that always takes the same time."""
     _, first, left_at = np.unique(_rounded(times), return_index=True, return_inverse=True)
@@ -171,18 +175,6 @@ def _without_noise(times: Array, method: Method) -> ExitEstimate:
     boundaries = (centres[:-1] + centres[1:]) / 2
     certain = np.ones(len(times))
     return ExitEstimate(left_at, certain, centres, boundaries, _relative(centres), {len(centres): 1.0}, method)
-
-
-def _spread_ties(times: Array) -> Array:
-    """Spread the runtimes of a coarse clock evenly over its ticks, in the order of the inputs."""
-    values, inverse, counts = np.unique(_rounded(times), return_inverse=True, return_counts=True)
-    if len(values) > len(times) / 2:
-        return times
-    tick = float(np.diff(values).min() * np.ptp(times))
-    order = np.argsort(inverse, kind="stable")
-    rank = np.empty(len(times))
-    rank[order] = np.arange(len(times)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return times + tick * ((rank + 0.5) / counts[inverse] - 0.5)
 
 
 def _atoms(times: Array) -> tuple[Array, Array]:
@@ -219,8 +211,19 @@ def _only_repeatable(
         noise = unrepeated(runtimes, sizes)
         if noise is None:
             return mixture, cuts
-        cuts = np.delete(cuts, noise)
-        mixture, _ = fit(atoms, counts, around(atoms, counts, np.searchsorted(cuts, atoms)))
+        mixture, cuts = _without_cut(noise, atoms, counts, cuts)
+
+
+def _only_apart(least: float, atoms: Array, counts: Array, mixture: Mixture, cuts: Array) -> tuple[Mixture, Array]:
+    """Join exits that are less than this apart, the nearest first."""
+    while mixture.num_exits > 1 and (gaps := np.diff(mixture.centres + mixture.tau)).min() < least:
+        mixture, cuts = _without_cut(int(gaps.argmin()), atoms, counts, cuts)
+    return mixture, cuts
+
+
+def _without_cut(number: int, atoms: Array, counts: Array, cuts: Array) -> tuple[Mixture, Array]:
+    cuts = np.delete(cuts, number)
+    return fit(atoms, counts, around(atoms, counts, np.searchsorted(cuts, atoms)))[0], cuts
 
 
 def _shifted(likely: dict[int, float], by: int) -> dict[int, float]:
