@@ -11,11 +11,14 @@ from time import monotonic, sleep
 
 import authority as openssl_authority
 import pytest
+from acting import verified
 
-from exitprint.claims import commit
+from exitprint.claims import audit, commit, pack
+from exitprint.claims.images import image_digests
 from exitprint.data import ImageData
 from exitprint.fingerprints import contrast_fingerprint, save_fingerprint
-from exitprint.networks import MultiExitNetwork
+from exitprint.networks import MultiExitNetwork, save_network
+from exitprint.suspects import CostModel
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
 def fingerprint_file(target: MultiExitNetwork, digits: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A contrast fingerprint of the owner's network."""
     path = tmp_path_factory.mktemp("fingerprint") / "owner.fingerprint.safetensors"
-    made = contrast_fingerprint(target, digits.test, [lambda network: network.policy], 60, seed=3)
+    made = contrast_fingerprint(target, digits.test, [lambda network: network.policy], 100, seed=3)
     made.record["data"] = {"name": "digits", "part": "test", "images": len(digits.test)}
     save_fingerprint(made, path)
     return path
@@ -77,3 +80,57 @@ def committed(
         return out
 
     return make
+
+
+@pytest.fixture(scope="session")
+def panel_folder(trained: Callable[[int], MultiExitNetwork], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two networks of which the judge knows that they are no copies."""
+    folder = tmp_path_factory.mktemp("panel")
+    for seed in (1, 2):
+        save_network(trained(seed), folder / f"network-{seed}.safetensors")
+    return folder
+
+
+@dataclass(frozen=True)
+class Files:
+    """A case on the disk.
+
+    Attributes
+    ----------
+    claim, fingerprint, panel, authority
+        As the verbs take them.
+    pack
+        What came of it.
+    digests
+        Of the data set's images.
+    """
+
+    claim: Path
+    fingerprint: Path
+    panel: Path
+    authority: Path
+    pack: Path
+    digests: list[str]
+
+
+@pytest.fixture(scope="session")
+def whole_case(
+    target: MultiExitNetwork,
+    target_file: Path,
+    fingerprint_file: Path,
+    authority: Authority,
+    panel_folder: Path,
+    digits: ImageData,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Files:
+    """Committed, stamped, verified twice, audited with a panel, packed."""
+    folder = tmp_path_factory.mktemp("case")
+    claim, pack_folder = folder / "claim.json", folder / "pack"
+    commit(target_file, [fingerprint_file], claim, folder / "owner.key.pem", digits, authority=authority.url)
+    for _ in (1, 2):
+        verified(claim, fingerprint_file, CostModel(target), "http://suspect")
+    digests = image_digests(digits.test.pixels)
+    found = audit(claim, [fingerprint_file], digests, panel=panel_folder, authority=authority.certificate)
+    assert found.decision == "derived" and found.panel is not None and not found.panel.claimed
+    pack(claim, [fingerprint_file], digests, pack_folder, authority=authority.certificate)
+    return Files(claim, fingerprint_file, panel_folder, authority.certificate, pack_folder, digests)

@@ -1,9 +1,12 @@
-"""A claim that a judge can check: commit, audit, pack."""
+"""A claim that a judge can check, without trusting the owner, the program or us: commit, audit, pack."""
 
 from __future__ import annotations
 
+from exitprint.claims.audit import audit
+from exitprint.claims.case import Case
 from exitprint.claims.commit import check_claim, commit
+from exitprint.claims.pack import check_pack, pack
 from exitprint.claims.signing import load_claim
 from exitprint.claims.statement import Claim
 
-__all__ = ["Claim", "check_claim", "commit", "load_claim"]
+__all__ = ["Case", "Claim", "audit", "check_claim", "check_pack", "commit", "load_claim", "pack"]

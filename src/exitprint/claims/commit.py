@@ -57,6 +57,11 @@ class Place:
         """Folder of the verifications that were begun under this claim."""
         return self.claim.with_name(f"{self.claim.stem}.runs")
 
+    @property
+    def panel(self) -> Path:
+        """Folder of what a judge's panel answered."""
+        return self.claim.with_name(f"{self.claim.stem}.panel")
+
 
 def commit(
     network: Path,
@@ -96,7 +101,7 @@ def commit(
         authority does not answer; then nothing is left.
     """
     place = Place(out)
-    for each in (out, place.stamp, place.opening, place.runs):
+    for each in (out, place.stamp, place.opening, place.runs, place.panel):
         if each.exists():
             raise ExitprintError(f"{str(each)!r} is there already, and a claim is made once: choose another --out.")
     found = read_header(network)["kind"]
@@ -215,18 +220,21 @@ def check_claim(path: Path, authority: Path | None = None, key: str | None = Non
     return Checked(claim, stamped)
 
 
-def check_committed(claim: Claim, opening: Opening, path: Path) -> str:
-    """Refuse a file that was not committed to, and say what one that was is.
+def committed_network(claim: Claim, opening: Opening, path: Path) -> bool:
+    """Whether a file is the network that was committed to."""
+    return opening.network is not None and commitment(opening.network, file_digest(path)) == claim.network
+
+
+def committed_fingerprint(claim: Claim, opening: Opening, path: Path) -> str:
+    """The commitment of a fingerprint's file.
 
     Raises
     ------
     ExitprintError
-        If it was not, or its salt is missing.
+        If the claim has none of it, or its salt is missing.
     """
     digest = file_digest(path)
-    if opening.network is not None and commitment(opening.network, digest) == claim.network:
-        return "network"
     for committed, salt in opening.fingerprints.items():
         if committed in claim.fingerprints and commitment(salt, digest) == committed:
-            return "fingerprint"
+            return committed
     raise ExitprintError(f"{str(path)!r} is not a file that the claim committed to: it is another, or was changed.")

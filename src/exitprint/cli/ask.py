@@ -12,9 +12,11 @@ from exitprint.cli.asking import Resume
 from exitprint.cli.options import Json, Seed, out, print_json
 from exitprint.cli.outputs import Force, check_output
 from exitprint.cli.suspect_options import AskingOptions, SuspectName, takes_suspect
+from exitprint.errors import ExitprintError
 from exitprint.evidence.limits import BUDGET, ERROR_RATE
 
 if TYPE_CHECKING:
+    from exitprint.claims.verification import UnderClaim
     from exitprint.fingerprints import Fingerprint, Verdict
 
 EXIT_CODES = {"derived": 0, "independent": 1, "inconclusive": 3}
@@ -38,6 +40,10 @@ def verify(
     resume: Resume = False,
     report: Annotated[Path | None, typer.Option(help="Write a page that shows why.")] = None,
     seed: Seed = 0,
+    claim: Annotated[
+        Path | None,
+        typer.Option(help="Ask under this claim: by its seed, error rates and budget, and in its register."),
+    ] = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
@@ -57,7 +63,16 @@ def verify(
     made = load_fingerprint(fingerprint_file)
     references = {path.stem: CostModel(load_network(path)) for path in reference or []}
     name = asking_of.subject(suspect)
-    if journal is None and asking_of.clock == "measured":
+    if claim is not None:
+        if (alpha, beta, budget, seed, journal, reference) != (ERROR_RATE, ERROR_RATE, BUDGET, 0, None, None):
+            raise ExitprintError(
+                "under a claim the error rates, budget, seed and journal are the claim's, and no reference is brought: "
+                "leave out --alpha, --beta, --budget, --seed, --journal and --reference."
+            )
+        under = _under(claim, fingerprint_file, suspect, asking_of, resume)
+        alpha, beta, budget, seed = under.claim.alpha, under.claim.beta, under.claim.budget, under.claim.seed
+        journal, name, resume = under.journal, under.subject, resume and under.journal.exists()
+    elif journal is None and asking_of.clock == "measured":
         journal = _beside(fingerprint_file, made, name, seed, resume)
     with asking_of.open(suspect, budget) as asked:
         verdict = verify_suspect(
@@ -76,6 +91,23 @@ def verify(
         write_report(verification_report(verdict, made, shown(suspect), journal=journal), report)
     _say(verdict, journal, as_json)
     raise typer.Exit(EXIT_CODES[verdict.decision])
+
+
+def _under(claim: Path, fingerprint_file: Path, suspect: str, asking_of: AskingOptions, resume: bool) -> UnderClaim:
+    """Begin a verification under a claim, or go on with the last one of this suspect."""
+    from exitprint.claims.verification import begin
+    from exitprint.suspects.address import is_address, shown
+
+    address = is_address(suspect)
+    return begin(
+        claim,
+        fingerprint_file,
+        shown(suspect) if address else asking_of.subject(suspect),
+        "cost model" if asking_of.clock == "cost-model" else "measured",
+        asking_of.amplification,
+        address,
+        resume,
+    )
 
 
 def _beside(fingerprint_file: Path, made: Fingerprint, name: str, seed: int, resume: bool) -> Path:

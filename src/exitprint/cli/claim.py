@@ -1,4 +1,4 @@
-"""What convinces somebody else: `commit`, `panel`."""
+"""What convinces somebody else: `commit`, `panel`, `audit`, `pack`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from exitprint.cli.ask import EXIT_CODES
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import Seed, out
-from exitprint.cli.outputs import check_writable
+from exitprint.cli.options import Json, Seed, out, print_json
+from exitprint.cli.outputs import check_output, check_writable
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
+    from exitprint.claims.case import Case
     from exitprint.claims.commit import Checked
     from exitprint.data import ImageData
 
@@ -47,19 +49,14 @@ def commit(
     budget: Annotated[int, typer.Option(help="Most requests of a verification.")] = 2000,
 ) -> None:
     """Commit to your network and fingerprints of it before any dispute; with --check, check such a claim offline."""
-    from exitprint.claims.commit import Place, check_claim, check_committed, load_opening
+    from exitprint.claims.commit import Place
     from exitprint.claims.commit import commit as make
 
     files = files or []
     if check is not None:
         if out_file is not None:
             raise ExitprintError("a claim is made (--out) or checked (--check), not both at once.")
-        checked = check_claim(check, authority, public_key)
-        opening = load_opening(Place(check).opening) if files else None
-        found = [] if opening is None else [(path, check_committed(checked.claim, opening, path)) for path in files]
-        _say(checked)
-        for path, kind in found:
-            out.print(f"{path} is the {kind} of the claim." if kind == "network" else f"{path} is of the claim.")
+        _check(check, files, source, authority, public_key)
         return
     if out_file is None or not files:
         raise ExitprintError(
@@ -88,15 +85,62 @@ def commit(
         out.print(f"{place.stamp}: the time stamp of {timestamp}.")
 
 
-def _say(checked: Checked) -> None:
+def _check(
+    path: Path, files: Sequence[Path], source: ImageOptions, authority: Path | None, public_key: str | None
+) -> None:
+    """Check a pack, or a claim and as much as the files at hand allow."""
+    from exitprint.claims.case import examine, opened
+    from exitprint.claims.commit import Place, check_claim, committed_network, load_opening
+    from exitprint.claims.images import image_digests
+    from exitprint.claims.pack import check_pack
+    from exitprint.claims.register import FILE
+
+    if path.is_dir():
+        case = check_pack(path, authority, public_key)
+        _say_claim(case.checked)
+        _say_case(case)
+        return
+    checked = check_claim(path, authority, public_key)
+    place = Place(path)
+    networks = [each for each in files if committed_network(checked.claim, load_opening(place.opening), each)]
+    fingerprints = [each for each in files if each not in networks]
+    if fingerprints:
+        digests = image_digests(_images(source, fingerprints).test.pixels)
+        opened(path, checked.claim, fingerprints, digests)
+        if (place.runs / FILE).exists():
+            case = examine(path, fingerprints, digests, authority=authority, key=public_key)
+            _say_case(case)
+    _say_claim(checked)
+    for each in networks:
+        out.print(f"{each} is the network of the claim.")
+    for each in fingerprints:
+        out.print(f"{each} is a fingerprint of the claim, and its originals are in the data set.")
+
+
+def _say_claim(checked: Checked) -> None:
     claim = checked.claim
-    out.print(
-        f"The claim holds: it is signed with the key {claim.key}, and its seed follows from what it committed to."
-    )
+    out.print(f"The claim holds: signed with the key {claim.key}, its seed is that of what it committed to.")
     if checked.stamped is None:
         out.print(f"It says that it was made on {claim.made:%Y-%m-%d %H:%M} UTC; nothing proves the date.")
     else:
         out.print(f"It was there on {checked.stamped:%Y-%m-%d %H:%M:%S} UTC, says the authority.")
+
+
+def _say_case(case: Case) -> None:
+    from exitprint.claims.page import e_value
+
+    needed = f"{1 / case.checked.claim.alpha:g}"
+    out.print(
+        f"{case.decision}: {case.suspect}, e-value {e_value(case.log_e)} of {needed} that a claim needs, "
+        f"from {len(case.ours)} verification(s) that were begun and {case.requests:,} requests."
+    )
+    if case.panel is not None:
+        sunk = ", ".join(case.panel.claimed)
+        out.print(
+            f"Of the judge's {len(case.panel.found)} networks "
+            + (f"these are claimed, which sinks the fingerprint: {sunk}." if sunk else "none is claimed.")
+            + f" The suspect's rank among them has the exact p-value {case.panel.p_value:.3g}."
+        )
 
 
 def _images(source: ImageOptions, fingerprints: Sequence[Path]) -> ImageData:
@@ -135,3 +179,71 @@ def panel(
     plan = planned(images, networks, arch or ARCHITECTURES, width, preset, epochs, leave, seed)
     made = train_panel(plan, images, out_folder)
     out.print(f"{out_folder}: {len(made.networks)} networks, {', '.join(each.name for each in made.networks)}.")
+
+
+SuspectOf = Annotated[str | None, typer.Option("--suspect", help="Whom it is about, where several were asked.")]
+Fingerprints = Annotated[list[Path], typer.Argument(metavar="FINGERPRINT…")]
+
+
+@takes_images
+def audit(
+    claim: Annotated[Path, typer.Argument(metavar="CLAIM")],
+    fingerprints: Fingerprints,
+    panel: Annotated[Path | None, typer.Option(help="Folder of networks of yours that are no copies.")] = None,
+    network: Annotated[Path | None, typer.Option(help="The owner's network, where he shows it.")] = None,
+    source: ImageOptions = AS_THE_FINGERPRINT_SAYS,
+    authority: Authority = None,
+    public_key: OwnersKey = None,
+    suspect: SuspectOf = None,
+    report: Annotated[Path | None, typer.Option(help="Write the page for a judge.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a claim, recompute it from the raw answers, and ask networks of yours the same; exit codes as of verify."""
+    from exitprint.claims.audit import audit as make
+    from exitprint.claims.images import image_digests
+    from exitprint.claims.pack import verdict_of
+    from exitprint.claims.page import judge_page
+    from exitprint.files import write_bytes
+
+    if report is not None:
+        check_output(report, "page", claim, network, *fingerprints)
+    digests = image_digests(_images(source, fingerprints).test.pixels)
+    case = make(
+        claim,
+        fingerprints,
+        digests,
+        panel=panel,
+        network=network,
+        authority=authority,
+        key=public_key,
+        suspect=suspect,
+    )
+    if report is not None:
+        write_bytes(report, judge_page(case).encode())
+    if as_json:
+        print_json(verdict_of(case))
+    else:
+        _say_claim(case.checked)
+        _say_case(case)
+    raise typer.Exit(EXIT_CODES[case.decision])
+
+
+@takes_images
+def pack(
+    claim: Annotated[Path, typer.Argument(metavar="CLAIM")],
+    fingerprints: Fingerprints,
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    source: ImageOptions = AS_THE_FINGERPRINT_SAYS,
+    authority: Authority = None,
+    public_key: OwnersKey = None,
+    suspect: SuspectOf = None,
+) -> None:
+    """Put a claim and all that belongs to it in a folder, with a script that checks it without this program."""
+    from exitprint.claims.images import image_digests
+    from exitprint.claims.pack import SCRIPT
+    from exitprint.claims.pack import pack as make
+
+    digests = image_digests(_images(source, fingerprints).test.pixels)
+    case = make(claim, fingerprints, digests, out_folder, authority=authority, key=public_key, suspect=suspect)
+    _say_case(case)
+    out.print(f"{out_folder}: hand it over whole; python {out_folder / SCRIPT} checks it, and needs numpy only.")

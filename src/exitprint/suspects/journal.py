@@ -193,7 +193,7 @@ def _parsed(whole: bytes, path: Path, work: Work[R]) -> tuple[tuple[R, ...], str
     found = _read(first)
     if found is None or found.get("exitprint") != work.header["exitprint"]:
         raise _no_journal(path, work.kind)
-    if found.get("run") != work.key or found.get("version") != VERSION:
+    if found != _read(_line(work.header)):
         raise ExitprintError(
             f"{str(path)!r} is the journal of another {work.kind} (other {work.needs}): "
             "resume with what it was begun with, or name another journal."

@@ -1,0 +1,111 @@
+"""The judge's own control: a claim checked and recomputed, and networks of his own asked the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from exitprint.claims.case import Case, examine
+from exitprint.claims.commit import Place, committed_network, load_opening
+from exitprint.claims.panel import members
+from exitprint.claims.register import FILE, Begun, Register
+from exitprint.claims.statement import Claim
+from exitprint.errors import ExitprintError
+from exitprint.fingerprints import Fingerprint, verify
+from exitprint.networks import load_network
+from exitprint.progress import progress
+from exitprint.serving import running
+from exitprint.suspects import CostModel, InProcess, Suspect, open_suspect
+
+
+def audit(
+    claim_file: Path,
+    fingerprints: Sequence[Path],
+    digests: Sequence[str],
+    *,
+    panel: Path | None = None,
+    network: Path | None = None,
+    authority: Path | None = None,
+    key: str | None = None,
+    suspect: str | None = None,
+) -> Case:
+    """Check a claim, recompute its verifications, and ask a panel the same; a killed run goes on.
+
+    Parameters
+    ----------
+    claim_file, fingerprints, digests, authority, key, suspect
+        As in `examine`.
+    panel
+        Folder of networks that the judge trained or brings; what they answer goes beside the claim, see `Place`.
+    network
+        The owner's network, where he shows it: it has to be the one that was committed to, and to behave as claimed.
+
+    Raises
+    ------
+    ExitprintError
+        With the first thing that does not hold.
+    """
+    given = {"authority": authority, "key": key, "suspect": suspect}
+    case = examine(claim_file, fingerprints, digests, **given, with_panel=panel is None)
+    if network is not None:
+        _check_network(claim_file, network, case)
+    if panel is None:
+        return case
+    networks = members(panel)
+    first = case.ours[0].begun
+    if first.fingerprint not in case.fingerprints:
+        raise ExitprintError("the first verification is of a fingerprint that was not opened: give its file too.")
+    register = Register(Place(claim_file).panel, case.digest, "panel", networks)
+    _ask(register, panel, first, case.fingerprints[first.fingerprint], case.checked.claim)
+    return examine(claim_file, fingerprints, digests, **given, networks=networks)
+
+
+def _check_network(claim_file: Path, network: Path, case: Case) -> None:
+    """Refuse a network that was not committed to, or that the fingerprints do not tell on a cost model's clock."""
+    claim = case.checked.claim
+    if not committed_network(claim, load_opening(Place(claim_file).opening), network):
+        raise ExitprintError(f"{str(network)!r} is not the network that the claim committed to.")
+    for made in case.fingerprints.values():
+        found = verify(made, CostModel(load_network(network)), alpha=claim.alpha, beta=claim.beta, seed=claim.seed)
+        if found.decision != "derived":
+            raise ExitprintError(
+                f"the network of the claim does not behave as claimed: the fingerprint finds it {found.decision}."
+            )
+
+
+def _ask(register: Register, panel: Path, first: Begun, fingerprint: Fingerprint, claim: Claim) -> None:
+    """Ask every network of a panel as the suspect was asked first; what is in a journal is not asked again."""
+    known = register.read() if (register.folder / FILE).exists() else ()
+    with progress("asking the panel (networks)", len(register.networks or {})) as advance:
+        for number, name in enumerate(register.networks or {}):
+            if number < len(known):
+                begun = known[number]
+            else:
+                begun = register.begin(name, first.fingerprint, first.clock, first.amplification, first.address)
+            journal = register.journal(begun.number)
+            with _opened(panel / f"{name}.safetensors", first) as suspect:
+                verify(
+                    fingerprint,
+                    suspect,
+                    alpha=claim.alpha,
+                    beta=claim.beta,
+                    budget=claim.budget,
+                    journal=journal,
+                    resume=journal.exists(),
+                    seed=claim.seed,
+                    subject=register.subject(begun),
+                )
+            advance(1)
+
+
+@contextmanager
+def _opened(network: Path, first: Begun) -> Iterator[Suspect]:
+    """A network of the panel behind what the suspect was behind: a server of its own, this process, a cost model."""
+    if first.address:
+        with running(network) as url:
+            yield open_suspect(url, amplification=first.amplification)
+    elif first.clock == "cost model":
+        yield CostModel(load_network(network))
+    else:
+        yield InProcess(load_network(network))

@@ -1,0 +1,311 @@
+"""Every way to tamper with a case is found: by the library in the pack and beside the claim, and by the script."""
+
+import base64
+import json
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from acting import chained, copied, lines_of, script, verified
+
+from exitprint.claims import audit, check_pack, commit, pack
+from exitprint.claims.commit import Place
+from exitprint.claims.signing import load_claim, load_or_make_key, public_key, sign
+from exitprint.claims.timestamps import stamp
+from exitprint.errors import ExitprintError
+from exitprint.fingerprints import load_fingerprint, save_fingerprint
+from exitprint.suspects import CostModel
+
+
+def edit(path, old, new):
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new, 1))
+
+
+def fingerprint_in(folder):
+    return next((folder / "fingerprints").iterdir())
+
+
+def one_image_exchanged(folder, case):
+    made = load_fingerprint(fingerprint_in(folder))
+    samples = made.samples.clone()
+    samples[0] = made.originals[1] ^ 1
+    save_fingerprint(replace(made, samples=samples), fingerprint_in(folder))
+
+
+def another_fingerprint(folder, case):
+    made = load_fingerprint(fingerprint_in(folder))
+    order = torch.arange(len(made)).flip(0)
+    parts = ("samples", "originals", "late", "reached", "steps", "chosen", "answers")
+    save_fingerprint(replace(made, **{part: getattr(made, part)[order] for part in parts}), fingerprint_in(folder))
+
+
+def one_answer_edited(folder, case):
+    edit(folder / "claim.runs/0001.jsonl", b'"seconds": 0.000', b'"seconds": 0.001')
+
+
+def one_label_edited(folder, case):
+    edit(folder / "claim.runs/0001.jsonl", b'"label": ', b'"label": 1')
+
+
+def a_line_dropped(folder, case):
+    path = folder / "claim.runs/0001.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:20] + lines[21:]))
+
+
+def two_lines_swapped(folder, case):
+    path = folder / "claim.runs/0001.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[20], lines[21] = lines[21], lines[20]
+    path.write_bytes(b"".join(lines))
+
+
+def a_line_dropped_and_chained_again(folder, case):
+    lines = lines_of(folder / "claim.runs/0001.jsonl")
+    chained(folder / "claim.runs/0001.jsonl", lines[:20] + lines[21:])
+
+
+def two_lines_swapped_and_chained_again(folder, case):
+    lines = lines_of(folder / "claim.runs/0001.jsonl")
+    lines[20], lines[21] = lines[21], lines[20]
+    chained(folder / "claim.runs/0001.jsonl", lines)
+
+
+def answers_added_after_the_verdict(folder, case):
+    lines = lines_of(folder / "claim.runs/0001.jsonl")
+    chained(folder / "claim.runs/0001.jsonl", [*lines, dict(lines[-1])])
+
+
+def a_journal_of_another_run(folder, case):
+    shutil.copy(folder / "claim.runs/0002.jsonl", folder / "claim.runs/0001.jsonl")
+
+
+def a_journal_of_the_panel(folder, case):
+    shutil.copy(folder / "claim.runs/0001.jsonl", folder / "claim.panel/0001.jsonl")
+
+
+def a_seed_tried_until_it_fit(folder, case):
+    lines = lines_of(folder / "claim.runs/0001.jsonl")
+    lines[0]["seed"] += 1
+    chained(folder / "claim.runs/0001.jsonl", lines)
+
+
+def another_threshold(folder, case):
+    lines = lines_of(folder / "claim.runs/0001.jsonl")
+    lines[0]["p0"] = 0.5
+    chained(folder / "claim.runs/0001.jsonl", lines)
+
+
+def a_verification_hidden(folder, case):
+    (folder / "claim.runs/0001.jsonl").unlink()
+
+
+def a_verification_hidden_in_the_register_too(folder, case):
+    first, _, second = lines_of(folder / "claim.runs/register.jsonl")
+    chained(folder / "claim.runs/register.jsonl", [first, second | {"number": 1}])
+    (folder / "claim.runs/0002.jsonl").rename(folder / "claim.runs/0001.jsonl")
+
+
+def signed_anew(folder, case, key="owner.key.pem", **changes):
+    claim = load_claim(folder / "claim.json")
+    signer = load_or_make_key(case.claim.with_name(key))
+    sign(claim.model_copy(update={"key": public_key(signer), **changes}), signer, folder / "claim.json")
+
+
+def a_date_set_back(folder, case):
+    made = load_claim(folder / "claim.json").made
+    signed_anew(folder, case, made=made - timedelta(days=300))
+
+
+def a_time_in_the_stamp_set_back(folder, case):
+    stamped = folder / "claim.json.tsr"
+    content = stamped.read_bytes()
+    year = content.index(b"\x18\x0f20") + 2
+    stamped.write_bytes(content[:year] + b"2020" + content[year + 4 :])
+
+
+def a_stamp_of_another_file(folder, case):
+    shutil.copy(case.another_stamp, folder / "claim.json.tsr")
+
+
+def a_seed_of_ones_own(folder, case):
+    signed_anew(folder, case, seed=1)
+    (folder / "claim.json.tsr").unlink()
+
+
+def a_signature_of_another_key(folder, case):
+    claim = load_claim(folder / "claim.json")
+    sign(claim, load_or_make_key(case.claim.with_name("other.pem")), folder / "claim.json")
+
+
+def a_claim_edited(folder, case):
+    envelope = json.loads((folder / "claim.json").read_bytes())
+    payload = base64.b64decode(envelope["payload"]).replace(b'"alpha":0.001', b'"alpha":0.101')
+    envelope["payload"] = base64.b64encode(payload).decode()
+    (folder / "claim.json").write_text(json.dumps(envelope))
+
+
+def a_claim_signed_by_somebody_else(folder, case):
+    signed_anew(folder, case, key="other.pem")
+
+
+def a_list_of_images_with_more(folder, case):
+    with (folder / "images.txt").open("a") as file:
+        file.write("0" * 64 + "\n")
+
+
+def a_panel_network_hidden(folder, case):
+    (folder / "claim.panel/0002.jsonl").unlink()
+
+
+def a_panel_network_hidden_in_the_register_too(folder, case):
+    a_panel_network_hidden(folder, case)
+    lines = lines_of(folder / "claim.panel/register.jsonl")
+    chained(folder / "claim.panel/register.jsonl", lines[:2])
+
+
+def a_panel_hidden(folder, case):
+    shutil.rmtree(folder / "claim.panel")
+
+
+def another_verdict(folder, case):
+    edit(folder / "verdict.json", b'"derived"', b'"independent"')
+
+
+def another_rank(folder, case):
+    edit(folder / "verdict.json", b'"panel_p_value": 0.3', b'"panel_p_value": 0.1')
+
+
+TAMPERINGS = [
+    each
+    for name, each in list(globals().items())
+    if getattr(each, "__module__", "") == __name__ and getattr(each, "__code__", None) is not None
+    if each.__code__.co_varnames[:2] == ("folder", "case") and each.__code__.co_argcount == 2
+]
+
+
+@pytest.fixture(scope="module")
+def case(whole_case, authority, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other") / "stamp"
+    stamp(Path(__file__), authority.url, other)
+    whole_case.__dict__["another_stamp"] = other
+    return whole_case
+
+
+def test_there_are_ways_to_tamper():
+    assert len(TAMPERINGS) >= 25
+
+
+def test_nothing_is_found_where_nothing_was_tampered_with(case):
+    assert check_pack(case.pack).decision == check_pack(case.pack, case.authority).decision == "derived"
+    for words in ((), (case.authority,)):
+        said = script(case.pack, *words)
+        assert (said.returncode, said.stderr) == (0, "") and "Everything holds. Verdict: derived." in said.stdout
+
+
+@pytest.mark.parametrize("tamper", TAMPERINGS, ids=lambda each: each.__name__)
+def test_tampering_with_a_pack_is_found(case, tamper, tmp_path, run):
+    folder = copied(case.pack, tmp_path / "pack")
+    tamper(folder, case)
+    by_the_verb = run("commit", "--check", folder, "--authority", case.authority)
+    assert by_the_verb.code == 2 and by_the_verb.err.count("\n") == 1, by_the_verb
+    by_the_script = script(folder, case.authority)
+    assert by_the_script.returncode == 1, by_the_script
+    assert by_the_script.stderr.startswith("DOES NOT HOLD: ") and by_the_script.stderr.count("\n") == 1
+
+
+BESIDE_THE_CLAIM = [
+    one_answer_edited,
+    one_label_edited,
+    a_line_dropped,
+    two_lines_swapped,
+    a_line_dropped_and_chained_again,
+    two_lines_swapped_and_chained_again,
+    answers_added_after_the_verdict,
+    a_journal_of_another_run,
+    a_seed_tried_until_it_fit,
+    another_threshold,
+    a_verification_hidden,
+    a_verification_hidden_in_the_register_too,
+    a_date_set_back,
+    a_time_in_the_stamp_set_back,
+    a_stamp_of_another_file,
+    a_seed_of_ones_own,
+    a_signature_of_another_key,
+    a_claim_edited,
+    a_claim_signed_by_somebody_else,
+    a_panel_network_hidden_in_the_register_too,
+]
+
+
+@pytest.mark.parametrize("tamper", BESIDE_THE_CLAIM, ids=lambda each: each.__name__)
+def test_tampering_beside_the_claim_is_found_by_an_audit(case, tamper, tmp_path):
+    folder = tmp_path / "case"
+    shutil.copytree(case.claim.parent, folder, ignore=shutil.ignore_patterns("pack"))
+    tamper(folder, case)
+    with pytest.raises(ExitprintError):
+        audit(folder / "claim.json", [case.fingerprint], case.digests, authority=case.authority)
+
+
+def test_another_fingerprint_is_refused_by_an_audit(case, tmp_path):
+    for tamper in (another_fingerprint, one_image_exchanged):
+        folder = tmp_path / tamper.__name__
+        (folder / "fingerprints").mkdir(parents=True)
+        shutil.copy(case.fingerprint, folder / "fingerprints" / "f.safetensors")
+        tamper(folder, case)
+        with pytest.raises(ExitprintError, match="not a file that the claim committed to"):
+            audit(case.claim, [fingerprint_in(folder)], case.digests, authority=case.authority)
+
+
+def test_a_network_hidden_from_the_panel_is_missed_by_an_audit(case, tmp_path):
+    folder = copied(case.panel, tmp_path / "panel")
+    (folder / "network-2.safetensors").unlink()
+    with pytest.raises(ExitprintError, match="panel"):
+        audit(case.claim, [case.fingerprint], case.digests, panel=folder, authority=case.authority)
+
+
+def test_originals_that_are_not_in_the_data_set(
+    case, target, target_file, digits, tmp_path, monkeypatch, fingerprint_file
+):
+    made = load_fingerprint(fingerprint_file)
+    originals = made.originals.clone()
+    originals[0] = torch.randint(0, 255, originals[0].shape, generator=torch.Generator().manual_seed(0))
+    save_fingerprint(replace(made, originals=originals), tmp_path / "f.safetensors")
+    claim = tmp_path / "claim.json"
+    with monkeypatch.context() as careless:
+        for module in ("commit", "case"):
+            careless.setattr(
+                import_module(f"exitprint.claims.{module}"), "check_originals", lambda originals, digests: None
+            )
+        commit(target_file, [tmp_path / "f.safetensors"], claim, tmp_path / "key.pem", digits)
+        verified(claim, tmp_path / "f.safetensors", CostModel(target), "suspect")
+        pack(claim, [tmp_path / "f.safetensors"], case.digests, tmp_path / "pack")
+    with pytest.raises(ExitprintError, match="not in the data set"):
+        audit(claim, [tmp_path / "f.safetensors"], case.digests)
+    with pytest.raises(ExitprintError, match="not in the data set"):
+        check_pack(tmp_path / "pack")
+    assert "the originals are in the data set" in script(tmp_path / "pack").stderr
+    with pytest.raises(ExitprintError, match="not those of 'digits'"):
+        audit(claim, [tmp_path / "f.safetensors"], [*case.digests, "0" * 64])
+
+
+def test_the_stamp_needs_the_judges_own_authority(case, tmp_path):
+    """Who packs may name an authority of his own; who checks names one that he trusts."""
+    folder = copied(case.pack, tmp_path / "pack")
+    import authority as openssl_authority
+
+    openssl_authority.found(tmp_path / "judges")
+    with pytest.raises(ExitprintError, match="of another authority"):
+        check_pack(folder, tmp_path / "judges" / "ca.pem")
+    assert "signed by the authority" in script(folder, tmp_path / "judges" / "ca.pem").stderr
+
+
+def test_place_names_what_lies_beside_a_claim(case):
+    place = Place(case.claim)
+    assert all(each.exists() for each in (place.claim, place.stamp, place.opening, place.runs, place.panel))
