@@ -9,7 +9,14 @@ import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from exitprint.claims.commit import Place, check_claim, check_committed, commit, load_opening
+from exitprint.claims.commit import (
+    Place,
+    check_claim,
+    commit,
+    committed_fingerprint,
+    committed_network,
+    load_opening,
+)
 from exitprint.claims.signing import load_claim, load_or_make_key, public_key, sign
 from exitprint.claims.statement import now
 from exitprint.errors import ExitprintError
@@ -36,8 +43,9 @@ def test_a_claim_holds(committed, authority, target_file, fingerprint_file):
     checked = check_claim(path, authority.certificate)
     assert abs(checked.stamped - now()) < timedelta(minutes=5)
     opening = load_opening(Place(path).opening)
-    assert check_committed(checked.claim, opening, target_file) == "network"
-    assert check_committed(checked.claim, opening, fingerprint_file) == "fingerprint"
+    assert committed_network(checked.claim, opening, target_file)
+    assert not committed_network(checked.claim, opening, fingerprint_file)
+    assert committed_fingerprint(checked.claim, opening, fingerprint_file) in checked.claim.fingerprints
 
 
 def test_nothing_proves_the_date_of_a_claim_without_a_stamp(committed):
@@ -179,7 +187,7 @@ def test_a_fingerprint_with_one_pixel_changed_was_not_committed_to(committed, fi
     made.samples[0, 0, 0, 0] ^= 1
     save_fingerprint(made, tmp_path / "changed.safetensors")
     with pytest.raises(ExitprintError, match="not a file that the claim committed to"):
-        check_committed(load_claim(path), load_opening(Place(path).opening), tmp_path / "changed.safetensors")
+        committed_fingerprint(load_claim(path), load_opening(Place(path).opening), tmp_path / "changed.safetensors")
 
 
 def test_salts_hide_the_files(committed, target_file):
@@ -196,7 +204,7 @@ def test_originals_must_be_in_the_data_set(target_file, fingerprint_file, digits
     made = load_fingerprint(fingerprint_file)
     made.originals[0] = torch.randint(0, 255, made.originals[0].shape, generator=torch.Generator().manual_seed(0))
     save_fingerprint(made, tmp_path / "f.safetensors")
-    with pytest.raises(ExitprintError, match="1 of the fingerprint's 60 originals are not in the data set"):
+    with pytest.raises(ExitprintError, match="1 of the fingerprint's 100 originals are not in the data set"):
         commit(target_file, [tmp_path / "f.safetensors"], tmp_path / "claim.json", tmp_path / "key.pem", digits)
     assert [each.name for each in tmp_path.iterdir()] == ["f.safetensors"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from exitprint.claims.case import Case, examine
@@ -46,8 +47,8 @@ def audit(
     ExitprintError
         With the first thing that does not hold.
     """
-    given = {"authority": authority, "key": key, "suspect": suspect}
-    case = examine(claim_file, fingerprints, digests, **given, with_panel=panel is None)
+    look = partial(examine, claim_file, fingerprints, digests, authority=authority, key=key, suspect=suspect)
+    case = look(with_panel=panel is None)
     if network is not None:
         _check_network(claim_file, network, case)
     if panel is None:
@@ -58,7 +59,7 @@ def audit(
         raise ExitprintError("the first verification is of a fingerprint that was not opened: give its file too.")
     register = Register(Place(claim_file).panel, case.digest, "panel", networks)
     _ask(register, panel, first, case.fingerprints[first.fingerprint], case.checked.claim)
-    return examine(claim_file, fingerprints, digests, **given, networks=networks)
+    return look(networks=networks)
 
 
 def _check_network(claim_file: Path, network: Path, case: Case) -> None:

@@ -51,6 +51,7 @@ def commit(
     """Commit to your network and fingerprints of it before any dispute; with --check, check such a claim offline."""
     from exitprint.claims.commit import Place
     from exitprint.claims.commit import commit as make
+    from exitprint.reports.text import count
 
     files = files or []
     if check is not None:
@@ -76,7 +77,7 @@ def commit(
     )
     place = Place(out_file)
     out.print(
-        f"{out_file}: signed with the key {claim.key}; {len(claim.fingerprints)} fingerprint(s), seed {claim.seed}."
+        f"{out_file}: signed with the key {claim.key}; {count(len(claim.fingerprints), 'fingerprint')}, seed {claim.seed}."
     )
     out.print(f"{place.opening}: the salts. Keep it with the network: without it nobody can open the claim.")
     if timestamp is None:
@@ -90,7 +91,7 @@ def _check(
 ) -> None:
     """Check a pack, or a claim and as much as the files at hand allow."""
     from exitprint.claims.case import examine, opened
-    from exitprint.claims.commit import Place, check_claim, committed_network, load_opening
+    from exitprint.claims.commit import Place, check_claim, committed_fingerprint, committed_network, load_opening
     from exitprint.claims.images import image_digests
     from exitprint.claims.pack import check_pack
     from exitprint.claims.register import FILE
@@ -104,6 +105,8 @@ def _check(
     place = Place(path)
     networks = [each for each in files if committed_network(checked.claim, load_opening(place.opening), each)]
     fingerprints = [each for each in files if each not in networks]
+    for each in fingerprints:
+        committed_fingerprint(checked.claim, load_opening(place.opening), each)
     if fingerprints:
         digests = image_digests(_images(source, fingerprints).test.pixels)
         opened(path, checked.claim, fingerprints, digests)
@@ -128,11 +131,12 @@ def _say_claim(checked: Checked) -> None:
 
 def _say_case(case: Case) -> None:
     from exitprint.claims.page import e_value
+    from exitprint.reports.text import count
 
     needed = f"{1 / case.checked.claim.alpha:g}"
     out.print(
         f"{case.decision}: {case.suspect}, e-value {e_value(case.log_e)} of {needed} that a claim needs, "
-        f"from {len(case.ours)} verification(s) that were begun and {case.requests:,} requests."
+        f"from {count(len(case.ours), 'verification')} begun and {case.requests:,} requests."
     )
     if case.panel is not None:
         sunk = ", ".join(case.panel.claimed)
