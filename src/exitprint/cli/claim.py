@@ -76,9 +76,8 @@ def commit(
         authority=timestamp,
     )
     place = Place(out_file)
-    out.print(
-        f"{out_file}: signed with the key {claim.key}; {count(len(claim.fingerprints), 'fingerprint')}, seed {claim.seed}."
-    )
+    committed = count(len(claim.fingerprints), "fingerprint")
+    out.print(f"{out_file}: signed with the key {claim.key}; {committed}, seed {claim.seed}.")
     out.print(f"{place.opening}: the salts. Keep it with the network: without it nobody can open the claim.")
     if timestamp is None:
         out.print("There is no time stamp, so nothing proves the date (--timestamp).")
