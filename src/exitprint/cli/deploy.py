@@ -9,21 +9,43 @@ import typer
 
 from exitprint.cli.options import Out, out
 from exitprint.cli.outputs import Force, check_output
+from exitprint.errors import ExitprintError
 
 
 def export(
     network_file: Annotated[Path, typer.Argument(metavar="NETWORK")],
     out_file: Out,
     format: Annotated[Literal["onnx"], typer.Option(help="What to write.")] = "onnx",
+    exits: Annotated[
+        int | None, typer.Option(help="Keep so many exits, the final one included, evenly by cost.")
+    ] = None,
+    stages: Annotated[
+        bool, typer.Option("--stages", help="Write each stage as a model of its own, into a folder of this name.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Write an ONNX model that really leaves early."""
     from exitprint.networks import load_network
-    from exitprint.networks.onnx_export import export_onnx
+    from exitprint.networks.onnx_export import MANY, export_onnx, export_stages, with_fewer_exits
 
-    check_output(out_file, "ONNX model", network_file, force=force)
-    export_onnx(load_network(network_file), out_file)
+    if not stages:
+        check_output(out_file, "ONNX model", network_file, force=force)
+    elif out_file.exists() and not (out_file.is_dir() and not any(out_file.iterdir())):
+        raise ExitprintError(f"{str(out_file)!r} is there already: --stages makes a folder, or takes an empty one.")
+    network = load_network(network_file)
+    if exits is not None:
+        network = with_fewer_exits(network, exits)
+    if stages:
+        written = export_stages(network, out_file)
+        out.print(f"{out_file}: {len(written)} {format.upper()} models, {written[0].name} to {written[-1].name}.")
+        return
+    export_onnx(network, out_file)
     out.print(f"{out_file}: an {format.upper()} model that leaves early.")
+    if network.num_exits > MANY:
+        out.print(
+            f"It has {network.num_exits} exits: ONNX Runtime takes any number, but OpenVINO compiles it in time that "
+            f"grows exponentially with them; --exits {MANY} keeps fewer, --stages writes a model for each stage."
+        )
 
 
 def serve(

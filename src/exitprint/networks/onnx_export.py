@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.files import ONNX_PRODUCER, write_bytes
+from exitprint.networks.cost import exit_costs
 from exitprint.networks.integer import IntegerLayer
 from exitprint.networks.network import MultiExitNetwork
+from exitprint.networks.policy import ExitPolicy
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
@@ -53,6 +55,70 @@ class _Segment(nn.Module):
         return answer if last else (*answer, network.policy.leaves(self.exit, logits))
 
 
+MANY = 10
+"""OpenVINO compiles nested `If` in time that grows exponentially: it took 0.4 s for 10 exits, 8.6 s for 19, and was not
+done with 28 after 150 s; ONNX Runtime takes any number."""
+
+
+def with_fewer_exits(network: MultiExitNetwork, wanted: int) -> MultiExitNetwork:
+    """A copy with so many exits in all, the final one included, spread evenly by cost; the thresholds stay theirs.
+
+    Raises
+    ------
+    ExitprintError
+        If there are not so many.
+    """
+    if not 1 <= wanted <= network.num_exits:
+        raise ExitprintError(f"this network has {network.num_exits} exits, so {wanted} of them cannot be kept.")
+    network = network.copy()
+    costs = exit_costs(network)[:-1]
+    free = list(range(len(costs)))
+    kept = []
+    for place in range(1, wanted):
+        kept.append(min(free, key=lambda exit: abs(costs[exit] - place / wanted)))
+        free.remove(kept[-1])
+    limits = network.policy.for_exits(len(costs))
+    policy = replace_thresholds(network.policy, [limits[exit] for exit in sorted(kept)])
+    exits = [*sorted(kept), network.num_exits - 1]
+    return MultiExitNetwork(
+        list(network.stages),
+        [(network.exit_stages[exit], network.heads[exit]) for exit in exits],
+        policy,
+        network.input_shape,
+        network.mean.flatten().tolist(),
+        network.std.flatten().tolist(),
+        history=network.history,
+    ).eval()
+
+
+def replace_thresholds(policy: ExitPolicy, thresholds: Sequence[float]) -> ExitPolicy:
+    """The same rule at other thresholds; without early exits the old ones, which nothing reads."""
+    return ExitPolicy(thresholds or policy.thresholds[:1], policy.criterion, policy.answer)
+
+
+@torch.no_grad()
+def export_stages(network: MultiExitNetwork, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write one ONNX model for each exit into a folder: what is between the exit before and it.
+
+    Each but the first, which takes ``images``, takes as ``before`` the ``features`` of the one before; it gives
+    ``features``, ``probabilities``, ``label`` and, but for the last, ``left``: the caller asks the next where that is
+    false.
+
+    Raises
+    ------
+    ExitprintError
+        As `export_onnx`.
+    """
+    require_extra("onnx", "onnx")
+    where = Path(folder)
+    models = [_exported(segment, x, "before" if number else INPUT) for number, (segment, x) in enumerate(_cut(network))]
+    where.mkdir(exist_ok=True)
+    paths = [where / f"stage{number}.onnx" for number in range(len(models))]
+    for path, model in zip(paths, models, strict=True):
+        write_bytes(path, model.SerializeToString())
+    return paths
+
+
 def export_onnx(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None:
     """Write a network as an ONNX file for one input at a time, whole or not at all.
 
@@ -82,28 +148,10 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
     """
     from onnx import checker, compose, helper
 
-    if network.policy.remembers:
-        raise ExitprintError(
-            "an ONNX model decides at each exit by that exit alone: patience and the most confident exit's answer "
-            "cannot be exported; change the criterion first."
-        )
-    if any(isinstance(module, IntegerLayer) for module in network.modules()):
-        raise ExitprintError("a quantised network has integer layers that ONNX does not have: export the one before.")
-    size = sum(p.numel() * p.element_size() for p in network.state_dict().values())
-    if size > LARGEST - 2**24:
-        raise ExitprintError(f"an ONNX file holds 2 GiB, and these weights are {size >> 20} MiB: they do not fit.")
-    network = network.copy().cpu().float().eval()
-    if any(not isinstance(features, Tensor) for features in network.handed_over()):
-        raise ExitprintError(
-            "the stages of this network hand over several tensors, which an ONNX model of ours cannot: put its exits "
-            "where one tensor alone goes on."
-        )
     segments = []
-    x = torch.zeros(1, *network.input_shape)
-    for exit in range(network.num_exits):
-        segment = _Segment(network, exit).eval()  # in training mode, as it is when new, BatchNorms would be exported so
-        segments.append(compose.add_prefix(_exported(segment, x), f"{exit}/").graph)
-        x, probabilities = segment(x)[:2]
+    for exit, (segment, x) in enumerate(_cut(network)):
+        segments.append(compose.add_prefix(_exported(segment, x, "x"), f"{exit}/").graph)
+        probabilities = segment(x)[1]
     nodes, values = _groups(segments, 0)
     inputs = [_value(INPUT, torch.float32, [1, *network.input_shape])]
     outputs = [
@@ -125,7 +173,32 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
     return model
 
 
-def _exported(segment: _Segment, x: Tensor) -> ModelProto:
+def _cut(network: MultiExitNetwork) -> Iterator[tuple[_Segment, Tensor]]:
+    """What lies between one exit and the next, each with an input for it."""
+    if network.policy.remembers:
+        raise ExitprintError(
+            "an ONNX model decides at each exit by that exit alone: patience and the most confident exit's answer "
+            "cannot be exported; change the criterion first."
+        )
+    if any(isinstance(module, IntegerLayer) for module in network.modules()):
+        raise ExitprintError("a quantised network has integer layers that ONNX does not have: export the one before.")
+    size = sum(p.numel() * p.element_size() for p in network.state_dict().values())
+    if size > LARGEST - 2**24:
+        raise ExitprintError(f"an ONNX file holds 2 GiB, and these weights are {size >> 20} MiB: they do not fit.")
+    network = network.copy().cpu().float().eval()
+    if any(not isinstance(features, Tensor) for features in network.handed_over()):
+        raise ExitprintError(
+            "the stages of this network hand over several tensors, which an ONNX model of ours cannot: put its exits "
+            "where one tensor alone goes on."
+        )
+    x = torch.zeros(1, *network.input_shape)
+    for exit in range(network.num_exits):
+        segment = _Segment(network, exit).eval()  # in training mode, as it is when new, BatchNorms would be exported so
+        yield segment, x
+        x = segment(x)[0]
+
+
+def _exported(segment: _Segment, x: Tensor, name: str) -> ModelProto:
     import onnx
 
     with TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
@@ -134,7 +207,7 @@ def _exported(segment: _Segment, x: Tensor) -> ModelProto:
             segment,
             (x,),
             path,
-            input_names=["x"],
+            input_names=[name],
             output_names=list(RESULTS[: len(segment(x))]),
             opset_version=OPSET,
             dynamo=False,
