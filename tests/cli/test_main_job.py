@@ -144,6 +144,29 @@ def test_references_are_said_and_kept(run, folder, tmp_path):
     assert reference["name"] == "independent" and reference["recipe"] == "same" and len(reference["share"]) == 1
 
 
+def test_references_are_trained_by_the_network_s_own_recipe(run, folder, tmp_path):
+    little = ("--data", "digits", "--limit", 600)
+    network, path = tmp_path / "n.safetensors", tmp_path / "f.safetensors"
+    words = ("--arch", "resnet14", "--width", 8, "--epochs", 6, "--seed", 4, "--threshold", 0.9)
+    assert run("train", *little, *words, "--out", network).code == 0
+    words = (*little, "--samples", 60, "--margin", 0.2, "--threshold", 0.93, "--train-references", 2, "--out", path)
+    done = run("fingerprint", network, *words)
+    files = ["n-reference-5.safetensors", "n-reference-6.safetensors"]
+    assert done.code == 0, done.err
+    assert done.out.startswith(f"Training {', '.join(files)} by the network's own recipe takes about ")
+    assert {each.name for each in tmp_path.iterdir()} == {"f.safetensors", "n.safetensors", *files}
+    references = run("info", path, "--json").json["references"]
+    assert [(each["name"], each["recipe"]) for each in references] == [
+        ("n-reference-5", "same"),
+        ("n-reference-6", "same"),
+    ]
+    assert max(share for each in references for share in each["share"]) < 0.6
+    again = run("fingerprint", network, *words)
+    assert again.code == 0 and "Training" not in again.out
+    done = run("fingerprint", folder / "target.safetensors", *words[:-2], "--out", tmp_path / "g.safetensors")
+    assert done.code == 2 and "was trained on" in done.err
+
+
 def test_policies_by_threshold_and_by_share_of_images(run, folder, tmp_path):
     path = tmp_path / "f.safetensors"
     words = ("--data", "digits", "--samples", 20, "--threshold", 0.93, "--leave", 0.3, "--out", path)

@@ -106,6 +106,13 @@ def fingerprint(
         list[Path] | None,
         typer.Option(help="A network known to be independent, to keep the fingerprint from it; repeatable."),
     ] = None,
+    train_references: Annotated[
+        int,
+        typer.Option(
+            help="Train so many references by the recipe of a network of `train`, from other seeds; kept beside --out, "
+            "and a stopped run goes on."
+        ),
+    ] = 0,
     all_steps: Annotated[
         bool, typer.Option("--all-steps", help="For paper: take all 1,000 steps for every sample, as the paper does.")
     ] = False,
@@ -139,6 +146,7 @@ def fingerprint(
     images = source.load(labelled=False)
     network.check_images(images.test.pixels[:1])
     images.check_classes(network.classes)
+    references |= _trained_references(network, network_file.stem, images, train_references, out_file)
     own, held_out = network.policy, images.calibration
 
     def with_room(value: float, share: float) -> Rule:
@@ -196,6 +204,29 @@ def fingerprint(
         out.print(f"Warning: {warning}")
     if power is not None:
         _say_power(network, images, made, power, seed)
+
+
+def _trained_references(
+    network: MultiExitNetwork, name: str, images: ImageData, count: int, out_file: Path
+) -> dict[str, MultiExitNetwork]:
+    """References trained by the network's own recipe, or found beside the output; the time it takes is said first."""
+    from exitprint.reports.text import duration
+    from exitprint.training import seconds_of_training, train_again
+
+    if count < 0:
+        raise ExitprintError(f"the number of references to train is not below zero, and {count} is.")
+    if not count:
+        return {}
+    images.check_labelled()
+    seconds = seconds_of_training(network, images)
+    first = network.history[0]["seed"] + 1
+    files = {seed: out_file.with_name(f"{name}-reference-{seed}.safetensors") for seed in range(first, first + count)}
+    missing = [path.name for path in files.values() if not path.exists()]
+    if missing:
+        out.print(
+            f"Training {', '.join(missing)} by the network's own recipe takes about {duration(seconds * len(missing))}."
+        )
+    return {path.stem: train_again(network, images, seed, path) for seed, path in files.items()}
 
 
 def _say_power(network: MultiExitNetwork, images: ImageData, made: Fingerprint, power: float, seed: int) -> None:

@@ -161,24 +161,51 @@ def craft_contrast(
     device = network.mean.device
     x, late = x.to(device), late.to(device)
     goals = Goals(goals.below.to(device), goals.above.to(device), goals.criterion)
-    natural = [_log_odds_of(reference, x, goals.criterion) for reference in references]
-
-    def loss(x_crafted: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
-        missing = goals.distance(logits, late[indices])
-        for reference, before in zip(references, natural, strict=True):
-            change = log_odds(reference(x_crafted), goals.criterion) - before[indices]
-            followed = torch.where(late[indices, None], -change, change).relu().mean(1)
-            missing = missing + method.reluctance * followed
-        return missing
-
     with frozen(*references):
         return optimise(
             network,
             AdamOnTanh(x, method.adam) if method.adam else StepsOfLength(x, method.length),
-            loss,
+            lambda _, logits, indices: goals.distance(logits, late[indices]),
             lambda logits, indices: goals.met(logits, late[indices]),
             method.steps,
+            pull=Reluctance(references, x, late, goals.criterion, method.reluctance) if references else None,
         )
+
+
+class Reluctance:
+    """The pull against what the change does to references; each is asked in turn, and its last answer holds until then.
+
+    Parameters
+    ----------
+    references
+        Networks known to be independent.
+    x, late
+        The images as they were, shape (samples, channels, height, width), and which are to be late, shape (samples,).
+    criterion
+        Of certainty.
+    weight
+        Of the penalty.
+    """
+
+    def __init__(
+        self, references: Sequence[MultiExitNetwork], x: Tensor, late: Tensor, criterion: Criterion, weight: float
+    ) -> None:
+        self.references, self.late, self.criterion, self.weight = references, late, criterion, weight
+        self.natural = [_log_odds_of(reference, x, criterion) for reference in references]
+        self.pulls = [torch.zeros_like(x) for _ in references]
+
+    def __call__(self, x: Tensor, indices: Tensor, step: int) -> Tensor:
+        """The gradient of the penalty at the images x′ with these indices; before the first step there is none."""
+        if step:
+            self._ask(step % len(self.references), x, indices)
+        return torch.stack([pull[indices] for pull in self.pulls]).sum(0)
+
+    def _ask(self, number: int, x: Tensor, indices: Tensor) -> None:
+        x = x.clone().requires_grad_()
+        change = log_odds(self.references[number](x), self.criterion) - self.natural[number][indices]
+        followed = torch.where(self.late[indices, None], -change, change).relu().mean(1)
+        (gradient,) = torch.autograd.grad(self.weight * followed.sum(), x)
+        self.pulls[number][indices] = gradient
 
 
 def contrast_fingerprint(

@@ -23,6 +23,7 @@ MOMENTUM = 0.75
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]
+Pull = Callable[[Tensor, Tensor, int], Tensor]
 
 
 class Variable(Protocol):
@@ -145,6 +146,7 @@ def optimise(
     goal: Goal,
     steps: int,
     stop_early: bool = True,
+    pull: Pull | None = None,
 ) -> Crafted:
     """Change images until each meets its goal as an 8-bit image.
 
@@ -166,6 +168,9 @@ def optimise(
         The most steps for a sample.
     stop_early
         False takes all the steps for every sample and rounds at the end, as the paper does.
+    pull
+        From (x′, indices of the images, number of the step), for images that are not done, to a gradient that is added
+        to that of the loss.
     """
     x = variable.images()
     device = x.device
@@ -200,6 +205,8 @@ def optimise(
             if done.any():
                 variable.keep(~done)
                 active, gradient = active[~done], gradient[~done]
+            if pull is not None:
+                gradient = gradient + pull(x_crafted.detach()[~done], active, step)
             variable.step(gradient)
             advance(1)
         if len(active):

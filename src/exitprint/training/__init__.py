@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exitprint.training.again import seconds_of_training, train_again
 from exitprint.training.backbone import train_backbone
 from exitprint.training.compute import best_device
 from exitprint.training.estimator import MultiExitClassifier
@@ -37,7 +38,9 @@ __all__ = [
     "policy_accuracy",
     "policy_with_room",
     "recipe",
+    "seconds_of_training",
     "spread_policy",
+    "train_again",
     "train_backbone",
     "train_heads",
     "train_jointly",
