@@ -201,11 +201,13 @@ class Reluctance:
         return torch.stack([pull[indices] for pull in self.pulls]).sum(0)
 
     def _ask(self, number: int, x: Tensor, indices: Tensor) -> None:
-        x = x.clone().requires_grad_()
-        change = log_odds(self.references[number](x), self.criterion) - self.natural[number][indices]
-        followed = torch.where(self.late[indices, None], -change, change).relu().mean(1)
-        (gradient,) = torch.autograd.grad(self.weight * followed.sum(), x)
-        self.pulls[number][indices] = gradient
+        reference, natural = self.references[number], self.natural[number]
+        batch = batch_size(reference.input_shape)
+        for part, those in zip(x.split(batch), indices.split(batch), strict=True):
+            part = part.clone().requires_grad_()
+            change = log_odds(reference(part), self.criterion) - natural[those]
+            followed = torch.where(self.late[those, None], -change, change).relu().mean(1)
+            (self.pulls[number][those],) = torch.autograd.grad(self.weight * followed.sum(), part)
 
 
 def contrast_fingerprint(

@@ -206,7 +206,7 @@ def optimise(
                 variable.keep(~done)
                 active, gradient = active[~done], gradient[~done]
             if pull is not None:
-                gradient = gradient + pull(x_crafted.detach()[~done], active, step)
+                gradient += pull(unit_range(pixels[~done]) if stop_early else images[~done], active, step)
             variable.step(gradient)
             advance(1)
         if len(active):
