@@ -182,7 +182,7 @@ def test_a_fingerprint_that_does_not_tell_its_own_network_is_not_written(run, fo
     assert done.code == 2 and "does not tell even the network itself" in done.err and not path.exists()
 
 
-def hardly_changed(network, variable, *rest):
+def hardly_changed(network, variable, *rest, **more):
     """Crafting that changes one pixel of each image by one and takes that for enough."""
     samples = eight_bit(variable.images())
     samples[:, 0, 0, 0] ^= 1

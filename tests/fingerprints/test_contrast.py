@@ -33,7 +33,7 @@ from exitprint.fingerprints.contrast import (
 )
 from exitprint.fingerprints.optimise import Crafted, StepsOfLength
 from exitprint.fingerprints.shares import shares
-from exitprint.networks import ExitPolicy
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.networks.policy import patience_threshold
 from exitprint.suspects import CostModel
 from exitprint.tampering import prune, retrain_exits
@@ -132,6 +132,37 @@ def test_each_reference_is_told_with_its_name_its_recipe_and_what_the_samples_co
     assert kept_away.references[0].share == again and max(again) < 0.5
 
 
+def test_in_every_other_step_one_reference_is_asked_in_turn_about_what_is_not_done():
+    arch = architecture("resnet8", (1, 8, 8), 10, width=4)
+    references = [MultiExitNetwork.build(arch, seed).eval() for seed in (0, 1)]
+    x = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    pull = contrast_module.Reluctance(references, x, torch.arange(6) < 3, "confidence", weight=2.0)
+    asked = []
+    for number, reference in enumerate(references):
+        reference.register_forward_pre_hook(lambda _, given, number=number: asked.append((number, len(given[0]))))
+    left = {0: 6, 1: 6, 2: 5, 3: 4, 4: 4, 5: 2, 6: 2}
+    pulls = [pull(x[:n] + 0.05, torch.arange(n), step) for step, n in left.items()]
+    assert asked == [(0, 6), (1, 4), (0, 2)]
+    assert [len(each) for each in pulls] == list(left.values())
+    assert pulls[0].abs().sum() == 0 and pulls[1].abs().sum() > 0
+    assert torch.equal(pulls[2], pulls[1][:5])
+
+
+def test_too_small_a_pool_is_refused_and_a_small_one_warned_of(target, digits, monkeypatch):
+    with pytest.raises(ExitprintError, match="needs a pool of at least 300 images"):
+        contrast_fingerprint(target, digits.test[:100], POLICIES, 60)
+
+    def optimise(network, variable, *rest, **more):
+        changed = eight_bit(variable.images())
+        changed[:, 0, 0, 0] ^= 1
+        return Crafted(changed, torch.ones(len(changed)).bool(), torch.zeros(len(changed)).long(), 0)
+
+    monkeypatch.setattr(contrast_module, "optimise", optimise)
+    for images, said in ((149, True), (150, False)):
+        made = contrast_fingerprint(target, digits.test[:images], POLICIES, 30, check=False)
+        assert ("pool of at least 150" in " ".join(made.record["warnings"])) == said
+
+
 def test_a_step_has_the_length_it_says_and_stays_within_pixel_values():
     x = torch.rand(4, 1, 5, 5, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
     variable = StepsOfLength(x, 0.1)
@@ -217,7 +248,7 @@ def test_the_least_changed_that_reached_their_goal_are_kept():
 def test_samples_that_are_not_changed_are_left_out_and_counted(target, digits, monkeypatch, unchanged, samples):
     """Of 2 × 30 images the first `unchanged` of each half are as they were."""
 
-    def optimise(network, variable, *rest):
+    def optimise(network, variable, *rest, **more):
         pixels = eight_bit(variable.images())
         changed = torch.arange(60) % 30 >= unchanged // 2
         pixels[changed, 0, 0, 0] ^= 1
@@ -226,13 +257,15 @@ def test_samples_that_are_not_changed_are_left_out_and_counted(target, digits, m
     monkeypatch.setattr(contrast_module, "optimise", optimise)
     made = contrast_fingerprint(target, digits.test, POLICIES, 30, 3, check=False)
     assert (made.l2 > 0).all() and len(made) == samples and int(made.late.sum()) == samples // 2
-    said = f"{30 - samples} of 30 samples were left out"
+    said = f"{30 - samples} of 30 samples left out"
     assert (said in " ".join(made.record["warnings"])) == (samples < 30)
 
 
 def test_without_a_changed_half_there_is_no_contrast(target, digits, monkeypatch):
     unchanged = partial(Crafted, reached=torch.ones(60).bool(), steps=torch.zeros(60).long(), passes=60)
-    monkeypatch.setattr(contrast_module, "optimise", lambda _, variable, *rest: unchanged(eight_bit(variable.images())))
+    monkeypatch.setattr(
+        contrast_module, "optimise", lambda _, variable, *__, **___: unchanged(eight_bit(variable.images()))
+    )
     with pytest.raises(ExitprintError, match="there is no contrast"):
         contrast_fingerprint(target, digits.test, POLICIES, 30, 3)
 

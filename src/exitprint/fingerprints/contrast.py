@@ -32,6 +32,10 @@ SMALL_CHANGE, COMPARED = 0.25, 1000
 many images."""
 LARGEST_CHANGE = {True: LARGEST, False: 0.6}
 """The largest that is allowed, with networks known to be independent and without."""
+LARGE_PART, LARGEST_PART = 0.2, 0.5
+"""A choice of more than this share of the images is not extreme by nature: it is warned of, and refused."""
+EVERY = 2
+"""In one of so many steps one reference is asked."""
 NEAREST = 1e-7
 """A threshold counts as this far from 1 at least: nearer, 32-bit probabilities are rounded to 1."""
 SURE = 15.0
@@ -173,7 +177,9 @@ def craft_contrast(
 
 
 class Reluctance:
-    """The pull against what the change does to references; each is asked in turn, and its last answer holds until then.
+    """The pull against what the change does to references: in every other step one of them is asked, in turn.
+
+    What it said last holds until it is its turn again.
 
     Parameters
     ----------
@@ -196,8 +202,9 @@ class Reluctance:
 
     def __call__(self, x: Tensor, indices: Tensor, step: int) -> Tensor:
         """The gradient of the penalty at the images x′ with these indices; before the first step there is none."""
-        if step:
-            self._ask(step % len(self.references), x, indices)
+        turn, rest = divmod(step - 1, EVERY)
+        if step and not rest:
+            self._ask(turn % len(self.references), x, indices)
         return torch.stack([pull[indices] for pull in self.pulls]).sum(0)
 
     def _ask(self, number: int, x: Tensor, indices: Tensor) -> None:
@@ -262,12 +269,20 @@ def contrast_fingerprint(
             f"{samples} samples cannot be crafted from {len(images)} images: ask for at least two, and at most as many "
             "as there are images."
         )
+    pool = (
+        f"{samples} samples from {len(images)} images are not extreme by nature, and strangers come nearer to them: this "
+        f"needs a pool of at least {math.ceil(samples / LARGE_PART):,} images, or fewer samples."
+    )
+    if check and samples > LARGEST_PART * len(images):
+        raise ExitprintError(pool)
     known = named(references)
     for reference in known.values():
         reference.check_images(images.pixels[:1])
     own = [policy_of(network, given) for given in policies]
     usable, warnings = usable_policies(network, own)
     policies = [given for given, policy in zip(policies, own, strict=True) if policy in usable]
+    if samples > LARGE_PART * len(images):
+        warnings.append(pool)
     try:
         logits = logits_of(network, images.pixels)
         certainty = usable[0].certainty(logits)
@@ -290,7 +305,7 @@ def contrast_fingerprint(
         )
     if len(kept) < samples:
         warnings.append(
-            f"{samples - len(kept)} of {samples} samples were left out: of the {len(chosen)} images that were tried, "
+            f"{samples - len(kept)} of {samples} samples left out: of the {len(chosen)} images that were tried, "
             "crafting could not or need not change more."
         )
     crafted, chosen, late = crafted.only(kept), chosen[kept], late[kept]

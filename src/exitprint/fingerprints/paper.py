@@ -196,8 +196,7 @@ def paper_fingerprint(
             "passes": crafted.passes,
             "policy": {"criterion": policy.criterion, "thresholds": list(policy.thresholds)},
             "seed": seed,
-            "warnings": [f"{left_out} of {samples} samples were left out: they pass every exit unchanged."]
-            * bool(left_out),
+            "warnings": [f"{left_out} of {samples} samples left out: they pass every exit unchanged."] * bool(left_out),
         },
     )
     if check:
