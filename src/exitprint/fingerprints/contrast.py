@@ -270,8 +270,8 @@ def contrast_fingerprint(
             "as there are images."
         )
     pool = (
-        f"{samples} samples from {len(images)} images are not extreme by nature, and strangers come nearer to them: this "
-        f"needs a pool of at least {math.ceil(samples / LARGE_PART):,} images, or fewer samples."
+        f"{samples} samples from {len(images)} images are not extreme by nature, and strangers come nearer to them: "
+        f"this needs a pool of at least {math.ceil(samples / LARGE_PART):,} images, or fewer samples."
     )
     if check and samples > LARGEST_PART * len(images):
         raise ExitprintError(pool)
