@@ -17,6 +17,7 @@ from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
 from exitprint.fingerprints.own import check_own
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
+from exitprint.fingerprints.threshold import LARGE_PART, LARGEST_PART, pool_needed
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, LEAST, Criterion, in_log_odds
 from exitprint.networks.unstaged import as_network
@@ -32,8 +33,6 @@ SMALL_CHANGE, COMPARED = 0.25, 1000
 many images."""
 LARGEST_CHANGE = {True: LARGEST, False: 0.6}
 """The largest that is allowed, with networks known to be independent and without."""
-LARGE_PART, LARGEST_PART = 0.2, 0.5
-"""A choice of more than this share of the images is not extreme by nature: it is warned of, and refused."""
 EVERY = 2
 """In one of so many steps one reference is asked."""
 NEAREST = 1e-7
@@ -271,7 +270,7 @@ def contrast_fingerprint(
         )
     pool = (
         f"{samples} samples from {len(images)} images are not extreme by nature, and strangers come nearer to them: "
-        f"this needs a pool of at least {math.ceil(samples / LARGE_PART):,} images, or fewer samples."
+        f"this needs a pool of at least {pool_needed(samples):,} images, or fewer samples."
     )
     if check and samples > LARGEST_PART * len(images):
         raise ExitprintError(pool)

@@ -6,20 +6,15 @@ from collections.abc import Sequence
 
 from exitprint.data import Images
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints.fingerprint import Fingerprint, Reference
+from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.shares import Rule, policy_of, shares
-from exitprint.fingerprints.threshold import lowest_claim
+from exitprint.fingerprints.threshold import threshold
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.integer import quantise_layers
 
 ROOM = 0.05
-"""How far beyond that a fingerprint has to come on its own network."""
+"""How far beyond the threshold of a claim a fingerprint has to come on its own network."""
 RANGE_IMAGES = 512
-
-
-def needed(references: Sequence[Reference]) -> float:
-    """The share of pairs that a fingerprint with these references must come to on its own network."""
-    return lowest_claim(references) + ROOM
 
 
 def check_own(
@@ -41,9 +36,9 @@ def check_own(
     Raises
     ------
     ExitprintError
-        With the policy and the share of pairs.
+        With the policy and the share of pairs; if no threshold is left for a claim, as `threshold` says.
     """
-    wanted = needed(fingerprint.references)
+    wanted = threshold(fingerprint).p0 + ROOM
     suspects = {"the network itself": network}
     if not network.integers:
         suspects["the network in 8 bits"] = in_8_bits(network, images)
