@@ -5,12 +5,15 @@ from __future__ import annotations
 from exitprint.errors import ExitprintError
 from exitprint_studies.ours.contrast import STUDY as CONTRAST
 from exitprint_studies.ours.exits_from_time import STUDY as EXITS_FROM_TIME
+from exitprint_studies.ours.forgeries import STUDY as FORGERIES
 from exitprint_studies.ours.remote import STUDY as REMOTE
+from exitprint_studies.ours.same_maker import STUDY as SAME_MAKER
 from exitprint_studies.ours.stealing import STUDY as STEALING
 from exitprint_studies.paper import STUDIES as PAPER
 from exitprint_studies.study import Study
 
-STUDIES: dict[str, Study] = {study.name: study for study in (CONTRAST, EXITS_FROM_TIME, REMOTE, STEALING, *PAPER)}
+OURS = (CONTRAST, EXITS_FROM_TIME, FORGERIES, REMOTE, SAME_MAKER, STEALING)
+STUDIES: dict[str, Study] = {study.name: study for study in (*OURS, *PAPER)}
 
 
 def study_named(name: str) -> Study:

@@ -1,0 +1,96 @@
+"""Well trained networks of one maker, on the pixels they were trained on, and what a thief makes of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+from exitprint.data import ImageData
+from exitprint.files import write_bytes
+from exitprint.networks import ExitPolicy, MultiExitNetwork, load_network, save_network
+from exitprint.tampering import tamper
+from exitprint.threads import single_thread
+from exitprint.training import all_logits, calibrated_policy
+from exitprint_studies.ours.third_party import ORIGINALS, Adopted, Depth, some_exits
+from exitprint_studies.population.declare import Source
+from exitprint_studies.population.store import Store
+
+DEPTHS: tuple[Depth, ...] = get_args(Depth)
+RADS = (0.0, 5.0, 15.0)
+"""Relative accuracy drops, in per cent, that every network's policies are calibrated for."""
+EXITS = 8
+"""Internal classifiers of each network, as `wrap` puts them."""
+TESTED = 1000
+THEFTS: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
+    "ICs retrained": ("retrain-exits", {}, 1),
+    "fine-tuned 2 epochs, new ICs": ("finetune", {"epochs": 2}, 2),
+    "pruned 0.2, new ICs": ("prune", {"rate": 0.2}, 3),
+    "pruned 0.4, new ICs": ("prune", {"rate": 0.4}, 4),
+    "8-bit, new ICs": ("quantise", {}, 5),
+}
+"""What a thief does: kind of tampering, its parameters, seed."""
+
+
+def of_the_maker(depth: Depth, original: bool = True, exits: int = EXITS) -> Adopted:
+    """The maker's network of so many layers, its exits trained on CIFAR-10's original pixels or on its JPEG images."""
+    data = Source(name="cifar10") if original else Source(name="cifar10", limit=10_000)
+    return Adopted(depth=depth, exits=some_exits(depth, exits), folder=ORIGINALS if original else "", data=data)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where networks are found or made.
+
+    Attributes
+    ----------
+    store
+        Keeps what was made.
+    data_dir
+        Folder of data sets, with the third party's weights.
+    """
+
+    store: Store
+    data_dir: Path | None
+
+    def images(self, adopted: Adopted) -> ImageData:
+        """What the network's owner has."""
+        return adopted.images(self.data_dir)
+
+    def network(self, adopted: Adopted, theft: str | None = None) -> MultiExitNetwork:
+        """The owner's network, or what a thief made of it.
+
+        Raises
+        ------
+        ExitprintError
+            If the folder of data sets does not have the weights, or has others.
+        """
+        owned = adopted.realise(self.store, self.data_dir)
+        if theft is None:
+            return owned
+        kind, parameters, seed = THEFTS[theft]
+        key = {**adopted.key, "kind": kind, "parameters": parameters, "seed": seed}
+        return load_network(self.store.get(key, partial(self._steal, adopted, owned, theft)))
+
+    def policies(self, adopted: Adopted, theft: str | None = None) -> tuple[list[ExitPolicy], list[float]]:
+        """For each of `RADS` the policy of the network, or of what a thief made of it, and its test accuracy."""
+
+        def measure(to: Path) -> None:
+            network, data = self.network(adopted, theft), self.images(adopted)
+            tested = data.test[:TESTED]
+            logits = all_logits(network, tested)
+            policies = [calibrated_policy(network, data.calibration, rad) for rad in RADS]
+            right = [float((policy.answered(logits) == tested.labels).double().mean()) for policy in policies]
+            write_bytes(to, json.dumps([[policy.thresholds[0] for policy in policies], right]).encode())
+
+        key = {"policies": adopted.key, "theft": THEFTS[theft] if theft else None}
+        thresholds, accuracies = json.loads(self.store.get(key, measure, ".policies").read_bytes())
+        return [ExitPolicy(T_c) for T_c in thresholds], accuracies
+
+    def _steal(self, adopted: Adopted, owned: MultiExitNetwork, theft: str, to: Path) -> None:
+        kind, parameters, seed = THEFTS[theft]
+        with single_thread():
+            save_network(tamper(owned, self.images(adopted), kind, parameters, seed), to)
