@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from exitprint.data import Images
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors, write_bytes
 from exitprint.fingerprints import Fingerprint, verify
 from exitprint.fingerprints.shares import logits_of, share_of_pairs
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.suspects import CostModel
-from exitprint.training import calibrated_policy, recipe
+from exitprint.training import leaving_policy, recipe
 from exitprint_studies.ours.forgers import STRATEGIES, Forger, shrunk
 from exitprint_studies.ours.makers import DEPTHS, RADS, THEFTS, Workshop, of_the_maker
 from exitprint_studies.ours.third_party import has_weights
@@ -36,6 +35,9 @@ LARGEST = (None, 2.0, 1.0, 0.5)
 INTEGERS = "8-bit, new ICs"
 """The copy that has no gradient."""
 PARTS = ("chosen", "late", "samples")
+LEAVE = (0.4, 0.7)
+"""Shares of images that leave in the first half of a network on digits: RAD says nothing where all exits are right."""
+STRICT = f"{LEAVE[0]:.0%} leave early"
 VERSION = 1
 
 
@@ -50,12 +52,12 @@ class Arena:
     forger
         With his networks.
     suspects
-        Networks that he never saw, by name, with the policies that each is asked under.
+        Networks that he never saw, by name, with the policies that each is asked under, by name.
     """
 
     name: str
     forger: Forger
-    suspects: dict[str, tuple[MultiExitNetwork, list[ExitPolicy]]]
+    suspects: dict[str, tuple[MultiExitNetwork, dict[str, ExitPolicy]]]
 
 
 def digits_networks() -> list[Trained]:
@@ -78,9 +80,12 @@ def on_digits(run: Run) -> Arena:
     """All of them on the embedded digits."""
     data = DIGITS.load(run.data_dir)
     networks = [realise(spec, run.store, run.data_dir) for spec in digits_networks()]
-    policies = [_policies(network, data.calibration) for network in networks]
+    policies = [
+        {f"{share:.0%} leave early": leaving_policy(network, data.calibration, share) for share in LEAVE}
+        for network in networks
+    ]
     known = 1 + AT_HAND
-    forger = Forger(networks[0], networks[1:known], [each[1] for each in policies[:known]], data.test)
+    forger = Forger(networks[0], networks[1:known], [own[STRICT] for own in policies[:known]], data.test)
     suspects = {f"digits {n}": (networks[n], policies[n]) for n in range(known, len(networks))}
     return Arena("digits, 8×8", forger, suspects)
 
@@ -95,7 +100,7 @@ def on_one_maker(run: Run) -> Arena:
     suspects = {
         f"ResNet-{adopted.depth}, {theft or 'as it is'}": (
             workshop.network(adopted, theft),
-            workshop.policies(adopted, theft)[0],
+            dict(zip((f"RAD={rad:g}" for rad in RADS[1:]), workshop.policies(adopted, theft)[0][1:], strict=True)),
         )
         for adopted, theft in third
     }
@@ -125,9 +130,8 @@ def rows_of(arena: Arena, run: Run) -> Iterator[Row]:
                 yield _row(arena, strategy, largest, None) | {"said": f"refused: {error}"}
                 continue
             for name, (network, policies) in arena.suspects.items():
-                for rad, policy in zip(RADS[1:], policies[1:], strict=True):
-                    network.policy = policy
-                    yield _row(arena, strategy, largest, made) | _asked(made, network) | {"suspect": name, "RAD": rad}
+                for rule, network.policy in policies.items():
+                    yield _row(arena, strategy, largest, made) | _asked(made, network) | {"suspect": name, "rule": rule}
 
 
 def _row(arena: Arena, strategy: str, largest: float | None, made: Fingerprint | None) -> Row:
@@ -137,7 +141,7 @@ def _row(arena: Arena, strategy: str, largest: float | None, made: Fingerprint |
         "largest L2": largest,
         "L2": float(made.l2.mean()) if made else None,
         "suspect": "",
-        "RAD": None,
+        "rule": "",
         "share": None,
         "nature": None,
         "p0": None,
@@ -167,8 +171,7 @@ def table(rows: Sequence[Row]) -> list[Row]:
                 "images": about[0],
                 "strategy": about[1],
                 "L2": cell[0]["L2"],
-                "suspects × RAD": len(asked),
-                "accuracy": None,
+                "suspects × policies": len(asked),
                 "share, mean": float(np.mean([row["share"] for row in asked])) if asked else None,
                 "largest": max((row["share"] for row in asked), default=None),
                 "nature, largest": max((row["nature"] for row in asked), default=None),
@@ -177,10 +180,6 @@ def table(rows: Sequence[Row]) -> list[Row]:
             }
         )
     return found
-
-
-def _policies(network: MultiExitNetwork, calibration: Images) -> list[ExitPolicy]:
-    return [calibrated_policy(network, calibration, rad) for rad in RADS]
 
 
 def _networks(preset: Preset) -> list[Trained]:
