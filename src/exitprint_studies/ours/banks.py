@@ -124,8 +124,9 @@ def composed(late: Tensor, places: Tensor, l2: Tensor, reached: Tensor, pool: in
         mine = (late == half).nonzero()[:, 0]
         extreme = mine[places[mine] < among] if half else mine[places[mine] >= pool - among]
         drawn = extreme[torch.randperm(len(extreme), generator=generator)[:candidates]]
-        cost = l2[drawn] + torch.where(reached[drawn] & (l2[drawn] > 0), 0.0, torch.inf)
-        kept.append(drawn[cost.argsort(stable=True)[:wanted]].sort().values)
+        changed = drawn[l2[drawn] > 0]
+        cost = l2[changed] + torch.where(reached[changed], 0.0, torch.inf)
+        kept.append(changed[cost.argsort(stable=True)[:wanted]].sort().values)
     return torch.cat(kept)
 
 

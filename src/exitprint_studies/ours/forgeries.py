@@ -30,10 +30,10 @@ DIGITS = Source(name="digits")
 KINDS = (("resnet", 8, 8), ("resnet", 8, 16), ("resnet", 14, 8), ("resnet", 14, 12))
 """Family, depth and width of the networks on digits, in turn."""
 AT_HAND, SUSPECTS = 10, 20
-LARGEST = (None, 2.0, 1.0, 0.5)
-"""The largest mean L2 of the change that is tried; `None` for as much as a file may hold."""
-INTEGERS = "8-bit, new ICs"
-"""The copy that has no gradient."""
+LARGEST = (2.0, 1.0, 0.5)
+"""The largest mean L2 of the change that is tried, beside as much as a file may hold."""
+COPIES = (None, "fine-tuned 2 epochs, new ICs", "pruned 0.4, new ICs")
+"""What the forger has of each of the maker's networks: itself, and copies whose backbones differ."""
 PARTS = ("chosen", "late", "samples")
 LEAVE = (0.4, 0.7)
 """Shares of images that leave in the first half of a network on digits: RAD says nothing where all exits are right."""
@@ -93,7 +93,7 @@ def on_digits(run: Run) -> Arena:
 def on_one_maker(run: Run) -> Arena:
     """The forger has two well trained networks and their copies; the suspects are the same maker's third and its."""
     workshop = Workshop(run.store, run.data_dir)
-    kept = [(of_the_maker(depth), theft) for depth in DEPTHS[:2] for theft in (None, *THEFTS) if theft != INTEGERS]
+    kept = [(of_the_maker(depth), theft) for depth in DEPTHS[:2] for theft in COPIES]
     third = [(of_the_maker(DEPTHS[2]), theft) for theft in (None, *THEFTS)]
     own, *at_hand = [workshop.network(*each) for each in kept]
     forger = Forger(own, at_hand, [workshop.policies(*each)[0][1] for each in kept], workshop.images(kept[0][0]).test)
@@ -123,7 +123,7 @@ def rows_of(arena: Arena, run: Run) -> Iterator[Row]:
     """One row for each strategy, size of the change, suspect and policy."""
     for strategy in STRATEGIES:
         whole = forged(arena, strategy, run)
-        for largest in LARGEST:
+        for largest in (None, *(size for size in LARGEST if size < float(whole.l2.mean()))):
             try:
                 made = shrunk(whole, largest)
             except ExitprintError as error:

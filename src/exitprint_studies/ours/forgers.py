@@ -29,7 +29,7 @@ SEEDS = 1000
 POOL = 10_000
 """How many images the forger says that he chose from."""
 NOBODY = (Reference("another maker's 1", (0.0,), "other"), Reference("another maker's 2", (0.0,), "other"))
-LARGE_MARGIN = 5.0
+LARGE_MARGIN, BEYOND = 5.0, 8.0
 MIDDLING = 0.2
 SHRINKINGS = 40
 
@@ -112,8 +112,9 @@ def flags_edited(forger: Forger) -> Fingerprint:
 
 
 def large_changes(forger: Forger) -> Fingerprint:
-    """An honest contrast on his own network with the largest margin."""
-    return own_contrast(forger, LARGE_MARGIN, SAMPLES)
+    """A contrast on his own network with the largest margin, its change taken far beyond what the goal needs."""
+    made = own_contrast(forger, LARGE_MARGIN, SAMPLES)
+    return replace(made, samples=eight_bit((made.benign + BEYOND * (made.x - made.benign)).clamp(0, 1)))
 
 
 def own_contrast(forger: Forger, margin: float, samples: int) -> Fingerprint:
@@ -174,9 +175,9 @@ def best_of_many_seeds(forger: Forger) -> Fingerprint:
 STRATEGIES: Mapping[str, Callable[[Forger], Fingerprint]] = {
     "nothing changed, halves swapped": nothing_changed,
     "flags edited": flags_edited,
-    "large changes": large_changes,
+    "large changes on his own network": large_changes,
     "noise on easy images, hard ones made easy": noisy_and_easy,
-    "crafted on ten networks at hand": ensemble,
+    "crafted on all networks at hand": ensemble,
     "best of 1,000 choices": best_of_many_seeds,
 }
 

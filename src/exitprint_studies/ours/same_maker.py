@@ -26,6 +26,8 @@ from exitprint_studies.tables import Row, markdown, write_parquet
 SIZES = (50, 100, 200, 400)
 SAID = ("derived", "independent", "inconclusive", "refused")
 SHOWN = ("target", "margin", "references", "pool", "suspect", "truth", "RAD", "keeps", "share", "largest", *SAID)
+TENSORS = ("samples", "originals", "late", "reached", "steps", "chosen", "answers")
+"""What a fingerprint has one of for each sample."""
 SHOWN_SAMPLES = 200
 SEEDS = 5
 """So many fingerprints are drawn of each size."""
@@ -140,13 +142,12 @@ def _outcome(
 
 
 def _part(bank: Fingerprint, chosen: Tensor, references: dict[Adopted, Left]) -> Fingerprint:
-    tensors = ("samples", "originals", "late", "reached", "steps", "chosen", "answers")
     late = bank.late[chosen]
     stated = tuple(
         Reference(f"ResNet-{each.depth}", tuple(share for share, _ in where.shares(late, chosen)), "other")
         for each, where in references.items()
     )
-    return replace(bank, **{name: getattr(bank, name)[chosen] for name in tensors}, references=stated)
+    return replace(bank, **{name: getattr(bank, name)[chosen] for name in TENSORS}, references=stated)
 
 
 def strangers_table(rows: Sequence[Row]) -> list[Row]:

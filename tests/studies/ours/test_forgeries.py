@@ -32,13 +32,13 @@ def test_swapped_halves_are_late_by_nature(forger):
 
 
 def test_what_is_crafted_on_networks_at_hand_moves_them(forger):
-    made = STRATEGIES["crafted on ten networks at hand"](forger)
+    made = STRATEGIES["crafted on all networks at hand"](forger)
     for network, policy in zip(forger.at_hand, forger.policies[1:], strict=True):
         assert share(network, policy, made, made.samples) > 0.9 > 0.3 > share(network, policy, made, made.originals)
 
 
 def test_a_forgery_is_made_small_enough_to_pass(forger):
-    whole = STRATEGIES["large changes"](forger)
+    whole = STRATEGIES["large changes on his own network"](forger)
     made, small = shrunk(whole), shrunk(whole, 0.5)
     made.check()
     assert float(small.l2.mean()) == pytest.approx(0.5, abs=0.05)

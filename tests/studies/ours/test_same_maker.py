@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,9 +12,12 @@ from exitprint.fingerprints import Method, contrast_fingerprint
 from exitprint.fingerprints.contrast import natural_order
 from exitprint.fingerprints.shares import logits_of
 from exitprint.networks import ExitPolicy
+from exitprint.suspects import CostModel
+from exitprint_studies.ours import banks
 from exitprint_studies.ours import same_maker as study
-from exitprint_studies.ours.banks import Bank, Left, Replayed, composed
-from exitprint_studies.ours.makers import of_the_maker
+from exitprint_studies.ours.banks import Bank, Replayed, composed, left
+from exitprint_studies.ours.makers import Workshop, of_the_maker
+from exitprint_studies.population.store import Store
 
 
 def bank_of(n=40, pool=100):
@@ -52,3 +58,65 @@ def test_a_bank_gives_the_fingerprint_that_crafting_gives(target, digits):
     places = natural_order(policy.certainty(logits), policy.exits(logits)[None]).argsort()[whole.chosen]
     chosen = composed(whole.late, places, whole.l2, whole.reached, pool=80, samples=40, seed=0)
     assert sorted(whole.chosen[chosen].tolist()) == sorted(direct.chosen.tolist())
+
+
+class Digits(Workshop):
+    """A workshop whose maker trained three networks on digits."""
+
+    def __init__(self, store, networks, images):
+        super().__init__(store, None)
+        object.__setattr__(self, "kept", (networks, images))
+
+    def images(self, adopted):
+        return self.kept[1]
+
+    def network(self, adopted, theft=None):
+        return self.kept[0][adopted.depth]
+
+    def policies(self, adopted, theft=None):
+        return [ExitPolicy(T_c) for T_c in (0.95, 0.9, 0.8)], [0.9, 0.9, 0.9]
+
+
+@pytest.fixture
+def workshop(tmp_path, trained, digits, monkeypatch):
+    monkeypatch.setattr(banks, "rules", lambda data: [ExitPolicy(0.9)])
+    monkeypatch.setattr(study, "SIZES", (40,))
+    monkeypatch.setattr(study, "SEEDS", 1)
+    networks = {20: trained(0), 32: trained(1), 44: trained(3)}
+    return Digits(Store(tmp_path / "store"), networks, digits)
+
+
+BANK = Bank(of_the_maker(20), 0.5, (of_the_maker(32),), pool=400, images=80)
+
+
+@pytest.mark.timeout(120)
+def test_rows_say_what_verify_says(workshop, monkeypatch):
+    monkeypatch.setattr(study, "THEFTS", {})
+    rows = list(study.rows_of(BANK, workshop))
+    assert [(row["suspect"], row["truth"]) for row in rows[::3]] == [
+        ("ResNet-20", "target"),
+        ("ResNet-32", "reference"),
+        ("ResNet-44", "stranger"),
+    ]
+    own, stranger = rows[1], rows[-2]
+    assert own["share"] == 1.0 > 0.6 > stranger["share"]
+    assert stranger["derived"] == 0 and all(sum(row[what] for what in study.SAID) == 1 for row in rows)
+    assert study.strangers_table(rows)[0]["derived"] == 0
+    assert study.copies_table(rows)[0]["verdicts"] == 2
+
+
+def test_a_replayed_suspect_answers_as_the_network_does(workshop):
+    crafted, where = BANK.crafted(workshop), left(workshop, BANK, of_the_maker(20))
+    chosen = torch.arange(6)
+    part = replace(crafted, **{name: getattr(crafted, name)[chosen] for name in study.TENSORS})
+    network = workshop.network(of_the_maker(20)).copy()
+    network.policy = ExitPolicy(0.9)
+    replayed, asked = Replayed.of(part, where, chosen, 1), CostModel(network)
+    for x in (part.x, part.benign):
+        assert replayed.ask(x).seconds == pytest.approx(asked.ask(x).seconds)
+
+
+def test_the_makers_banks_are_declared_once():
+    declared = study.banks()
+    assert len({json.dumps(bank.key, sort_keys=True) for bank in declared}) == len(declared)
+    assert {bank.target.depth for bank in declared} == {20, 32, 44}
