@@ -31,6 +31,8 @@ POOL = 10_000
 NOBODY = (Reference("another maker's 1", (0.0,), "other"), Reference("another maker's 2", (0.0,), "other"))
 LARGE_MARGIN, BEYOND = 5.0, 8.0
 MIDDLING = 0.2
+LENGTH, STEPS = 0.1, 60
+"""Of the ensemble's crafting: L2 of a step, and how many."""
 SHRINKINGS = 40
 
 
@@ -150,7 +152,7 @@ def ensemble(forger: Forger) -> Fingerprint:
         return missing
 
     with frozen(*others):
-        crafted = optimise(first, StepsOfLength(x, 0.1), loss, lambda logits, at: torch.zeros(len(at)).bool(), 60)
+        crafted = optimise(first, StepsOfLength(x, LENGTH), loss, lambda logits, at: torch.zeros(len(at)).bool(), STEPS)
     return forger.file(chosen, late, crafted.samples)
 
 

@@ -19,7 +19,7 @@ from exitprint.fingerprints import Fingerprint, Reference, verify
 from exitprint.progress import progress
 from exitprint_studies.ours.banks import Bank, Left, Replayed, composed, left, natural_places
 from exitprint_studies.ours.makers import DEPTHS, RADS, THEFTS, Workshop, of_the_maker
-from exitprint_studies.ours.third_party import Adopted
+from exitprint_studies.ours.third_party import Adopted, Depth
 from exitprint_studies.study import Run, Study
 from exitprint_studies.tables import Row, markdown, write_parquet
 
@@ -29,9 +29,14 @@ SHOWN = ("target", "margin", "references", "pool", "suspect", "truth", "RAD", "k
 TENSORS = ("samples", "originals", "late", "reached", "steps", "chosen", "answers")
 """What a fingerprint has one of for each sample."""
 SHOWN_SAMPLES = 200
-SEEDS = 5
+SEEDS = 3
 """So many fingerprints are drawn of each size."""
-DEFAULT, LARGE = 0.5, 1.5
+DEFAULT, BETWEEN, LARGE = 0.5, 1.0, 1.5
+"""Margins, in log-odds."""
+OTHERS: dict[Depth, tuple[Depth, ...]] = {20: (32, 44), 32: (44, 20), 44: (20, 32)}
+"""Who is a reference of each network's fingerprints, the first one where there is one only."""
+ANEW = "ICs retrained"
+"""What a stranger is asked as, besides as it is."""
 USEFUL = 0.85
 """A copy that keeps less than this share of the target's accuracy is of no use to a thief."""
 
@@ -52,22 +57,25 @@ class Suspect:
 def banks() -> list[Bank]:
     """What is crafted, the most telling first."""
     maker = {depth: of_the_maker(depth) for depth in DEPTHS}
-    others = {20: (32, 44), 32: (44, 20), 44: (20, 32)}
-    found = [Bank(maker[depth], DEFAULT, (), 1000, 800) for depth in DEPTHS]
-    found += [Bank(maker[depth], DEFAULT, (maker[others[depth][0]],), 1000, 400) for depth in DEPTHS]
-    found += [Bank(maker[depth], DEFAULT, (), 400, 400) for depth in DEPTHS]
-    found += [Bank(maker[depth], LARGE, (), 1000, 400) for depth in DEPTHS]
-    found += [Bank(maker[depth], DEFAULT, tuple(maker[d] for d in others[depth]), 1000, 400) for depth in DEPTHS]
-    found += [Bank(maker[depth], LARGE, (maker[others[depth][0]],), 1000, 400) for depth in DEPTHS]
-    found += [Bank(of_the_maker(20, original=False), DEFAULT, (), 10_000, 800)]
-    return found
+    known = {depth: tuple(maker[other] for other in others) for depth, others in OTHERS.items()}
+    large, small = (1000, 800), (1000, 400)
+    return [
+        *(Bank(maker[depth], DEFAULT, (), *large) for depth in DEPTHS),
+        *(Bank(maker[depth], DEFAULT, known[depth][:1], *small) for depth in DEPTHS),
+        *(Bank(maker[depth], LARGE, known[depth][:1], *small) for depth in DEPTHS),
+        *(Bank(maker[depth], margin, (), *small) for margin in (BETWEEN, LARGE) for depth in DEPTHS),
+        *(Bank(maker[depth], DEFAULT, (), 400, 400) for depth in DEPTHS),
+        *(Bank(maker[depth], margin, known[depth], *small) for margin in (DEFAULT, LARGE) for depth in DEPTHS),
+        Bank(of_the_maker(DEPTHS[0], original=False), DEFAULT, (), 10_000, 800),
+    ]
 
 
 def suspects(bank: Bank) -> list[Suspect]:
-    """The target and its copies, then the others and theirs."""
+    """The target and its copies, then the others as they are and with exits trained anew."""
     original = bool(bank.target.folder)
-    order = sorted(DEPTHS, key=lambda depth: (depth != bank.target.depth, depth))
-    return [Suspect(of_the_maker(depth, original), theft) for depth in order for theft in (None, *THEFTS)]
+    own = [Suspect(bank.target, theft) for theft in (None, *THEFTS)]
+    others = sorted(depth for depth in DEPTHS if depth != bank.target.depth)
+    return [*own, *(Suspect(of_the_maker(depth, original), theft) for depth in others for theft in (None, ANEW))]
 
 
 def truth(bank: Bank, suspect: Suspect) -> str:
@@ -84,7 +92,7 @@ def rows_of(bank: Bank, workshop: Workshop) -> Iterator[Row]:
     chosen = {
         (samples, seed): composed(crafted.late, places, crafted.l2, crafted.reached, bank.pool, samples, seed)
         for samples in SIZES
-        if samples * 2 <= len(crafted) or samples == len(crafted)
+        if min(2 * samples, bank.pool) <= bank.images
         for seed in range(SEEDS)
     }
     seen = {each: left(workshop, bank, each) for each in bank.references}

@@ -9,8 +9,15 @@ from exitprint.errors import ExitprintError
 from exitprint.fingerprints.shares import logits_of, share_of_pairs
 from exitprint.training import leaving_policy
 from exitprint_studies.ours import forgeries as study
+from exitprint_studies.ours import forgers
 from exitprint_studies.ours.forgers import POOL, STRATEGIES, Forger, nothing_changed, shrunk
 from exitprint_studies.studies import study_named
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(forgers, "SAMPLES", 40)
+    monkeypatch.setattr(forgers, "STEPS", 20)
 
 
 @pytest.fixture(scope="module")

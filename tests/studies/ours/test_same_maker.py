@@ -17,6 +17,7 @@ from exitprint_studies.ours import banks
 from exitprint_studies.ours import same_maker as study
 from exitprint_studies.ours.banks import Bank, Replayed, composed, left
 from exitprint_studies.ours.makers import Workshop, of_the_maker
+from exitprint_studies.ours.same_maker import Suspect
 from exitprint_studies.population.store import Store
 
 
@@ -91,7 +92,7 @@ BANK = Bank(of_the_maker(20), 0.5, (of_the_maker(32),), pool=400, images=80)
 
 @pytest.mark.timeout(120)
 def test_rows_say_what_verify_says(workshop, monkeypatch):
-    monkeypatch.setattr(study, "THEFTS", {})
+    monkeypatch.setattr(study, "suspects", lambda bank: [Suspect(of_the_maker(depth), None) for depth in (20, 32, 44)])
     rows = list(study.rows_of(BANK, workshop))
     assert [(row["suspect"], row["truth"]) for row in rows[::3]] == [
         ("ResNet-20", "target"),
