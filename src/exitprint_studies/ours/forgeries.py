@@ -32,13 +32,13 @@ KINDS = (("resnet", 8, 8), ("resnet", 8, 16), ("resnet", 14, 8), ("resnet", 14, 
 AT_HAND, SUSPECTS = 10, 20
 LARGEST = (2.0, 1.0, 0.5)
 """The largest mean L2 of the change that is tried, beside as much as a file may hold."""
-COPIES = (None, "fine-tuned 2 epochs, new ICs", "pruned 0.4, new ICs")
+COPIES = (None, "fine-tuned 2 epochs, new ICs")
 """What the forger has of each of the maker's networks: itself, and copies whose backbones differ."""
 PARTS = ("chosen", "late", "samples")
 LEAVE = (0.4, 0.7)
 """Shares of images that leave in the first half of a network on digits: RAD says nothing where all exits are right."""
 STRICT = f"{LEAVE[0]:.0%} leave early"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

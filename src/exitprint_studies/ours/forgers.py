@@ -31,7 +31,7 @@ POOL = 10_000
 NOBODY = (Reference("another maker's 1", (0.0,), "other"), Reference("another maker's 2", (0.0,), "other"))
 LARGE_MARGIN, BEYOND = 5.0, 8.0
 MIDDLING = 0.2
-LENGTH, STEPS = 0.1, 60
+LENGTH, STEPS = 0.2, 25
 """Of the ensemble's crafting: L2 of a step, and how many."""
 SHRINKINGS = 40
 
