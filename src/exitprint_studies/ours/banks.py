@@ -19,7 +19,7 @@ from exitprint.files import load_tensors, save_tensors
 from exitprint.fingerprints import Fingerprint, Method, contrast_fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.contrast import natural_order
 from exitprint.fingerprints.shares import Rule, logits_of, share_of_pairs
-from exitprint.networks import ExitPolicy, exit_flops
+from exitprint.networks import ExitPolicy, MultiExitNetwork, exit_flops
 from exitprint.suspects import Answer
 from exitprint.suspects.in_process import FLOPS_PER_SECOND
 from exitprint.training import calibrated_policy
@@ -167,11 +167,15 @@ def left(workshop: Workshop, bank: Bank, suspect: Adopted, theft: str | None = N
                 ("originals", logits_of(network, crafted.originals)),
             )
         }
-        seconds = torch.tensor(exit_flops(network), dtype=torch.float64) / FLOPS_PER_SECOND
-        save_tensors(to, "left", {}, {**exits, "seconds": seconds})
+        save_tensors(to, "left", {}, {**exits, "seconds": seconds_of(network)})
 
     key = {"left": bank.key, "suspect": suspect.key, "theft": theft}
     return Left(**load_tensors(workshop.store.get(key, make), "left")[1])
+
+
+def seconds_of(network: MultiExitNetwork) -> Tensor:
+    """What each exit costs on the cost model's clock, float64, shape (exits,)."""
+    return torch.tensor(exit_flops(network), dtype=torch.float64) / FLOPS_PER_SECOND
 
 
 class Replayed:
@@ -187,11 +191,10 @@ class Replayed:
         self._seconds = seconds
 
     @classmethod
-    def of(cls, fingerprint: Fingerprint, left: Left, chosen: Tensor, rad: int) -> Replayed:
-        """What a suspect does with the samples and originals of a fingerprint that were `chosen` from a bank."""
-        exits = torch.cat([left.samples[rad][chosen], left.originals[rad][chosen]])
+    def of(cls, fingerprint: Fingerprint, samples: Tensor, originals: Tensor, seconds: Tensor) -> Replayed:
+        """From the exit of each sample and of each original, (samples,), and what each exit costs, (exits,)."""
         images = torch.cat([fingerprint.samples, fingerprint.originals])
-        times = left.seconds[exits].tolist()
+        times = seconds[torch.cat([samples, originals])].tolist()
         return cls({image.numpy().tobytes(): time for image, time in zip(images, times, strict=True)})
 
     def ask(self, x: Tensor) -> Answer:

@@ -16,8 +16,8 @@ from exitprint.files import load_tensors, save_tensors, write_bytes
 from exitprint.fingerprints import Fingerprint, verify
 from exitprint.fingerprints.shares import logits_of, share_of_pairs
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
-from exitprint.suspects import CostModel
 from exitprint.training import leaving_policy, recipe
+from exitprint_studies.ours.banks import Replayed, seconds_of
 from exitprint_studies.ours.forgers import STRATEGIES, Forger, shrunk
 from exitprint_studies.ours.makers import DEPTHS, RADS, THEFTS, Workshop, of_the_maker
 from exitprint_studies.ours.third_party import has_weights
@@ -154,7 +154,7 @@ def _asked(made: Fingerprint, network: MultiExitNetwork) -> dict[str, object]:
     share, nature = (share_of_pairs("contrast", each, each, made.late) for each in exits)
     found: dict[str, object] = {"share": share, "nature": nature}
     try:
-        verdict = verify(made, CostModel(network))
+        verdict = verify(made, Replayed.of(made, *exits, seconds_of(network)))
     except ExitprintError as error:
         return {**found, "said": f"refused: {error}"}
     return {**found, "said": verdict.decision, "p0": verdict.p0}

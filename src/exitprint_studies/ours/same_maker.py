@@ -133,7 +133,8 @@ def _outcome(
         shares.append(share)
         natures.append(nature)
         try:
-            verdict = verify(made, Replayed.of(made, where, picked, at), seed=seed)
+            exits = where.samples[at][picked], where.originals[at][picked]
+            verdict = verify(made, Replayed.of(made, *exits, where.seconds), seed=seed)
         except ExitprintError:
             said.append("refused")
         else:

@@ -112,7 +112,10 @@ def test_a_replayed_suspect_answers_as_the_network_does(workshop):
     part = replace(crafted, **{name: getattr(crafted, name)[chosen] for name in study.TENSORS})
     network = workshop.network(of_the_maker(20)).copy()
     network.policy = ExitPolicy(0.9)
-    replayed, asked = Replayed.of(part, where, chosen, 1), CostModel(network)
+    replayed, asked = (
+        Replayed.of(part, where.samples[1][chosen], where.originals[1][chosen], where.seconds),
+        CostModel(network),
+    )
     for x in (part.x, part.benign):
         assert replayed.ask(x).seconds == pytest.approx(asked.ask(x).seconds)
 
