@@ -18,6 +18,7 @@ from exitprint.data import ImageData, eight_bit
 from exitprint.files import load_tensors, save_tensors
 from exitprint.fingerprints import Fingerprint, Method, contrast_fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.contrast import natural_order
+from exitprint.fingerprints.fingerprint import Kind
 from exitprint.fingerprints.shares import Rule, logits_of, share_of_pairs
 from exitprint.networks import ExitPolicy, MultiExitNetwork, exit_flops
 from exitprint.suspects import Answer
@@ -26,7 +27,7 @@ from exitprint.training import calibrated_policy
 from exitprint_studies.ours.makers import RADS, Workshop
 from exitprint_studies.ours.third_party import Adopted
 
-KIND = "contrast"
+KIND: Kind = "contrast"
 VERSION = 1
 """Raised whenever the same declaration would be crafted otherwise than before."""
 
@@ -83,7 +84,11 @@ class Bank:
 
 def rules(data: ImageData) -> list[ExitPolicy | Rule]:
     """How a network gets its policy for each of `RADS`."""
-    return [lambda network, rad=rad: calibrated_policy(network, data.calibration, rad) for rad in RADS]
+
+    def rule(rad: float) -> Rule:
+        return lambda network: calibrated_policy(network, data.calibration, rad)
+
+    return [rule(rad) for rad in RADS]
 
 
 def natural_places(workshop: Workshop, bank: Bank) -> Tensor:

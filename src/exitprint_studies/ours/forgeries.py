@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -139,7 +140,7 @@ def rows_of(arena: Arena, run: Run) -> Iterator[Row]:
                     yield _row(arena, strategy, largest, made) | _asked(made, exits, seconds) | about
 
 
-def _row(arena: Arena, strategy: str, largest: float | None, made: Fingerprint | None) -> Row:
+def _row(arena: Arena, strategy: str, largest: float | None, made: Fingerprint | None) -> dict[str, Any]:
     return {
         "images": arena.name,
         "strategy": strategy,
@@ -154,9 +155,9 @@ def _row(arena: Arena, strategy: str, largest: float | None, made: Fingerprint |
     }
 
 
-def _asked(made: Fingerprint, exits: tuple[Tensor, Tensor], seconds: Tensor) -> dict[str, object]:
+def _asked(made: Fingerprint, exits: tuple[Tensor, Tensor], seconds: Tensor) -> dict[str, Any]:
     share, nature = (share_of_pairs("contrast", each, each, made.late) for each in exits)
-    found: dict[str, object] = {"share": share, "nature": nature}
+    found: dict[str, Any] = {"share": share, "nature": nature}
     try:
         verdict = verify(made, Replayed.of(made, *exits, seconds))
     except ExitprintError as error:

@@ -216,7 +216,7 @@ def _make(run: Run) -> list[Path]:
             advance(1)
     page, table = run.out / "same-maker.md", run.out / "same-maker.parquet"
     write_parquet(rows, table)
-    tables = {
+    tables: dict[str, Sequence[Row]] = {
         "Strangers of the same maker": strangers_table(rows),
         "Useful copies": copies_table(rows),
         f"Each suspect, {SHOWN_SAMPLES} samples": [
