@@ -5,7 +5,10 @@ import math
 import shutil
 import subprocess
 import sys
+import venv
+from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +22,9 @@ from exitprint.claims.signing import load_claim
 from exitprint.claims.statement import file_digest
 from exitprint.claims.verification import begin
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import load_fingerprint, paper_fingerprint, save_fingerprint
+from exitprint.fingerprints import load_fingerprint, paper_fingerprint, save_fingerprint, verify
 from exitprint.networks import ExitPolicy
+from exitprint.serving import running
 from exitprint.suspects import CostModel, open_suspect
 
 
@@ -66,7 +70,7 @@ def packed(whole_case, tmp_path):
 def test_script_and_library_agree(claimed, packed, fingerprints, target, independent, kind, origin, noise):
     network = independent if origin == "independent" else target
     if origin == "one exit":
-        network = load_copy(target)
+        network = deepcopy(target)
         network.policy = ExitPolicy(0.0)
     claim = claimed(fingerprints[kind], budget=1500)
     suspect = CostModel(network) if noise is None else Noisy(network, noise, seed=5)
@@ -76,13 +80,7 @@ def test_script_and_library_agree(claimed, packed, fingerprints, target, indepen
     assert f"e-value is {math.exp(case.log_e):.4g}" in said
 
 
-def load_copy(network):
-    import copy
-
-    return copy.deepcopy(network)
-
-
-@pytest.mark.parametrize("requests", [0, 1, 3, 8, 20, 200])
+@pytest.mark.parametrize("requests", [0, 1, 8, 20, 100])
 def test_a_verification_that_was_cut_off_counts(claimed, packed, fingerprint_file, target, requests):
     claim = claimed(fingerprint_file)
     verified(claim, fingerprint_file, Noisy(target, 1e-4, seed=5), "suspect")
@@ -168,13 +166,9 @@ def test_an_audit_goes_on_where_it_was_stopped(claimed, fingerprint_file, target
 def test_a_suspect_at_an_address_is_asked_beside_served_networks(
     claimed, packed, fingerprint_file, target_file, panel_folder, whole_case, tmp_path
 ):
-    from exitprint.serving import running
-
     claim = claimed(fingerprint_file, budget=120)
     with running(target_file) as url:
         begun = begin(claim, fingerprint_file, url, "measured", 2, True)
-        from exitprint.fingerprints import verify
-
         verify(
             load_fingerprint(fingerprint_file),
             open_suspect(url, amplification=2),
@@ -281,3 +275,16 @@ def test_the_script_is_short_and_needs_numpy_alone(whole_case):
     ).stdout.split()
     imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
     assert imported - set(names) == {"numpy"}
+
+
+def test_a_bare_environment_with_numpy_checks_a_pack(whole_case, tmp_path):
+    venv.create(tmp_path / "bare", symlinks=True)
+    python = next((tmp_path / "bare" / "bin").glob("python3"))
+    packages = next((tmp_path / "bare" / "lib").glob("python*")) / "site-packages"
+    for folder in Path(np.__file__).parents[1].glob("numpy*"):
+        (packages / folder.name).symlink_to(folder)
+    without = subprocess.run([python, "-I", "-c", "import exitprint"], capture_output=True, text=True)
+    assert "No module named 'exitprint'" in without.stderr
+    command = [python, "-I", whole_case.pack / "check.py", whole_case.authority]
+    said = subprocess.run(command, capture_output=True, text=True)
+    assert (said.returncode, said.stderr) == (0, "") and "The authority saw the claim on" in said.stdout

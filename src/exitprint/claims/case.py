@@ -79,7 +79,7 @@ class Case:
     @property
     def requests(self) -> int:
         """Requests that the suspect's verifications cost."""
-        return sum(each.verdict.requests for each in self.ours if each.verdict is not None)
+        return sum(each.requests for each in self.ours)
 
 
 def opened(claim_file: Path, claim: Claim, files: Sequence[Path], digests: Sequence[str]) -> dict[str, Fingerprint]:
@@ -120,7 +120,7 @@ def replayed(register: Register, fingerprints: Mapping[str, Fingerprint], claim:
         if begun.fingerprint in fingerprints:
             found.append(replay(register, begun, fingerprints[begun.fingerprint], claim))
         elif begun.fingerprint in claim.fingerprints:
-            found.append(Replayed(begun, None, -math.inf, -math.inf, "not opened"))
+            found.append(Replayed(begun, None, -math.inf, -math.inf, 0, "not opened"))
         else:
             raise ExitprintError(f"verification {begun.number} is of a fingerprint that the claim does not have.")
     return tuple(found)

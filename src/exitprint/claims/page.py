@@ -90,7 +90,7 @@ def _row(what: str, each: Replayed) -> dict[str, Any]:
         "name": f"{what} {each.begun.number}",
         "begun": each.begun.begun,
         "suspect": each.begun.suspect,
-        "requests": "–" if verdict is None else f"{verdict.requests:,}",
+        "requests": "–" if verdict is None else f"{each.requests:,}",
         "e_value": e_value(each.log_e),
         "decision": "its fingerprint stays secret" if verdict is None else verdict.decision,
     }

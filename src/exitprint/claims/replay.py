@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Sequence
@@ -61,6 +62,8 @@ class Replayed:
     log_e, log_e_independent
         Natural logarithms of the evidence for a copy and for independence at the end: e-values, since the end was
         a stopping time. Without its fingerprint a verification counts as if it had none.
+    requests
+        What it cost, by its journal's last line.
     head
         SHA-256 of its journal's last line, which vouches for all lines.
     """
@@ -69,6 +72,7 @@ class Replayed:
     verdict: Verdict | None
     log_e: float
     log_e_independent: float
+    requests: int
     head: str
 
 
@@ -112,18 +116,19 @@ def replay(register: Register, begun: Begun, fingerprint: Fingerprint, claim: Cl
     course = verdict.course
     if not silent.asked and (course is None or len(course.asked) != lines):
         raise ExitprintError(f"the journal {str(path)!r} goes on after its verdict: answers were added.")
-    if verdict.requests > claim.budget + 1:
-        raise ExitprintError(f"the journal {str(path)!r} is of {verdict.requests} requests, too many.")
+    requests = int(json.loads(whole.splitlines()[-1]).get("requests", 0))
+    if requests > claim.budget:
+        raise ExitprintError(f"the journal {str(path)!r} is of {requests} requests, and {claim.budget} are allowed.")
     if lines and (verdict.clock == "cost model") != (begun.clock == "cost model"):
         raise ExitprintError(f"the journal {str(path)!r} is of another clock than the register says.")
     if course is None:
         nothing = math.log(slice_of(1))
-        return Replayed(begun, verdict, nothing, nothing, head)
+        return Replayed(begun, verdict, nothing, nothing, requests, head)
     claimed, clear = float(course.log_claim[-1]), float(course.log_clear[-1])
     if fingerprint.kind == "contrast":
         nature = float(course.log_nature[-1])
         claimed, clear = min(nature, claimed), min(nature, clear)
-    return Replayed(begun, verdict, claimed, clear, head)
+    return Replayed(begun, verdict, claimed, clear, requests, head)
 
 
 def combined(found: Sequence[Replayed], claim: Claim) -> tuple[Decision, float, float]:
