@@ -6,13 +6,14 @@ from exitprint.errors import ExitprintError
 from exitprint_studies.ours.contrast import STUDY as CONTRAST
 from exitprint_studies.ours.exits_from_time import STUDY as EXITS_FROM_TIME
 from exitprint_studies.ours.forgeries import STUDY as FORGERIES
+from exitprint_studies.ours.panel import STUDY as PANEL
 from exitprint_studies.ours.remote import STUDY as REMOTE
 from exitprint_studies.ours.same_maker import STUDY as SAME_MAKER
 from exitprint_studies.ours.stealing import STUDY as STEALING
 from exitprint_studies.paper import STUDIES as PAPER
 from exitprint_studies.study import Study
 
-OURS = (CONTRAST, EXITS_FROM_TIME, FORGERIES, REMOTE, SAME_MAKER, STEALING)
+OURS = (CONTRAST, EXITS_FROM_TIME, FORGERIES, PANEL, REMOTE, SAME_MAKER, STEALING)
 STUDIES: dict[str, Study] = {study.name: study for study in (*OURS, *PAPER)}
 
 

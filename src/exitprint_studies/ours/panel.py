@@ -1,0 +1,123 @@
+"""`study panel`: what a judge's panel of nine does to the strongest forgeries, and what it costs on true copies.
+
+The forger's suspects are twenty networks that he never saw. A panel for one of them is drawn from the other nineteen,
+so that suspect and panel are exchangeable, as honest ones are. Decided by the product's own `verify` on the cost
+model's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from exitprint.claims.replay import rank_p_value
+from exitprint.files import write_bytes
+from exitprint.fingerprints import Fingerprint, Method, verify
+from exitprint.networks import ExitPolicy, MultiExitNetwork
+from exitprint.suspects import CostModel
+from exitprint.tampering.kinds import tamper
+from exitprint_studies.ours.forgeries import DIGITS, LARGEST, Arena, digits_networks, forged, on_digits
+from exitprint_studies.ours.forgers import own_contrast, shrunk
+from exitprint_studies.population.declare import Trained
+from exitprint_studies.population.jobs import realise_all
+from exitprint_studies.study import Preset, Run, Study
+from exitprint_studies.tables import Row, markdown, write_parquet
+
+PANEL = 9
+PANELS = 1000
+"""Panels that are drawn for each suspect."""
+STRATEGIES = ("crafted on all networks at hand", "best of 1,000 choices", "large changes on his own network")
+HONEST = "honest: crafted on his own network"
+COPIES = (("retrain-exits", {}), ("finetune", {"epochs": 2}), ("prune", {"rate": 0.2}), ("quantise", {}))
+"""What thieves made of the owner's network."""
+
+
+def rows_of(arena: Arena, run: Run) -> Iterator[Row]:
+    """One row for each fingerprint, suspect and policy."""
+    for strategy in STRATEGIES:
+        whole = forged(arena, strategy, run)
+        for largest in (None, *(size for size in LARGEST if size < float(whole.l2.mean()))):
+            yield from _of(arena, strategy, shrunk(whole, largest))
+    forger = arena.forger
+    honest = own_contrast(forger, Method().margin, len(whole))
+    yield from _of(arena, HONEST, honest)
+    data = DIGITS.load(run.data_dir)
+    for kind, parameters in COPIES:
+        copy = tamper(forger.own, data, kind, {**parameters, "rad": None})
+        yield _asked(HONEST, honest, kind, "as the owner's", copy, forger.policies[0]) | {"copy": True}
+
+
+def _of(arena: Arena, name: str, made: Fingerprint) -> Iterator[Row]:
+    for suspect, (network, policies) in arena.suspects.items():
+        for rule, policy in policies.items():
+            yield _asked(name, made, suspect, rule, network, policy)
+
+
+def _asked(name: str, made: Fingerprint, suspect: str, rule: str, network: MultiExitNetwork, policy: ExitPolicy) -> Row:
+    kept, network.policy = network.policy, policy
+    verdict = verify(made, CostModel(network))
+    network.policy = kept
+    return {
+        "fingerprint": name,
+        "L2": float(made.l2.mean()),
+        "suspect": suspect,
+        "rule": rule,
+        "copy": False,
+        "said": verdict.decision,
+        "e-value": verdict.e_value,
+    }
+
+
+def with_panels(suspect: Row, others: Sequence[Row], seed: int) -> tuple[float, float]:
+    """Shares of the panels drawn from `others` with which the suspect is claimed, and with a rank of p at most 0.1."""
+    rng = np.random.default_rng(seed)
+    claimed = ranked = 0
+    for _ in range(PANELS):
+        panel = [others[index] for index in rng.permutation(len(others))[:PANEL]]
+        claimed += suspect["said"] == "derived" and all(each["said"] != "derived" for each in panel)
+        ranked += rank_p_value(suspect["e-value"], [each["e-value"] for each in panel]) <= 1 / (1 + PANEL)
+    return claimed / PANELS, ranked / PANELS
+
+
+def table(rows: Sequence[Row]) -> list[Row]:
+    """For each fingerprint and policy how many suspects are claimed, without a panel and with one of nine."""
+    found: list[Row] = []
+    for name, size in dict.fromkeys((row["fingerprint"], row["L2"]) for row in rows):
+        cell = [row for row in rows if (row["fingerprint"], row["L2"]) == (name, size)]
+        independents = [row for row in cell if not row["copy"]]
+        for rule in dict.fromkeys(row["rule"] for row in cell):
+            asked = [row for row in cell if row["rule"] == rule]
+            shares = []
+            for number, row in enumerate(asked):
+                rest = [each for each in independents if each["suspect"] != row["suspect"]]
+                rest = [each for each in rest if each["rule"] == (rest[0]["rule"] if row["copy"] else rule)]
+                shares.append(with_panels(row, rest, number))
+            found.append(
+                {
+                    "fingerprint": name,
+                    "L2": size,
+                    "suspects": f"{len(asked)} {'copies' if asked[0]['copy'] else 'independents'}, {rule}",
+                    "derived": sum(row["said"] == "derived" for row in asked),
+                    "derived with a panel of nine, mean": float(np.sum([claimed for claimed, _ in shares])),
+                    "share with p ≤ 0.1": float(np.mean([ranked for _, ranked in shares])),
+                }
+            )
+    return found
+
+
+def _networks(preset: Preset) -> list[Trained]:
+    return digits_networks()
+
+
+def _make(run: Run) -> list[Path]:
+    realise_all(digits_networks(), run.store, run.data_dir, run.pool)
+    rows = list(rows_of(on_digits(run), run))
+    page, file = run.out / "panel.md", run.out / "panel.parquet"
+    write_parquet(rows, file)
+    write_bytes(page, f"# A judge's panel\n\n{markdown(table(rows))}".encode())
+    return [page, file]
+
+
+STUDY = Study("panel", "What a judge's panel does to forgeries, and costs on copies.", _networks, _make)
