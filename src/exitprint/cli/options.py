@@ -12,7 +12,11 @@ from rich.text import Text
 
 from exitprint.display import legible
 
+NEARLY_ALL = 0.95
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from exitprint.networks import MultiExitNetwork
 
 
@@ -63,6 +67,15 @@ def set_threshold(network: MultiExitNetwork, threshold: float | None, criterion:
         return
     network.policy = ExitPolicy(threshold, criterion or "confidence")
     network.history[-1] = {"step": "threshold given", "threshold": threshold, "criterion": network.policy.criterion}
+
+
+def say_left(left: Sequence[float]) -> None:
+    """Say so where nearly all images leave at the first exit; `left` is the share that leaves at each."""
+    if left[0] > NEARLY_ALL:
+        out.print(
+            f"{left[0]:.0%} of the images leave at the first exit, so there is little time to tell a copy by: a higher "
+            "--threshold leaves more."
+        )
 
 
 def say_policy(network: MultiExitNetwork) -> str:

@@ -16,6 +16,7 @@ from exitprint.cli.options import (
     Seed,
     Threshold,
     out,
+    say_left,
     say_policy,
     set_threshold,
 )
@@ -68,11 +69,7 @@ def train(
         f"{out_file}: {network.num_exits} exits, {say_policy(network)}, "
         f"test accuracy {tested.accuracy:.3f} with early exits."
     )
-    if tested.left[0] > 0.95:
-        out.print(
-            f"{tested.left[0]:.0%} of the images leave at the first exit: there is little time to tell a copy by; "
-            "a higher threshold (--threshold, or a smaller --rad) leaves more."
-        )
+    say_left(tested.left)
 
 
 @takes_images

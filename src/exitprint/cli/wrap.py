@@ -19,6 +19,7 @@ from exitprint.cli.options import (
     Seed,
     Threshold,
     out,
+    say_left,
     say_policy,
 )
 from exitprint.cli.outputs import Force, check_output
@@ -146,9 +147,7 @@ def wrap(
         )
     if mean is None and std is None:
         out.print("no normalisation was given (--mean, --std): right only if the module takes pixels in [0, 1].")
-    first = tested.left[0]
-    if first > 0.95:
-        out.print(f"{first:.0%} of the images leave at the first exit: a higher --threshold tells copies better.")
+    say_left(tested.left)
 
 
 def _module(factory: str) -> nn.Module:
