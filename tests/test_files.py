@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from exitprint.errors import ExitprintError
-from exitprint.files import load_tensors, read_header, replacing, save_tensors, write_bytes
+from exitprint.files import kind_of, load_tensors, read_header, replacing, save_tensors, write_bytes
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -57,3 +57,12 @@ def test_the_kind_is_checked(tmp_path):
     save_tensors(tmp_path / "a", "thing", {}, {"a": torch.zeros(1)})
     with pytest.raises(ExitprintError, match="thing file where a network file"):
         load_tensors(tmp_path / "a", "network")
+
+
+def test_a_file_of_ours_is_told_whatever_its_header_is_long(tmp_path):
+    first = set()
+    for length in range(0, 256, 8):
+        save_tensors(tmp_path / "a", "network", {"text": "x" * length}, {"w": torch.zeros(2)})
+        first.add((tmp_path / "a").read_bytes()[0])
+        assert kind_of(tmp_path / "a") == "network"
+    assert 0x08 in first

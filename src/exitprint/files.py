@@ -92,12 +92,10 @@ def kind_of(path: Path) -> str | None:
         return "picture"
     if start.lstrip()[:14].lower() == b"<!doctype html":
         return "page"
-    if start[:1] == b"\x08" and ONNX_PRODUCER in start:
-        return "ONNX model"
     try:
         return str(read_header(path)["kind"])
     except ExitprintError:
-        return None
+        return "ONNX model" if start[:1] == b"\x08" and ONNX_PRODUCER in start else None
 
 
 def _umask() -> int:
