@@ -54,7 +54,17 @@ def test_a_command_sends_test_images_through_once(run, tmp_path, digits, seen, n
 
 
 def test_tampering_sends_them_through_each_network_once(run, small_file, tmp_path, digits, seen):
-    done = run("tamper", small_file, "prune", "--set", "rate=0.2", *LITTLE, "--keep-policy", "--out", tmp_path / "n.safetensors")
+    done = run(
+        "tamper",
+        small_file,
+        "prune",
+        "--set",
+        "rate=0.2",
+        *LITTLE,
+        "--keep-policy",
+        "--out",
+        tmp_path / "n.safetensors",
+    )
     assert done.code == 0, done.err
     tested = {image.numpy().tobytes() for image in digits.test.x}
     assert sum(times for image, times in seen.items() if image in tested) == 2 * TESTED

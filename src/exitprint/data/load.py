@@ -34,7 +34,7 @@ def load_data(
 ) -> ImageData:
     """A data set, split into training, calibration and test images.
 
-    Where it is in one part, a fifth of the images is kept back for testing, or half of them where they have no labels.
+    Where it is in one part, three tenths of the images are kept back for testing, or eight where they have no labels.
 
     Parameters
     ----------

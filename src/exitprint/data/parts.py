@@ -23,7 +23,7 @@ TRAINING = ("train", "training")
 TESTING = ("test", "testing", "validation", "valid", "val", "dev", "eval", "evaluation")
 MOST_IN_MEMORY = 1_500_000_000
 """Bytes of 8-bit pixels that are decoded once and kept; a larger set is decoded as it is needed."""
-TESTED, TESTED_UNLABELLED = 0.2, 0.5
+TESTED, TESTED_UNLABELLED = 0.3, 0.8
 """The share of a set in one part that is kept back for testing. Nothing is trained on images without labels."""
 
 Numbers = NDArray[np.int64]

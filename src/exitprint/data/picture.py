@@ -131,7 +131,8 @@ def pixels_of(source: bytes | Path, channels: int, fit: Fit) -> NDArray[np.uint8
     with _opened(source) as picture:
         try:
             picture.load()
-            plain = _plain(ImageOps.exif_transpose(picture), picture.format, channels)
+            upright = ImageOps.exif_transpose(picture) if picture.getexif() else picture
+            plain = _plain(upright, picture.format, channels)
         except Undecodable:
             raise
         except Exception as error:
