@@ -140,6 +140,7 @@ def test_references_are_said_and_kept(run, folder, tmp_path):
     words = ("--data", "digits", "--samples", 20, "--kind", "paper", "--out", path)
     done = run("fingerprint", folder / "target.safetensors", *words, "--reference", folder / "independent.safetensors")
     assert done.code == 0 and "On independent, which is independent" in done.out
+    assert "With so few samples no outcome could decide" in done.out
     (reference,) = run("info", path, "--json").json["references"]
     assert reference["name"] == "independent" and reference["recipe"] == "same" and len(reference["share"]) == 1
 

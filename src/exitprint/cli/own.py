@@ -125,8 +125,11 @@ def fingerprint(
     force: Force = False,
 ) -> None:
     """Craft a fingerprint: inputs that tell your network and its copies by their time."""
+    from exitprint.evidence.limits import ERROR_RATE
     from exitprint.fingerprints import Method, contrast_fingerprint, paper_fingerprint, save_fingerprint
     from exitprint.fingerprints.shares import policy_of
+    from exitprint.fingerprints.threshold import check_size
+    from exitprint.fingerprints.threshold import threshold as threshold_of
     from exitprint.networks import ExitPolicy, load_network
     from exitprint.networks.policy import lowest
     from exitprint.training import all_logits, calibrated_policy, leaving_policy, policy_with_room
@@ -188,6 +191,10 @@ def fingerprint(
             f"Where {say_policy(network)} every image leaves at one exit, so a copy that keeps this policy cannot be "
             "told by its time: the samples are made for other policies."
         )
+    try:
+        check_size(made, threshold_of(made).p0, ERROR_RATE, ERROR_RATE)
+    except ExitprintError as too_few:
+        made.record["warnings"].append(f"With so few samples {too_few}")
     made.record["data"] = {"name": images.name, "part": "test", "images": len(images.test)}
     save_fingerprint(made, out_file)
     out.print(
