@@ -14,7 +14,7 @@ from exitprint.data import Images, load_data
 from exitprint.fingerprints import Method, contrast_fingerprint, verify
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.progress import progress
-from exitprint.reports import SuspectRow, demo_report, write_report
+from exitprint.reports import SuspectRow, demo_report, provenance, write_report
 from exitprint.suspects import InProcess
 from exitprint.tampering import finetune, prune, retrain_exits
 from exitprint.training import recipe, train_network
@@ -112,7 +112,7 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
         for name, truth, network in suspects:
             rows.append(SuspectRow(name, truth, verify(fingerprint, InProcess(network), seed=seed)))
             advance(1)
-    write_report(demo_report(rows, fingerprint), report)
+    write_report(demo_report(rows, fingerprint, notes=provenance({}) | {"seed": str(seed)}), report)
     return Demo(rows, perf_counter() - start, report)
 
 

@@ -6,6 +6,7 @@ same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -96,6 +97,21 @@ def kind_of(path: Path) -> str | None:
         return str(read_header(path)["kind"])
     except ExitprintError:
         return "ONNX model" if start[:1] == b"\x08" and ONNX_PRODUCER in start else None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises
+    ------
+    ExitprintError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ExitprintError(f"cannot read {str(path)!r} ({error.strerror}): check the path.") from error
 
 
 def _umask() -> int:

@@ -19,9 +19,9 @@ from exitprint.claims.commit import Place, committed_fingerprint, load_opening
 from exitprint.claims.register import Register
 from exitprint.claims.replay import log_mean, rank_p_value
 from exitprint.claims.signing import load_claim
-from exitprint.claims.statement import file_digest
 from exitprint.claims.verification import begin
 from exitprint.errors import ExitprintError
+from exitprint.files import file_digest
 from exitprint.fingerprints import load_fingerprint, paper_fingerprint, save_fingerprint, verify
 from exitprint.networks import ExitPolicy
 from exitprint.serving import running

@@ -12,9 +12,10 @@ from exitprint.claims.commit import Checked, Place, check_claim, committed_finge
 from exitprint.claims.images import check_originals, listed
 from exitprint.claims.register import FILE, Register, panel_register
 from exitprint.claims.replay import Replayed, combined, rank_p_value, replay
-from exitprint.claims.statement import Claim, file_digest
+from exitprint.claims.statement import Claim
 from exitprint.errors import ExitprintError
 from exitprint.evidence.limits import Decision
+from exitprint.files import file_digest
 from exitprint.fingerprints import Fingerprint, load_fingerprint
 
 

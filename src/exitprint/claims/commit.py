@@ -17,7 +17,6 @@ from exitprint.claims.statement import (
     DataPart,
     Opening,
     commitment,
-    file_digest,
     new_salt,
     now,
     program,
@@ -26,7 +25,7 @@ from exitprint.claims.statement import (
 from exitprint.claims.timestamps import check_date, check_stamp, stamp
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
-from exitprint.files import read_header, write_bytes
+from exitprint.files import file_digest, read_header, write_bytes
 from exitprint.fingerprints import load_fingerprint
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from exitprint.claims.statement import Digest, file_digest
+from exitprint.claims.statement import Digest
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
-from exitprint.files import write_bytes
+from exitprint.files import file_digest, write_bytes
 from exitprint.networks import architecture, save_network
 from exitprint.progress import progress
 from exitprint.training import leaving_policy, recipe, train_network

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from exitprint.errors import ExitprintError
+from exitprint.files import file_digest
 
 SALT_BYTES = 32
 
@@ -123,21 +123,6 @@ class Opening(BaseModel):
 def new_salt() -> str:
     """A salt that nobody can guess."""
     return secrets.token_hex(SALT_BYTES)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises
-    ------
-    ExitprintError
-        If it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ExitprintError(f"cannot read {str(path)!r} ({error.strerror}): check the path.") from error
 
 
 def commitment(salt: str, digest: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from exitprint.claims.commit import Place, committed_fingerprint, load_opening
 from exitprint.claims.register import Register
 from exitprint.claims.signing import load_claim
-from exitprint.claims.statement import Claim, file_digest
+from exitprint.claims.statement import Claim
+from exitprint.files import file_digest
 from exitprint.suspects.suspect import Clock
 
 

@@ -54,7 +54,7 @@ def verify(
     from exitprint.fingerprints import load_fingerprint
     from exitprint.fingerprints import verify as verify_suspect
     from exitprint.networks import load_network
-    from exitprint.reports import verification_report, write_report
+    from exitprint.reports import provenance, verification_report, write_report
     from exitprint.suspects import CostModel
     from exitprint.suspects.address import shown
 
@@ -88,7 +88,10 @@ def verify(
             references=references,
         )
     if report is not None:
-        write_report(verification_report(verdict, made, shown(suspect), journal=journal), report)
+        files = {"suspect": Path(suspect), "fingerprint": fingerprint_file, "journal": journal, "claim": claim}
+        files |= {f"reference {path.stem}": path for path in reference or []}
+        page = verification_report(verdict, made, shown(suspect), journal=journal, notes=provenance(files))
+        write_report(page, report)
     _say(verdict, journal, as_json)
     raise typer.Exit(EXIT_CODES[verdict.decision])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -130,15 +129,13 @@ takes_suspect = grouped("asking_of", AskingOptions)
 
 
 def _content(suspect: str) -> str:
+    from exitprint.files import file_digest
     from exitprint.suspects.own import is_own
 
     path = Path(suspect.partition(":")[0] if is_own(suspect) else suspect)
     if is_own(suspect) and path.suffix != ".py":
         return "a module of the user's"
-    try:
-        return f"sha256 {sha256(path.read_bytes()).hexdigest()}"
-    except OSError as error:
-        raise ExitprintError(f"cannot read {str(path)!r} ({error.strerror}): check the path.") from error
+    return f"sha256 {file_digest(path)}"
 
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...]:

@@ -212,9 +212,9 @@ def swap_picture(late: FloatArray, early: FloatArray, before: tuple[FloatArray, 
     """
     after = (late, early)
     frame = _time_frame([*after, *(before or ())])
-    x_before, x_after = (152.0, 300.0) if before else (0.0, 180.0)
+    x_before, x_after = (180.0, 306.0) if before else (0.0, 180.0)
     columns = [(x_after, "fingerprint", after)] + ([(x_before, "original", before)] if before else [])
-    drawn = [_text(8, 14, "↑ slower", kind="label")]
+    drawn = [_text(8, 14, "milliseconds, ↑ slower", kind="label"), *_milliseconds(frame, frame.left + 6)]
     for x, name, halves in columns:
         drawn.append(_line(x, frame.top - 8, x, frame.bottom + 8, "grid"))
         drawn.append(_text(x, frame.bottom + 28, name, "middle", "name"))
@@ -236,7 +236,19 @@ def swap_picture(late: FloatArray, early: FloatArray, before: tuple[FloatArray, 
 def _time_frame(parts: Sequence[FloatArray]) -> Frame:
     low, high = (float(edge) for edge in np.quantile(np.concatenate(parts), (0.01, 0.99)))
     slack = 0.06 * (high - low) or max(abs(low), 1e-9) * 0.1
-    return Frame(0, WIDTH, 34, 262, y=(low - slack, high + slack))
+    return Frame(44, WIDTH, 34, 262, y=(max(0.0, low - slack), high + slack))
+
+
+def _milliseconds(frame: Frame, end: float) -> list[Markup]:
+    """A scale for times in seconds at the left of a frame, with lines as far as `end`."""
+    marks = ticks(1e3 * frame.y[0], 1e3 * frame.y[1], 5)
+    digits = max(0, 1 - math.floor(math.log10(marks[1] - marks[0]))) if len(marks) > 1 else 3
+    drawn = []
+    for mark in marks:
+        y = frame.py(mark / 1e3)
+        drawn.append(_line(frame.left, y, end, y, "grid"))
+        drawn.append(_text(frame.left - 6, y + 4, number(mark, min(digits, 4)), "end"))
+    return drawn
 
 
 def _dots(seconds: FloatArray, centre: float, frame: Frame, key: GroupKey) -> list[Markup]:
@@ -376,17 +388,13 @@ def drift_chart(group: NDArray[np.str_], seconds: FloatArray) -> Markup:
         for key, points in curves.items():
             member = block[group[block] == key]
             if len(member):
-                points.append((float(block.mean()), 1e3 * float(np.median(seconds[member]))))
+                points.append((float(block.mean()), float(np.median(seconds[member]))))
     values = [y for points in curves.values() for _, y in points]
     low, high = min(values), max(values)
     slack = 0.1 * (high - low) or 0.1 * max(high, 1e-9)
     frame = Frame(62, 404, 26, 216, x=(0.0, float(len(seconds))), y=(max(0.0, low - slack), high + slack))
     drawn = _x_axis(frame, "requests", ticks(0, frame.x[1], 5), 0)
-    marks = ticks(*frame.y, 5)
-    digits = max(0, 1 - math.floor(math.log10(marks[1] - marks[0])))
-    for y in marks:
-        drawn.append(_line(frame.left, frame.py(y), frame.right, frame.py(y), "grid"))
-        drawn.append(_text(frame.left - 6, frame.py(y) + 4, number(y, min(digits, 4)), "end"))
+    drawn += _milliseconds(frame, frame.right)
     drawn.append(_text(12, 12, "milliseconds (median)", kind="label"))
     for key, points in curves.items():
         line = " ".join(f"{frame.px(x):.1f},{frame.py(y):.1f}" for x, y in points)

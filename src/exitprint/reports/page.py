@@ -248,7 +248,7 @@ def _measured(verdict: Verdict, groups: Sequence[Group], scale: float) -> list[t
     asked = np.empty(0, dtype=str) if verdict.course is None else verdict.course.asked
     for kind in dict.fromkeys(asked.tolist()):
         rows.append((f"asked: {kind}", text.count(int((asked == kind).sum()), "request")))
-    if 0 < len(asked) < verdict.requests:
+    if len(asked) < verdict.requests:
         rows.append(("without a usable time", text.count(verdict.requests - len(asked), "request")))
     for group in groups:
         low, middle, high = (text.duration(float(q)) for q in np.quantile(group.seconds, (0.05, 0.5, 0.95)))
