@@ -124,7 +124,7 @@ class MultiExitClassifier(ClassifierMixin, BaseEstimator):
     def _answers(self, X: ArrayLike | Tensor) -> Prediction:
         check_is_fitted(self, "network_")
         images = Images(validate_data(self, _array(X), reset=False, allow_nd=True))
-        self.network_.check_images(images.pixels)
+        self.network_.check_images(images.pixels[:1])
         batches = images.pixels.split(batch_size(self.network_.input_shape))
         parts = [self.network_.predict(unit_range(part)) for part in batches]
         return Prediction(
