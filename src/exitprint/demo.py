@@ -118,4 +118,4 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
 
 def _all(*parts: Images) -> Images:
     """All images there are: the more to choose from, the more extreme are those that are chosen."""
-    return Images(torch.cat([part.pixels for part in parts]), torch.cat([part.labels for part in parts]))
+    return Images(torch.cat([part.pixels[:] for part in parts]), torch.cat([part.labels for part in parts]))
