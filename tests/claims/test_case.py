@@ -15,7 +15,7 @@ import pytest
 from acting import Noisy, script, verified
 
 from exitprint.claims import audit, check_pack, commit, pack
-from exitprint.claims.commit import Place, committed_fingerprint, load_opening
+from exitprint.claims.committing import Place, committed_fingerprint, load_opening
 from exitprint.claims.register import Register
 from exitprint.claims.replay import log_mean, rank_p_value
 from exitprint.claims.signing import load_claim

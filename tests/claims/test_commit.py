@@ -9,7 +9,7 @@ import pytest
 import torch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from exitprint.claims.commit import (
+from exitprint.claims.committing import (
     Place,
     check_claim,
     commit,

@@ -13,7 +13,7 @@ import torch
 from acting import chained, copied, lines_of, script, verified
 
 from exitprint.claims import audit, check_pack, commit, pack
-from exitprint.claims.commit import Place
+from exitprint.claims.committing import Place
 from exitprint.claims.signing import load_claim, load_or_make_key, public_key, sign
 from exitprint.claims.timestamps import stamp
 from exitprint.errors import ExitprintError

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from exitprint.claims.audit import audit
+from exitprint.claims.auditing import audit
 from exitprint.claims.case import Case
-from exitprint.claims.commit import check_claim, commit
-from exitprint.claims.pack import check_pack, pack
+from exitprint.claims.committing import check_claim, commit
+from exitprint.claims.packing import check_pack, pack
 from exitprint.claims.signing import load_claim
 from exitprint.claims.statement import Claim
 

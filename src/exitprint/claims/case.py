@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from exitprint.claims.commit import Checked, Place, check_claim, committed_fingerprint, load_opening
+from exitprint.claims.committing import Checked, Place, check_claim, committed_fingerprint, load_opening
 from exitprint.claims.images import check_originals, listed
 from exitprint.claims.register import FILE, Register, panel_register
 from exitprint.claims.replay import Replayed, combined, rank_p_value, replay

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from exitprint.claims.commit import Place, committed_fingerprint, load_opening
+from exitprint.claims.committing import Place, committed_fingerprint, load_opening
 from exitprint.claims.register import Register
 from exitprint.claims.signing import load_claim
 from exitprint.claims.statement import Claim

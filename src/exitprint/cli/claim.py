@@ -17,7 +17,7 @@ from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
     from exitprint.claims.case import Case
-    from exitprint.claims.commit import Checked
+    from exitprint.claims.committing import Checked
     from exitprint.data import ImageData
 
 Authority = Annotated[
@@ -49,8 +49,8 @@ def commit(
     budget: Annotated[int, typer.Option(help="Most requests of a verification.")] = 2000,
 ) -> None:
     """Commit to your network and fingerprints of it before any dispute; with --check, check such a claim offline."""
-    from exitprint.claims.commit import Place
-    from exitprint.claims.commit import commit as make
+    from exitprint.claims.committing import Place
+    from exitprint.claims.committing import commit as make
     from exitprint.reports.text import count
 
     files = files or []
@@ -90,9 +90,9 @@ def _check(
 ) -> None:
     """Check a pack, or a claim and as much as the files at hand allow."""
     from exitprint.claims.case import examine, opened
-    from exitprint.claims.commit import Place, check_claim, committed_fingerprint, committed_network, load_opening
+    from exitprint.claims.committing import Place, check_claim, committed_fingerprint, committed_network, load_opening
     from exitprint.claims.images import image_digests
-    from exitprint.claims.pack import check_pack
+    from exitprint.claims.packing import check_pack
     from exitprint.claims.register import FILE
 
     if path.is_dir():
@@ -202,9 +202,9 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Check a claim, recompute it from the raw answers, and ask networks of yours the same; exit codes as of verify."""
-    from exitprint.claims.audit import audit as make
+    from exitprint.claims.auditing import audit as make
     from exitprint.claims.images import image_digests
-    from exitprint.claims.pack import verdict_of
+    from exitprint.claims.packing import verdict_of
     from exitprint.claims.page import judge_page
     from exitprint.files import write_bytes
 
@@ -243,8 +243,8 @@ def pack(
 ) -> None:
     """Put a claim and all that belongs to it in a folder, with a script that checks it without this program."""
     from exitprint.claims.images import image_digests
-    from exitprint.claims.pack import SCRIPT
-    from exitprint.claims.pack import pack as make
+    from exitprint.claims.packing import SCRIPT
+    from exitprint.claims.packing import pack as make
 
     digests = image_digests(_images(source, fingerprints).test.pixels)
     case = make(claim, fingerprints, digests, out_folder, authority=authority, key=public_key, suspect=suspect)

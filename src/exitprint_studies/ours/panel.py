@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,17 @@ PANELS = 1000
 """Panels that are drawn for each suspect."""
 STRATEGIES = ("crafted on all networks at hand", "best of 1,000 choices", "large changes on his own network")
 HONEST = "honest: crafted on his own network"
-COPIES = (("retrain-exits", {}), ("finetune", {"epochs": 2}), ("prune", {"rate": 0.2}), ("quantise", {}))
+COPIES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("retrain-exits", {}),
+    ("finetune", {"epochs": 2}),
+    ("prune", {"rate": 0.2}),
+    ("quantise", {}),
+)
+    ("retrain-exits", {}),
+    ("finetune", {"epochs": 2}),
+    ("prune", {"rate": 0.2}),
+    ("quantise", {}),
+)
 """What thieves made of the owner's network."""
 
 
@@ -45,8 +56,8 @@ def rows_of(arena: Arena, run: Run) -> Iterator[Row]:
     yield from _of(arena, HONEST, honest)
     data = DIGITS.load(run.data_dir)
     for kind, parameters in COPIES:
-        copy = tamper(forger.own, data, kind, {**parameters, "rad": None})
-        yield _asked(HONEST, honest, kind, "as the owner's", copy, forger.policies[0]) | {"copy": True}
+        stolen = tamper(forger.own, data, kind, {**parameters, "rad": None})
+        yield _asked(HONEST, honest, kind, "as the owner's", stolen, forger.policies[0], copy=True)
 
 
 def _of(arena: Arena, name: str, made: Fingerprint) -> Iterator[Row]:
@@ -55,7 +66,15 @@ def _of(arena: Arena, name: str, made: Fingerprint) -> Iterator[Row]:
             yield _asked(name, made, suspect, rule, network, policy)
 
 
-def _asked(name: str, made: Fingerprint, suspect: str, rule: str, network: MultiExitNetwork, policy: ExitPolicy) -> Row:
+def _asked(
+    name: str,
+    made: Fingerprint,
+    suspect: str,
+    rule: str,
+    network: MultiExitNetwork,
+    policy: ExitPolicy,
+    copy: bool = False,
+) -> Row:
     kept, network.policy = network.policy, policy
     verdict = verify(made, CostModel(network))
     network.policy = kept
@@ -64,7 +83,7 @@ def _asked(name: str, made: Fingerprint, suspect: str, rule: str, network: Multi
         "L2": float(made.l2.mean()),
         "suspect": suspect,
         "rule": rule,
-        "copy": False,
+        "copy": copy,
         "said": verdict.decision,
         "e-value": verdict.e_value,
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exitprint.claims.case import Case, examine
-from exitprint.claims.commit import Place, load_opening, write_opening
+from exitprint.claims.committing import Place, load_opening, write_opening
 from exitprint.claims.images import listed
 from exitprint.claims.page import judge_page
 from exitprint.claims.statement import Opening

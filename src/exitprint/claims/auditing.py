@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from exitprint.claims.case import Case, examine
-from exitprint.claims.commit import Place, committed_network, load_opening
+from exitprint.claims.committing import Place, committed_network, load_opening
 from exitprint.claims.panel import members
 from exitprint.claims.register import FILE, Begun, Register
 from exitprint.claims.statement import Claim
