@@ -37,11 +37,6 @@ COPIES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("prune", {"rate": 0.2}),
     ("quantise", {}),
 )
-    ("retrain-exits", {}),
-    ("finetune", {"epochs": 2}),
-    ("prune", {"rate": 0.2}),
-    ("quantise", {}),
-)
 """What thieves made of the owner's network."""
 
 
