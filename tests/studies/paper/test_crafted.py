@@ -20,7 +20,7 @@ def test_only_a_refusal_is_kept_and_not_ctrl_c(tmp_path, monkeypatch, stopped_by
     cell = Cell("resnet", spec.data, (target,), (), (), (), Effort(samples=4))
     store = Store(tmp_path)
 
-    def stopped(*given):
+    def stopped(*given, **more):
         raise stopped_by("there is none")
 
     monkeypatch.setattr(contrast, "optimise", stopped)
