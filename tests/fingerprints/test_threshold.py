@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +59,17 @@ def test_what_it_rests_on_is_said():
 
 def test_fewer_samples_cannot_decide():
     assert [samples_needed(p0, 1e-3) for p0 in CAUTIOUS] == [80, 50, 42]
+
+
+def test_beyond_a_small_change_the_owners_word_does_not_suffice():
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randint(-130, 131, MADE.samples.shape, generator=generator)
+    large = replace(
+        MADE,
+        samples=(MADE.originals.int() + noise).clamp(0, 255).to(torch.uint8),
+        references=references(0.1, 0.1),
+    )
+    assert 0.2 < large.change < 0.8
+    with pytest.raises(ExitprintError, match=r"networks that you know to be independent as well \(--reference\)"):
+        threshold(large)
+    assert threshold(large, references(0.2)).p0 == pytest.approx(0.65)

@@ -151,6 +151,11 @@ class Fingerprint:
         """‖x − x′‖₂ of each sample, pixels in [0, 1], shape (samples,)."""
         return (self.x - self.benign).flatten(1).norm(dim=1)
 
+    @property
+    def change(self) -> float:
+        """The mean change, as a share of the median distance of an original to its nearest neighbour."""
+        return float(self.l2.mean() / _distance(self.benign))
+
     def check(self, largest_change: float = LARGEST_CHANGE) -> None:
         """Refuse what no crafting gives, as far as it can be seen in the fingerprint itself.
 
@@ -197,11 +202,10 @@ class Fingerprint:
         ExitprintError
             If it is larger.
         """
-        share = float(self.l2.mean() / _distance(self.benign))
-        if share > largest_change:
+        if self.change > largest_change:
             raise ExitprintError(
-                f"this fingerprint changes its images by {share:.0%} of the distance between an image and its nearest "
-                "neighbour, and any network would follow that: craft it again with a smaller change."
+                f"this fingerprint changes its images by {self.change:.0%} of the distance between an image and its "
+                "nearest neighbour, and any network would follow that: craft it again with a smaller change."
             )
 
 

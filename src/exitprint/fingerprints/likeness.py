@@ -37,11 +37,9 @@ def agreement(owner: Sequence[int], suspect: Sequence[int]) -> float | None:
     if len(owner) < FEWEST:
         return None
     as_they_are = sum(one == other for one, other in zip(owner, suspect, strict=True)) / len(owner)
-    if as_they_are >= FAR_WORSE:
-        return as_they_are
-    if _renamed(owner, owner) < TELLING:
-        return None
-    return max(as_they_are, _renamed(owner, suspect), _renamed(suspect, owner))
+    if _renamed(owner, owner) >= TELLING:
+        return max(as_they_are, _renamed(owner, suspect), _renamed(suspect, owner))
+    return as_they_are if as_they_are >= FAR_WORSE else None
 
 
 def _renamed(of: Sequence[int], by: Sequence[int]) -> float:
