@@ -2,6 +2,7 @@ from .data import ImageData, Images, image_data, load_data
 from .errors import ExitprintError
 from .fingerprints import (
     Fingerprint,
+    Method,
     Verdict,
     contrast_fingerprint,
     load_fingerprint,
@@ -35,6 +36,7 @@ __all__ = [
     "ImageData",
     "Images",
     "InProcess",
+    "Method",
     "MultiExitClassifier",
     "MultiExitNetwork",
     "Suspect",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exitprint.errors import ExitprintError
 from exitprint_studies.ours.contrast import STUDY as CONTRAST
+from exitprint_studies.ours.error_rates import STUDY as ERROR_RATES
 from exitprint_studies.ours.exits_from_time import STUDY as EXITS_FROM_TIME
 from exitprint_studies.ours.forgeries import STUDY as FORGERIES
 from exitprint_studies.ours.panel import STUDY as PANEL
@@ -13,7 +14,7 @@ from exitprint_studies.ours.stealing import STUDY as STEALING
 from exitprint_studies.paper import STUDIES as PAPER
 from exitprint_studies.study import Study
 
-OURS = (CONTRAST, EXITS_FROM_TIME, FORGERIES, PANEL, REMOTE, SAME_MAKER, STEALING)
+OURS = (CONTRAST, ERROR_RATES, EXITS_FROM_TIME, FORGERIES, PANEL, REMOTE, SAME_MAKER, STEALING)
 STUDIES: dict[str, Study] = {study.name: study for study in (*OURS, *PAPER)}
 
 

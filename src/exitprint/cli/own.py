@@ -26,6 +26,8 @@ from exitprint.errors import ExitprintError
 STRICTER, LOOSER = (0.0, 0.3), (15.0, 0.7)
 """The default policies: by RAD in per cent, and by the share of images that leave early where RAD leaves no room."""
 
+PAPER_SAMPLES = 100
+
 if TYPE_CHECKING:
     from exitprint.data import ImageData
     from exitprint.fingerprints import Fingerprint
@@ -81,7 +83,10 @@ def fingerprint(
         Literal["contrast", "paper"],
         typer.Option(help="contrast: one half late, one half early; paper: all pass every exit, T_N against T_f."),
     ] = "contrast",
-    samples: Annotated[int, typer.Option(help="Number of samples.")] = 100,
+    samples: Annotated[
+        int | None,
+        typer.Option(help="Number of samples. Default: contrast 200 or a fifth of the images, paper 100."),
+    ] = None,
     rad: Annotated[
         list[float] | None,
         typer.Option(
@@ -115,7 +120,10 @@ def fingerprint(
     ] = False,
     margin: Annotated[
         float | None,
-        typer.Option(help="For contrast: more holds on changed copies and shows more on others. Default: 0.5."),
+        typer.Option(
+            help="For contrast: more holds on changed copies and shows more on others. Default: 1, or 1.5 "
+            "with references, or less where that changes too much."
+        ),
     ] = None,
     power: Annotated[
         float | None,
@@ -172,7 +180,7 @@ def fingerprint(
     elif not room:
         rules += [with_room(*LOOSER)]
     if kind == "contrast":
-        method = Method() if margin is None else Method(margin=margin)
+        method = None if margin is None else Method(margin=margin)
         made = contrast_fingerprint(network, images.test, rules, samples, seed, method, references)
     else:
         strictest = lowest([policy_of(network, rule) for rule in rules], network.num_exits - 1)
@@ -180,7 +188,7 @@ def fingerprint(
             network,
             images.test,
             strictest,
-            samples,
+            PAPER_SAMPLES if samples is None else samples,
             seed,
             stop_early=not all_steps,
             references=references,

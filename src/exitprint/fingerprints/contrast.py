@@ -77,6 +77,16 @@ class Method:
     adam: float | None = None
 
 
+MARGINS = {False: (1.0, 0.5, 0.25, 0.1), True: (1.5, 0.5, 0.3, 0.1)}
+"""Margins that are tried without and with references until the change is small enough (docs/results/same-maker.md)."""
+SAMPLES, PART = 200, 5
+"""So many samples by default, and no more than one of so many images, which are then extreme by nature."""
+
+
+class ChangeTooLarge(ExitprintError):  # noqa: N818
+    """A contrast would change its images by so much that independent networks would follow it."""
+
+
 @dataclass(frozen=True)
 class Goals:
     """What the certainty of every internal classifier has to become, in log-odds.
@@ -220,7 +230,7 @@ def contrast_fingerprint(
     network: MultiExitNetwork | Callable[[Tensor], Any],
     images: Images,
     policies: Sequence[ExitPolicy | Rule],
-    samples: int = 100,
+    samples: int | None = None,
     seed: int = 0,
     method: Method | None = None,
     references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork] = (),
@@ -239,11 +249,13 @@ def contrast_fingerprint(
         The policies under which the contrast has to hold, such as those of RAD=0 and RAD=15; a rule gives the network
         and each reference a policy of its own.
     samples
-        Number of samples, both halves together.
+        Number of samples, both halves together; by default 200, or a fifth of the images where there are fewer than
+        1,000.
     seed
         Of the choice.
     method
-        How to craft.
+        How to craft. By default with a margin of 1, of 1.5 with references, and with less where that would change the
+        images by too much.
     references
         Networks known to be independent, if the owner has some, on which the change is to show as little as possible;
         with their names, or without. The fingerprint says what it came to on each.
@@ -310,7 +322,7 @@ def contrast_fingerprint(
     crafted, chosen, late = crafted.only(kept), chosen[kept], late[kept]
     share = share_of_distance(crafted.samples, images.pixels[chosen], images)
     if share > LARGEST_CHANGE[bool(known)]:
-        raise ExitprintError(
+        raise ChangeTooLarge(
             f"a contrast would have to change these images by {share:.0%} of the distance between an image and its "
             "nearest neighbour, and independent networks would follow that: use --kind paper, give networks known to "
             "be independent (--reference), or policies with a higher threshold (--rad)."
