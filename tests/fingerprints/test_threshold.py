@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from behaviour import crafted
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import Reference, samples_needed
-from exitprint.fingerprints.threshold import CAUTIOUS, HIGHEST, lowest_claim, pool_needed, threshold
+from exitprint.fingerprints.threshold import CAUTIOUS, HIGHEST, check_change, lowest_claim, pool_needed, threshold
 
 MADE = crafted("contrast", references=())
 
@@ -71,5 +71,6 @@ def test_beyond_a_small_change_the_owners_word_does_not_suffice():
     )
     assert 0.2 < large.change < 0.8
     with pytest.raises(ExitprintError, match=r"networks that you know to be independent as well \(--reference\)"):
-        threshold(large)
-    assert threshold(large, references(0.2)).p0 == pytest.approx(0.65)
+        check_change(large)
+    check_change(large, references(0.2))
+    check_change(MADE)

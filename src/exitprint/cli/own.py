@@ -136,7 +136,7 @@ def fingerprint(
     from exitprint.evidence.limits import ERROR_RATE
     from exitprint.fingerprints import Method, contrast_fingerprint, paper_fingerprint, save_fingerprint
     from exitprint.fingerprints.shares import policy_of
-    from exitprint.fingerprints.threshold import check_size
+    from exitprint.fingerprints.threshold import check_change, check_size
     from exitprint.fingerprints.threshold import threshold as threshold_of
     from exitprint.networks import ExitPolicy, load_network
     from exitprint.networks.policy import lowest
@@ -203,6 +203,10 @@ def fingerprint(
         check_size(made, threshold_of(made).p0, ERROR_RATE, ERROR_RATE)
     except ExitprintError as too_few:
         made.record["warnings"].append(f"With so few samples {too_few}")
+    try:
+        check_change(made)
+    except ExitprintError as too_large:
+        made.record["warnings"].append(f"Whoever verifies will be told: {too_large}")
     made.record["data"] = {"name": images.name, "part": "test", "images": len(images.test)}
     save_fingerprint(made, out_file)
     out.print(

@@ -74,12 +74,6 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
     ExitprintError
         If no threshold is left that a copy could beat.
     """
-    if fingerprint.change > SMALL_CHANGE and not seen:
-        raise ExitprintError(
-            f"this fingerprint changes its images by {fingerprint.change:.0%} of the distance between an image and its "
-            f"nearest neighbour, and beyond {SMALL_CHANGE:.0%} its owner's word does not suffice that other networks "
-            "do not follow: ask one or two networks that you know to be independent as well (--reference)."
-        )
     references = (*fingerprint.references, *seen)
     p0 = lowest_claim(references)
     part = len(fingerprint) / fingerprint.pool
@@ -98,6 +92,22 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
             "or with a smaller change."
         )
     return Threshold(round(p0, 4), (_of_transfer(p0, fingerprint, seen), _of_pool(fingerprint, part)))
+
+
+def check_change(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> None:
+    """Refuse a change that the owner's word does not suffice for.
+
+    Raises
+    ------
+    ExitprintError
+        If it is not small and the verifier brought no reference of his own.
+    """
+    if fingerprint.change > SMALL_CHANGE and not seen:
+        raise ExitprintError(
+            f"this fingerprint changes its images by {fingerprint.change:.0%} of the distance between an image and its "
+            f"nearest neighbour, and beyond {SMALL_CHANGE:.0%} its owner's word does not suffice that other networks "
+            "do not follow: ask one or two networks that you know to be independent as well (--reference)."
+        )
 
 
 def pool_needed(samples: int) -> int:

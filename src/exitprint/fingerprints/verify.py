@@ -22,7 +22,7 @@ from exitprint.fingerprints.likeness import FAR_WORSE, agreement
 from exitprint.fingerprints.reasons import reason
 from exitprint.fingerprints.shares import share_of_pairs
 from exitprint.fingerprints.statistic import Test, run, streams
-from exitprint.fingerprints.threshold import check_size, threshold
+from exitprint.fingerprints.threshold import check_change, check_size, threshold
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.suspects.journal import Work
 from exitprint.suspects.suspect import BudgetSpent, Suspect
@@ -101,7 +101,9 @@ def verify(
         raise ExitprintError(f"{budget} requests cannot decide anything: allow at least {LEAST_BUDGET}.")
     fingerprint.check()
     fingerprint.check_change()
-    limit = threshold(fingerprint, [_asked(fingerprint, name, each) for name, each in (references or {}).items()])
+    seen = [_asked(fingerprint, name, each) for name, each in (references or {}).items()]
+    check_change(fingerprint, seen)
+    limit = threshold(fingerprint, seen)
     check_size(fingerprint, limit.p0, alpha, beta)
     words: dict[str, Any] = {"subject": subject, "alpha": alpha, "beta": beta, "p0": limit.p0, "seed": seed}
     work = Work("verification", run_digest(fingerprint, **words), Asked, NEEDS, words)
