@@ -137,7 +137,7 @@ def test_forms_of_input(shape: list[int], options: dict[str, Any], sent: Any) ->
         ({"scale": 255, "mean": (103, 116, 123)}, lambda x: x * 255 - [[[103]], [[116]], [[123]]]),
         ({"scale": 2, "mean": 1}, lambda x: x * 2 - 1),
     ],
-    ids=str,
+    ids=["a value for each channel", "one for all", "scale", "scale and mean", "all three"],
 )  # fmt: skip
 def test_normalisation_that_the_user_says(options: dict[str, Any], expected: Any) -> None:
     with hosted(Model(inputs=[{"name": "x", "datatype": "FP32", "shape": [-1, 3, 4, 5]}])) as model:

@@ -203,7 +203,6 @@ def test_who_never_answers_is_given_up_at_once() -> None:
         (torch.tensor([[1.0, 5.0, 2.0], [3.0, 1.0, 1.0]]), [1, 0]),
         ([[1, 2], [3]], None),
     ],
-    ids=str,
 )
 def test_what_may_be_returned(said: Any, labels: list[int] | None) -> None:
     answer = CallableSuspect(lambda x: said).ask(X)

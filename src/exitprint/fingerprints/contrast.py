@@ -270,21 +270,27 @@ def contrast_fingerprint(
     Interrupted
         On Ctrl-C; nothing was written.
     """
-    method = method or Method()
     network = as_network(network, images[:2].x)
+    wanted = max(2, min(SAMPLES, len(images) // PART)) if samples is None else samples
+    if method is None:
+        *larger, smallest = (Method(margin=margin) for margin in MARGINS[bool(references)])
+        for each in larger:
+            with suppress(ChangeTooLarge):
+                return contrast_fingerprint(network, images, policies, wanted, seed, each, references, check)
+        method = smallest
     if not 0 <= method.margin <= 5:
         raise ExitprintError(f"the margin of a contrast is in log-odds, from 0 to 5, and not {method.margin}.")
     network.check_images(images.pixels[:1])
-    if not 2 <= samples <= len(images):
+    if not 2 <= wanted <= len(images):
         raise ExitprintError(
-            f"{samples} samples cannot be crafted from {len(images)} images: ask for at least two, and at most as many "
+            f"{wanted} samples cannot be crafted from {len(images)} images: ask for at least two, and at most as many "
             "as there are images."
         )
     pool = (
-        f"{samples} samples from {len(images)} images are not extreme by nature, and strangers come nearer to them: "
-        f"this needs a pool of at least {pool_needed(samples):,} images, or fewer samples."
+        f"{wanted} samples from {len(images)} images are not extreme by nature, and strangers come nearer to them: "
+        f"this needs a pool of at least {pool_needed(wanted):,} images, or fewer samples."
     )
-    if check and samples > LARGEST_PART * len(images):
+    if check and wanted > LARGEST_PART * len(images):
         raise ExitprintError(pool)
     known = named(references)
     for reference in known.values():
@@ -292,7 +298,7 @@ def contrast_fingerprint(
     own = [policy_of(network, given) for given in policies]
     usable, warnings = usable_policies(network, own)
     policies = [given for given, policy in zip(policies, own, strict=True) if policy in usable]
-    if samples > LARGE_PART * len(images):
+    if wanted > LARGE_PART * len(images):
         warnings.append(pool)
     try:
         logits = logits_of(network, images.pixels)
@@ -302,21 +308,21 @@ def contrast_fingerprint(
         goals = contrast_goals(usable, exits, internal, network.classes, method.margin, method.early_exits)
         order = natural_order(certainty, exits)
         order = order[torch.isin(order, distinct(images.pixels))]
-        if samples > len(order):
+        if wanted > len(order):
             raise ExitprintError(f"only {len(order)} of these images differ from each other: ask for fewer samples.")
-        chosen, late = choose(order, min(samples * method.candidates, len(order)), method.choice, seed)
+        chosen, late = choose(order, min(wanted * method.candidates, len(order)), method.choice, seed)
         crafted = craft_contrast(network, images[chosen].x, late, goals, method, list(known.values()))
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
-    kept = least_changed(crafted, images.pixels[chosen], late, samples)
+    kept = least_changed(crafted, images.pixels[chosen], late, wanted)
     if min(int(late[kept].sum()), int((~late[kept]).sum())) < FEWEST:
         raise ExitprintError(
             "crafting could not or need not change these images, so there is no contrast: choose policies under which "
             "images leave early and late (--leave, --threshold), or use --kind paper."
         )
-    if len(kept) < samples:
+    if len(kept) < wanted:
         warnings.append(
-            f"{samples - len(kept)} of {samples} samples left out: of the {len(chosen)} images that were tried, "
+            f"{wanted - len(kept)} of {wanted} samples left out: of the {len(chosen)} images that were tried, "
             "crafting could not or need not change more."
         )
     crafted, chosen, late = crafted.only(kept), chosen[kept], late[kept]

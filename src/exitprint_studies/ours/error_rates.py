@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import beta as beta_distribution
@@ -278,6 +279,7 @@ def outcome(case: Case, level: float, seed: int) -> tuple[str, int]:
     """The decision of one run, and its requests."""
     rng = np.random.default_rng([seed, 7])
     ask, made = case.path(rng, case.times(rng, case.half)), [0]
+    parts: tuple[Stream, ...]
     if case.kind == "paper":
         parts = (Stream("crafted", "sample", "original", (2 * case.half, 2 * case.half), same=True),)
     else:
@@ -370,7 +372,7 @@ def page_of(rows: Sequence[Row]) -> str:
     )
 
 
-def _make(run_: Run) -> list:
+def _make(run_: Run) -> list[Path]:
     rows = rows_of(jobs=2)
     page, file = run_.out / "error-rates.md", run_.out / "error-rates.parquet"
     write_parquet(rows, file)

@@ -240,7 +240,7 @@ def served_rows(members: Sequence[Member], bench: Bench) -> list[Row]:
 
 def operator_rows(members: Sequence[Member], bench: Bench) -> list[Row]:
     """Each hostile operator against a stolen copy and an independent, one verdict each."""
-    rows = []
+    rows = list[Row]()
     chosen = [next(m for m in members if m.role == role) for role in ("stolen", "independent")]
     with progress("hostile operators", len(TROUBLES) * len(chosen)) as advance:
         for name, trouble in TROUBLES.items():
