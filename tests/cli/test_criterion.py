@@ -24,7 +24,22 @@ def test_a_network_leaves_and_is_fingerprinted_by_the_criterion_it_was_trained_f
     facts = run("info", path, "--json").json
     assert facts["criterion"] == criterion and set(facts["thresholds"]) == {threshold}
     assert facts["history"][-1] == {"step": "threshold given", "threshold": threshold, "criterion": criterion}
-    done = run("fingerprint", path, "--data", "digits", "--kind", "contrast", "--samples", 8, "--rad", 5, "--out", made)
+    done = run(
+        "fingerprint",
+        path,
+        "--data",
+        "digits",
+        "--kind",
+        "contrast",
+        "--samples",
+        8,
+        "--rad",
+        5,
+        "--margin",
+        0.5,
+        "--out",
+        made,
+    )
     assert done.code == 0 if criterion == "patience" else "change these images" in done.err, done.err
     done = run("fingerprint", path, "--data", "digits", "--kind", "paper", "--samples", 8, "--out", made)
     assert done.code == 0, done.err
