@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from behaviour import crafted
 from exitprint.fingerprints import load_fingerprint, paper_fingerprint, save_fingerprint
 from exitprint.networks import MultiExitNetwork, architecture, load_network, save_network
 
@@ -66,17 +67,19 @@ def test_a_pickle_offered_as_a_network(run, fingerprint_file, tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-def test_a_fingerprint_of_another_shape_or_range(run, fingerprint_file, tmp_path):
+def test_a_fingerprint_of_another_shape_or_range(run, tmp_path):
+    made = tmp_path / "f.safetensors"
+    save_fingerprint(crafted("contrast"), made)
     other = MultiExitNetwork.build(architecture("resnet8", (3, 16, 16), 10, width=4), seed=0)
     save_network(other, tmp_path / "other.safetensors")
-    refused(run("verify", fingerprint_file, tmp_path / "other.safetensors"), "(3, 16, 16)")
+    refused(run("verify", made, tmp_path / "other.safetensors"), "(3, 16, 16)")
     from safetensors import safe_open
 
-    with safe_open(fingerprint_file, "pt") as file:
+    with safe_open(made, "pt") as file:
         header = json.loads(file.metadata()["exitprint"])
     header["value_range"] = [0, 255]
-    save_file(load_file(fingerprint_file), fingerprint_file, metadata={"exitprint": json.dumps(header)})
-    refused(run("verify", fingerprint_file, tmp_path / "other.safetensors"), "[0, 255]")
+    save_file(load_file(made), made, metadata={"exitprint": json.dumps(header)})
+    refused(run("verify", made, tmp_path / "other.safetensors"), "[0, 255]")
 
 
 def test_a_suspect_with_one_exit(run, fingerprint_file, tmp_path):

@@ -77,11 +77,12 @@ def test_its_fingerprint_tells_a_copy_from_an_independent(name, trained, digits)
         return other
 
     target, independent = at(trained(name)), at(trained(name, 1))
-    made = contrast_fingerprint(target, digits.test, [target.policy], samples=24)
-    assert verify(made, CostModel(target)).decision == "derived"
-    assert verify(made, CostModel(independent)).decision != "derived"
+    made = contrast_fingerprint(target, digits.test, [target.policy], samples=60, references={"other": independent})
+    known = {"other": CostModel(independent)}
     pruned = prune(target, digits, rate=0.1, retrain_heads=False, rad=None)
-    assert verify(made, CostModel(pruned)).decision == "derived"
+    for copy in (target, pruned):
+        assert verify(made, CostModel(copy), references=known).decision == "derived"
+    assert verify(made, CostModel(independent), references=known).decision != "derived"
 
 
 def test_its_own_exits_are_not_trained_apart(trained, digits):

@@ -62,6 +62,7 @@ def verify(
         check_output(report, "page", fingerprint_file, suspect, journal, *(reference or ()), force=force)
     made = load_fingerprint(fingerprint_file)
     references = {path.stem: CostModel(load_network(path)) for path in reference or []}
+    asking_of.open(suspect, budget).close()  # says what is no suspect before anything is read or begun
     name = asking_of.subject(suspect)
     if claim is not None:
         if (alpha, beta, budget, seed, journal, reference) != (ERROR_RATE, ERROR_RATE, BUDGET, 0, None, None):

@@ -51,7 +51,8 @@ def plain_copy(module: nn.Module) -> nn.Module:
     for part in list(copied.modules()):
         _bake(part)
     for tensor in (*copied.parameters(), *copied.buffers()):
-        tensor.data = tensor.data.contiguous()
+        # strides anew: with one channel a tensor is contiguous in two layouts, and kernels go by its strides
+        tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
     return copied
 
 
