@@ -11,7 +11,9 @@ from nbclient import NotebookClient
 from pages import ROOT
 
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
-SAID = re.compile(r"\b(derived|independent|inconclusive)\s+T_N|(\d+) exit(?:s|\(s\))")
+SAID = re.compile(r"\bT_N = (\d\.\d+)|(\d+) exit(?:s|\(s\))")
+ROUNDING = 0.1
+"""What another processor's rounding, by way of the networks trained on it, may change in a T_N."""
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list[str]:
@@ -23,9 +25,10 @@ def outputs(notebook: nbformat.NotebookNode) -> list[str]:
     ]
 
 
-def said(printed: list[str]) -> list[tuple[bool, str]]:
-    """Whether each verdict is a claim, and each number of exits: what no other processor's rounding changes."""
-    return [(found[1] == "derived", found[2] or "") for text in printed for found in SAID.finditer(text)]
+def said(printed: list[str]) -> tuple[list[float], list[int]]:
+    """Each T_N, and each number of exits."""
+    found = [match for text in printed for match in SAID.finditer(text)]
+    return [float(match[1]) for match in found if match[1]], [int(match[2]) for match in found if match[2]]
 
 
 @pytest.mark.timeout(900)
@@ -40,8 +43,9 @@ def test_a_notebook_runs_and_says_what_is_stored(path: Path, tmp_path, monkeypat
         if cell.cell_type == "code":
             cell.outputs = []
     NotebookClient(fresh, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert said(outputs(stored))
-    assert said(outputs(fresh)) == said(outputs(stored))
+    measured, exits = said(outputs(stored))
+    assert measured
+    assert said(outputs(fresh)) == (pytest.approx(measured, abs=ROUNDING), exits)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
