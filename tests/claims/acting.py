@@ -44,10 +44,12 @@ class Noisy:
         return 1e-3 + self._noise * self._rng.exponential(size=size)
 
 
-def verified(claim: Path, fingerprint: Path, suspect: object, name: str, *, address: bool = False) -> Verdict:
+def verified(
+    claim: Path, fingerprint: Path, suspect: object, name: str, references: dict[str, Path] | None = None
+) -> Verdict:
     """Verify under a claim."""
     clock = "measured" if isinstance(suspect, Noisy) else "cost model"
-    under = begin(claim, fingerprint, name, clock, 1, address)
+    under = begin(claim, fingerprint, name, clock, 1, False, references=references)
     return verify(
         load_fingerprint(fingerprint),
         suspect,
@@ -57,6 +59,7 @@ def verified(claim: Path, fingerprint: Path, suspect: object, name: str, *, addr
         seed=under.claim.seed,
         journal=under.journal,
         subject=under.subject,
+        references=under.references,
     )
 
 

@@ -91,6 +91,14 @@ def panel_folder(trained: Callable[[int], MultiExitNetwork], tmp_path_factory: p
     return folder
 
 
+@pytest.fixture(scope="session")
+def references(trained: Callable[[int], MultiExitNetwork], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A network that the verifier brings: a contrast on digits takes a large change."""
+    path = tmp_path_factory.mktemp("references") / "another.safetensors"
+    save_network(trained(3), path)
+    return {"another": path}
+
+
 @dataclass(frozen=True)
 class Files:
     """A case on the disk.
@@ -120,6 +128,7 @@ def whole_case(
     fingerprint_file: Path,
     authority: Authority,
     panel_folder: Path,
+    references: dict[str, Path],
     digits: ImageData,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Files:
@@ -128,7 +137,7 @@ def whole_case(
     claim, pack_folder = folder / "claim.json", folder / "pack"
     commit(target_file, [fingerprint_file], claim, folder / "owner.key.pem", digits, authority=authority.url)
     for _ in (1, 2):
-        verified(claim, fingerprint_file, CostModel(target), "http://suspect")
+        verified(claim, fingerprint_file, CostModel(target), "http://suspect", references)
     digests = image_digests(digits.test.pixels)
     found = audit(claim, [fingerprint_file], digests, panel=panel_folder, authority=authority.certificate)
     assert found.decision == "derived" and found.panel is not None and not found.panel.claimed

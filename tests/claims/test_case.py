@@ -20,6 +20,7 @@ from exitprint.claims.register import Register
 from exitprint.claims.replay import log_mean, rank_p_value
 from exitprint.claims.signing import load_claim
 from exitprint.claims.verification import begin
+from exitprint.data import eight_bit
 from exitprint.errors import ExitprintError
 from exitprint.files import file_digest
 from exitprint.fingerprints import load_fingerprint, paper_fingerprint, save_fingerprint, verify
@@ -28,11 +29,17 @@ from exitprint.serving import running
 from exitprint.suspects import CostModel, open_suspect
 
 
+SMALLER = 1 / 3
+"""As the paper crafts, the change is so large that references are needed, and those follow it too."""
+
+
 @pytest.fixture(scope="module")
 def fingerprints(target, digits, fingerprint_file, tmp_path_factory):
     """A fingerprint of each kind, and a contrast that names references."""
     folder = tmp_path_factory.mktemp("fingerprints")
     paper = paper_fingerprint(target, digits.test, target.policy, samples=100, seed=1)
+    change = SMALLER * (paper.x - paper.benign)
+    paper = replace(paper, samples=eight_bit(paper.benign + change))
     paper.record["data"] = {"name": "digits"}
     save_fingerprint(paper, folder / "paper.safetensors")
     return {"contrast": fingerprint_file, "paper": folder / "paper.safetensors"}
@@ -67,23 +74,24 @@ def packed(whole_case, tmp_path):
 @pytest.mark.parametrize("kind", ["contrast", "paper"])
 @pytest.mark.parametrize("origin", ["copy", "independent", "one exit"])
 @pytest.mark.parametrize("noise", [None, 1e-7, 1e-4])
-def test_script_and_library_agree(claimed, packed, fingerprints, target, independent, kind, origin, noise):
+def test_script_and_library_agree(references, claimed, packed, fingerprints, target, independent, kind, origin, noise):
     network = independent if origin == "independent" else target
     if origin == "one exit":
         network = deepcopy(target)
         network.policy = ExitPolicy(0.0)
     claim = claimed(fingerprints[kind], budget=1500)
     suspect = CostModel(network) if noise is None else Noisy(network, noise, seed=5)
-    alone = verified(claim, fingerprints[kind], suspect, "suspect")
+    brought = references if kind == "contrast" else None
+    alone = verified(claim, fingerprints[kind], suspect, "suspect", brought)
     case, said = packed(claim, fingerprints[kind])
     assert f"Verdict: {case.decision}." in said and case.decision == alone.decision
     assert f"e-value is {math.exp(case.log_e):.4g}" in said
 
 
 @pytest.mark.parametrize("requests", [0, 1, 8, 20, 100])
-def test_a_verification_that_was_cut_off_counts(claimed, packed, fingerprint_file, target, requests):
+def test_a_verification_that_was_cut_off_counts(references, claimed, packed, fingerprint_file, target, requests):
     claim = claimed(fingerprint_file)
-    verified(claim, fingerprint_file, Noisy(target, 1e-4, seed=5), "suspect")
+    verified(claim, fingerprint_file, Noisy(target, 1e-4, seed=5), "suspect", references)
     journal = Place(claim).runs / "0001.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[: requests + 1]) + b'{"reque')
@@ -91,38 +99,45 @@ def test_a_verification_that_was_cut_off_counts(claimed, packed, fingerprint_fil
     assert case.decision == "inconclusive" and "Verdict: inconclusive." in said
 
 
-def test_two_verifications_count_by_the_mean_of_their_e_values(claimed, packed, fingerprint_file, target, independent):
+def test_two_verifications_count_by_the_mean_of_their_e_values(
+    references, claimed, packed, fingerprint_file, target, independent
+):
     claim = claimed(fingerprint_file)
-    verified(claim, fingerprint_file, CostModel(independent), "suspect")
-    first = verified(claim, fingerprint_file, CostModel(target), "suspect")
+    verified(claim, fingerprint_file, CostModel(independent), "suspect", references)
+    first = verified(claim, fingerprint_file, CostModel(target), "suspect", references)
     assert first.decision == "derived"
     case, said = packed(claim, fingerprint_file)
     assert case.decision == "inconclusive" and "2 of 2 verifications" in said
     assert case.log_e == pytest.approx(log_mean([each.log_e for each in case.runs]))
 
 
-def test_other_suspects_do_not_count_and_are_told(claimed, packed, fingerprint_file, target, independent, whole_case):
+def test_other_suspects_do_not_count_and_are_told(
+    references, claimed, packed, fingerprint_file, target, independent, whole_case
+):
     claim = claimed(fingerprint_file)
-    verified(claim, fingerprint_file, CostModel(independent), "stranger")
-    verified(claim, fingerprint_file, CostModel(target), "copy")
+    verified(claim, fingerprint_file, CostModel(independent), "stranger", references)
+    verified(claim, fingerprint_file, CostModel(target), "copy", references)
     with pytest.raises(ExitprintError, match="2 suspects were asked"):
         audit(claim, [fingerprint_file], whole_case.digests)
     case, said = packed(claim, fingerprint_file, suspect="copy")
     assert case.decision == "derived" and "1 of 2 verifications are of copy" in said
 
 
-def test_a_run_goes_on_under_its_claim(claimed, fingerprint_file, target):
+def test_a_run_goes_on_under_its_claim(references, claimed, fingerprint_file, target):
     claim = claimed(fingerprint_file)
-    verified(claim, fingerprint_file, CostModel(target), "suspect")
-    first = begin(claim, fingerprint_file, "suspect", "cost model", 1, False, resume=True)
+    verified(claim, fingerprint_file, CostModel(target), "suspect", references)
+    first = begin(claim, fingerprint_file, "suspect", "cost model", 1, False, True, references)
     assert first.journal.name == "0001.jsonl"
-    assert begin(claim, fingerprint_file, "suspect", "cost model", 1, False).journal.name == "0002.jsonl"
+    assert (
+        begin(claim, fingerprint_file, "suspect", "cost model", 1, False, False, references).journal.name
+        == "0002.jsonl"
+    )
     with pytest.raises(ExitprintError, match="leave out --resume"):
-        begin(claim, fingerprint_file, "another", "cost model", 1, False, resume=True)
+        begin(claim, fingerprint_file, "another", "cost model", 1, False, True, references)
 
 
 def test_a_secret_fingerprint_counts_as_if_it_brought_nothing(
-    target, target_file, digits, fingerprint_file, whole_case, tmp_path
+    references, target, target_file, digits, fingerprint_file, whole_case, tmp_path
 ):
     second = load_fingerprint(fingerprint_file)
     second = replace(second, record={**second.record, "second": True})
@@ -130,7 +145,7 @@ def test_a_secret_fingerprint_counts_as_if_it_brought_nothing(
     claim, files = tmp_path / "claim.json", [fingerprint_file, tmp_path / "second.safetensors"]
     commit(target_file, files, claim, tmp_path / "key.pem", digits)
     for each in files:
-        verified(claim, each, CostModel(target), "suspect")
+        verified(claim, each, CostModel(target), "suspect", references)
     opened = pack(claim, files, whole_case.digests, tmp_path / "both")
     secret = pack(claim, files[:1], whole_case.digests, tmp_path / "one")
     assert (opened.decision, secret.decision) == ("derived", "inconclusive")
@@ -139,10 +154,10 @@ def test_a_secret_fingerprint_counts_as_if_it_brought_nothing(
 
 
 def test_a_panel_network_that_is_claimed_sinks_the_fingerprint(
-    claimed, packed, fingerprint_file, target, target_file, panel_folder, whole_case, tmp_path
+    references, claimed, packed, fingerprint_file, target, target_file, panel_folder, whole_case, tmp_path
 ):
     claim = claimed(fingerprint_file)
-    verified(claim, fingerprint_file, CostModel(target), "suspect")
+    verified(claim, fingerprint_file, CostModel(target), "suspect", references)
     shutil.copytree(panel_folder, tmp_path / "panel")
     shutil.copy(target_file, tmp_path / "panel" / "transfers.safetensors")
     case = audit(claim, [fingerprint_file], whole_case.digests, panel=tmp_path / "panel")
@@ -153,9 +168,9 @@ def test_a_panel_network_that_is_claimed_sinks_the_fingerprint(
     assert "The fingerprint is sunk" in (tmp_path / "pack" / "page.html").read_text()
 
 
-def test_an_audit_goes_on_where_it_was_stopped(claimed, fingerprint_file, target, panel_folder, whole_case):
+def test_an_audit_goes_on_where_it_was_stopped(references, claimed, fingerprint_file, target, panel_folder, whole_case):
     claim = claimed(fingerprint_file)
-    verified(claim, fingerprint_file, CostModel(target), "suspect")
+    verified(claim, fingerprint_file, CostModel(target), "suspect", references)
     whole = audit(claim, [fingerprint_file], whole_case.digests, panel=panel_folder)
     journal = Place(claim).panel / "0002.jsonl"
     journal.write_bytes(journal.read_bytes()[:2000])
@@ -164,11 +179,11 @@ def test_an_audit_goes_on_where_it_was_stopped(claimed, fingerprint_file, target
 
 
 def test_a_suspect_at_an_address_is_asked_beside_served_networks(
-    claimed, packed, fingerprint_file, target_file, panel_folder, whole_case, tmp_path
+    references, claimed, packed, fingerprint_file, target_file, panel_folder, whole_case, tmp_path
 ):
     claim = claimed(fingerprint_file, budget=120)
     with running(target_file) as url:
-        begun = begin(claim, fingerprint_file, url, "measured", 2, True)
+        begun = begin(claim, fingerprint_file, url, "measured", 2, True, False, references)
         verify(
             load_fingerprint(fingerprint_file),
             open_suspect(url, amplification=2),
@@ -176,6 +191,7 @@ def test_a_suspect_at_an_address_is_asked_beside_served_networks(
             seed=begun.claim.seed,
             journal=begun.journal,
             subject=begun.subject,
+            references=begun.references,
         )
     (tmp_path / "panel").mkdir()
     shutil.copy(panel_folder / "network-1.safetensors", tmp_path / "panel")
@@ -185,19 +201,21 @@ def test_a_suspect_at_an_address_is_asked_beside_served_networks(
     packed(claim, fingerprint_file)
 
 
-def test_the_network_of_the_claim_is_looked_at(claimed, fingerprint_file, target, target_file, whole_case, tmp_path):
+def test_the_network_of_the_claim_is_looked_at(
+    references, claimed, fingerprint_file, target, target_file, whole_case, tmp_path
+):
     claim = claimed(fingerprint_file)
-    verified(claim, fingerprint_file, CostModel(target), "suspect")
+    verified(claim, fingerprint_file, CostModel(target), "suspect", references)
     assert audit(claim, [fingerprint_file], whole_case.digests, network=target_file).decision == "derived"
     with pytest.raises(ExitprintError, match="not the network"):
         audit(claim, [fingerprint_file], whole_case.digests, network=whole_case.panel / "network-1.safetensors")
 
 
-def test_a_network_that_does_not_behave_as_claimed(fingerprint_file, target, digits, whole_case, tmp_path):
+def test_a_network_that_does_not_behave_as_claimed(references, fingerprint_file, target, digits, whole_case, tmp_path):
     stranger = whole_case.panel / "network-1.safetensors"
     claim = tmp_path / "claim.json"
     commit(stranger, [fingerprint_file], claim, tmp_path / "key.pem", digits)
-    verified(claim, fingerprint_file, CostModel(target), "suspect")
+    verified(claim, fingerprint_file, CostModel(target), "suspect", references)
     with pytest.raises(ExitprintError, match="does not behave as claimed"):
         audit(claim, [fingerprint_file], whole_case.digests, network=stranger)
 

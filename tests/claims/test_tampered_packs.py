@@ -271,7 +271,7 @@ def test_a_network_hidden_from_the_panel_is_missed_by_an_audit(case, tmp_path):
 
 
 def test_originals_that_are_not_in_the_data_set(
-    case, target, target_file, digits, tmp_path, monkeypatch, fingerprint_file
+    references, case, target, target_file, digits, tmp_path, monkeypatch, fingerprint_file
 ):
     made = load_fingerprint(fingerprint_file)
     originals = made.originals.clone()
@@ -279,12 +279,12 @@ def test_originals_that_are_not_in_the_data_set(
     save_fingerprint(replace(made, originals=originals), tmp_path / "f.safetensors")
     claim = tmp_path / "claim.json"
     with monkeypatch.context() as careless:
-        for module in ("commit", "case"):
+        for module in ("committing", "case"):
             careless.setattr(
                 import_module(f"exitprint.claims.{module}"), "check_originals", lambda originals, digests: None
             )
         commit(target_file, [tmp_path / "f.safetensors"], claim, tmp_path / "key.pem", digits)
-        verified(claim, tmp_path / "f.safetensors", CostModel(target), "suspect")
+        verified(claim, tmp_path / "f.safetensors", CostModel(target), "suspect", references)
         pack(claim, [tmp_path / "f.safetensors"], case.digests, tmp_path / "pack")
     with pytest.raises(ExitprintError, match="not in the data set"):
         audit(claim, [tmp_path / "f.safetensors"], case.digests)

@@ -33,7 +33,7 @@ class Started:
         file = os.open(self._said, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, 1)
         os.dup2(file, 2)
-        sys.stdout, sys.stderr = open(1, "w"), open(2, "w")  # noqa: SIM115
+        sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         before()
         small_study.run(str(folder), *options)
 

@@ -47,16 +47,19 @@ def headed(lines):
     lines[0] = lines[0].replace(b'"run"', b'"more": 1, "run"')
 
 
-@pytest.mark.parametrize("tamper", [edited, dropped, swapped, headed])
-def test_a_journal_that_was_tampered_with_is_refused(tmp_path, tamper):
+CHAIN, OTHER = "does not follow on the line before", "is the journal of another test"
+
+
+@pytest.mark.parametrize(("tamper", "said"), [(edited, CHAIN), (dropped, CHAIN), (swapped, CHAIN), (headed, OTHER)])
+def test_a_journal_that_was_tampered_with_is_refused(tmp_path, tamper, said):
     path = tmp_path / "journal"
     kept(path, "abcd")
     lines = path.read_bytes().splitlines()
     tamper(lines)
     path.write_bytes(b"\n".join(lines) + b"\n")
-    with pytest.raises(ExitprintError, match="does not follow on the line before"):
+    with pytest.raises(ExitprintError, match=said):
         read(path, WORK)
-    with pytest.raises(ExitprintError, match="does not follow on the line before"), opened(path, WORK, resume=True):
+    with pytest.raises(ExitprintError, match=said), opened(path, WORK, resume=True):
         pass
 
 

@@ -67,8 +67,10 @@ def _check_network(claim_file: Path, network: Path, case: Case) -> None:
     claim = case.checked.claim
     if not committed_network(claim, load_opening(Place(claim_file).opening), network):
         raise ExitprintError(f"{str(network)!r} is not the network that the claim committed to.")
-    for made in case.fingerprints.values():
-        found = verify(made, CostModel(load_network(network)), alpha=claim.alpha, beta=claim.beta, seed=claim.seed)
+    suspect = CostModel(load_network(network))
+    for committed, made in case.fingerprints.items():
+        seen = next((each.begun.seen for each in case.runs if each.begun.fingerprint == committed), ())
+        found = verify(made, suspect, alpha=claim.alpha, beta=claim.beta, seed=claim.seed, references=seen)
         if found.decision != "derived":
             raise ExitprintError(
                 f"the network of the claim does not behave as claimed: the fingerprint finds it {found.decision}."
@@ -83,7 +85,9 @@ def _ask(register: Register, panel: Path, first: Begun, fingerprint: Fingerprint
             if number < len(known):
                 begun = known[number]
             else:
-                begun = register.begin(name, first.fingerprint, first.clock, first.amplification, first.address)
+                begun = register.begin(
+                    name, first.fingerprint, first.clock, first.amplification, first.address, first.references
+                )
             journal = register.journal(begun.number)
             with _opened(panel / f"{name}.safetensors", first) as suspect:
                 verify(
@@ -96,6 +100,7 @@ def _ask(register: Register, panel: Path, first: Begun, fingerprint: Fingerprint
                     resume=journal.exists(),
                     seed=claim.seed,
                     subject=register.subject(begun),
+                    references=begun.seen,
                 )
             advance(1)
 

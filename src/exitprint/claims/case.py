@@ -10,7 +10,7 @@ from pathlib import Path
 
 from exitprint.claims.committing import Checked, Place, check_claim, committed_fingerprint, load_opening
 from exitprint.claims.images import check_originals, listed
-from exitprint.claims.register import FILE, Register, panel_register
+from exitprint.claims.register import FILE, Begun, Register, panel_register
 from exitprint.claims.replay import Replayed, combined, rank_p_value, replay
 from exitprint.claims.statement import Claim
 from exitprint.errors import ExitprintError
@@ -198,10 +198,14 @@ def _panel(
     found = replayed(register, fingerprints, claim)
     if [each.begun.suspect for each in found] != list(named):
         raise ExitprintError("a network of the panel was not asked, or its answers were hidden: audit the claim again.")
-    asked = (first.begun.fingerprint, first.begun.clock, first.begun.amplification, first.begun.address)
     for each in found:
-        if (each.begun.fingerprint, each.begun.clock, each.begun.amplification, each.begun.address) != asked:
+        if _how(each.begun) != _how(first.begun):
             raise ExitprintError(f"the panel's network {each.begun.suspect!r} was asked otherwise than the suspect.")
     needed = -math.log(claim.alpha)
     claimed = tuple(each.begun.suspect for each in found if each.log_e >= needed)
     return PanelResult(found, rank_p_value(first.log_e, [each.log_e for each in found]), claimed)
+
+
+def _how(begun: Begun) -> tuple[object, ...]:
+    """In which way a network is asked."""
+    return begun.fingerprint, begun.clock, begun.amplification, begun.address, begun.references

@@ -115,6 +115,8 @@ def _hashes(case: Case) -> list[tuple[str, str]]:
         ("alpha, beta, budget", f"{claim.alpha:g}, {claim.beta:g}, {claim.budget:,} requests each"),
     ]
     for each in case.runs:
+        for brought in each.begun.references:
+            rows.append((f"reference {brought.name} of verification {each.begun.number}, SHA-256", brought.sha256))
         rows.append((f"journal of verification {each.begun.number}, last line SHA-256", each.head))
     for each in () if case.panel is None else case.panel.found:
         rows.append((f"journal of {each.begun.suspect}, last line SHA-256", each.head))

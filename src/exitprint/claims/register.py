@@ -11,11 +11,36 @@ from pathlib import Path
 from typing import Any, Literal
 
 from exitprint.errors import ExitprintError
+from exitprint.fingerprints import Reference
 from exitprint.suspects.journal import Work, opened, read
 from exitprint.suspects.suspect import Clock
 
 FILE = "register.jsonl"
 Kind = Literal["runs", "panel"]
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A network that the asker knows to be independent, and what a fingerprint comes to on it.
+
+    Attributes
+    ----------
+    name
+        What he calls it.
+    sha256
+        Of its file.
+    share
+        Share of pairs, as in `exitprint.fingerprints.Reference`.
+    """
+
+    name: str
+    sha256: str
+    share: float
+
+    @property
+    def reference(self) -> Reference:
+        """As verification takes it."""
+        return Reference(self.name, (self.share,), "other")
 
 
 @dataclass(frozen=True)
@@ -36,6 +61,8 @@ class Begun:
         How it is asked.
     address
         Whether it is asked at an address.
+    references
+        Networks that the asker brought: the threshold follows from them too.
     """
 
     number: int
@@ -45,6 +72,12 @@ class Begun:
     clock: Clock
     amplification: int
     address: bool
+    references: tuple[Brought, ...] = ()
+
+    @property
+    def seen(self) -> tuple[Reference, ...]:
+        """The references, as verification takes them."""
+        return tuple(each.reference for each in self.references)
 
 
 @dataclass(frozen=True)
@@ -83,7 +116,15 @@ class Register:
         key = sha256(repr(sorted(words.items(), key=lambda item: item[0])).encode()).hexdigest()
         return Work("register", key, Begun, "claim, or panel", words)
 
-    def begin(self, suspect: str, fingerprint: str, clock: Clock, amplification: int, address: bool) -> Begun:
+    def begin(
+        self,
+        suspect: str,
+        fingerprint: str,
+        clock: Clock,
+        amplification: int,
+        address: bool,
+        references: tuple[Brought, ...] = (),
+    ) -> Begun:
         """Write down that a verification begins.
 
         Raises
@@ -94,7 +135,8 @@ class Register:
         self.folder.mkdir(parents=True, exist_ok=True)
         with opened(self.folder / FILE, self.work, resume=True) as kept:
             moment = datetime.now(UTC).isoformat(timespec="seconds")
-            begun = Begun(len(kept.earlier) + 1, moment, suspect, fingerprint, clock, amplification, address)
+            number = len(kept.earlier) + 1
+            begun = Begun(number, moment, suspect, fingerprint, clock, amplification, address, references)
             kept.add(begun)
         return begun
 

@@ -108,6 +108,7 @@ def replay(register: Register, begun: Begun, fingerprint: Fingerprint, claim: Cl
                 resume=True,
                 seed=claim.seed,
                 subject=register.subject(begun),
+                references=begun.seen,
             )
         except ExitprintError as error:
             raise ExitprintError(f"{path.name} of {register.folder.name}: {error}") from error

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from exitprint.claims.committing import Place, committed_fingerprint, load_opening
-from exitprint.claims.register import Register
+from exitprint.claims.register import Brought, Register
 from exitprint.claims.signing import load_claim
 from exitprint.claims.statement import Claim
+from exitprint.errors import ExitprintError
 from exitprint.files import file_digest
+from exitprint.fingerprints import Fingerprint, Reference, load_fingerprint
+from exitprint.fingerprints.threshold import check_change
+from exitprint.fingerprints.verify import asked_references
+from exitprint.networks import load_network
+from exitprint.suspects import CostModel
 from exitprint.suspects.suspect import Clock
 
 
@@ -25,11 +32,14 @@ class UnderClaim:
         Where its answers go.
     subject
         What its journal says that it is of.
+    references
+        What the register says of the networks that the asker brought.
     """
 
     claim: Claim
     journal: Path
     subject: str
+    references: tuple[Reference, ...]
 
 
 def begin(
@@ -40,6 +50,7 @@ def begin(
     amplification: int,
     address: bool,
     resume: bool = False,
+    references: Mapping[str, Path] | None = None,
 ) -> UnderClaim:
     """Begin a verification, or go on with the last one of this suspect.
 
@@ -55,18 +66,37 @@ def begin(
         How it is asked.
     resume
         Whether to go on.
+    references
+        Networks that the asker knows to be independent, by name; the register says which, and what they came to.
 
     Raises
     ------
     ExitprintError
-        If the signature does not hold, the fingerprint is another, or there is nothing to go on with.
+        If the signature does not hold, the fingerprint is another or needs references, or there is nothing to go on
+        with.
     """
     claim = load_claim(claim_file)
     place = Place(claim_file)
     committed = committed_fingerprint(claim, load_opening(place.opening), fingerprint_file)
     register = Register(place.runs, file_digest(claim_file))
+    brought = _brought(load_fingerprint(fingerprint_file), references or {})
     if resume:
         begun = register.last(suspect, committed)
+        if begun.references != brought:
+            raise ExitprintError("this verification was begun with other references: resume it with the same ones.")
     else:
-        begun = register.begin(suspect, committed, clock, amplification, address)
-    return UnderClaim(claim, register.journal(begun.number), register.subject(begun))
+        begun = register.begin(suspect, committed, clock, amplification, address, brought)
+    return UnderClaim(claim, register.journal(begun.number), register.subject(begun), begun.seen)
+
+
+def _brought(fingerprint: Fingerprint, references: Mapping[str, Path]) -> tuple[Brought, ...]:
+    """What a fingerprint comes to on networks that are known to be independent.
+
+    Raises
+    ------
+    ExitprintError
+        If there are none and the fingerprint needs some: nothing is begun then.
+    """
+    seen = asked_references(fingerprint, {name: CostModel(load_network(path)) for name, path in references.items()})
+    check_change(fingerprint, seen)
+    return tuple(Brought(each.name, file_digest(references[each.name]), *each.share) for each in seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,7 @@ from exitprint.evidence.limits import BUDGET, ERROR_RATE
 
 if TYPE_CHECKING:
     from exitprint.claims.verification import UnderClaim
-    from exitprint.fingerprints import Fingerprint, Verdict
+    from exitprint.fingerprints import Fingerprint, Reference, Verdict
 
 EXIT_CODES = {"derived": 0, "independent": 1, "inconclusive": 3}
 
@@ -61,20 +62,24 @@ def verify(
     if report is not None:
         check_output(report, "page", fingerprint_file, suspect, journal, *(reference or ()), force=force)
     made = load_fingerprint(fingerprint_file)
-    references = {path.stem: CostModel(load_network(path)) for path in reference or []}
+    networks = {path.stem: path for path in reference or []}
+    references: Mapping[str, CostModel] | tuple[Reference, ...] = ()
     asking_of.open(suspect, budget).close()  # says what is no suspect before anything is read or begun
     name = asking_of.subject(suspect)
     if claim is not None:
-        if (alpha, beta, budget, seed, journal, reference) != (ERROR_RATE, ERROR_RATE, BUDGET, 0, None, None):
+        if (alpha, beta, budget, seed, journal) != (ERROR_RATE, ERROR_RATE, BUDGET, 0, None):
             raise ExitprintError(
-                "under a claim the error rates, budget, seed and journal are the claim's, and no reference is brought: "
-                "leave out --alpha, --beta, --budget, --seed, --journal and --reference."
+                "under a claim the error rates, budget, seed and journal are the claim's: leave out --alpha, --beta, "
+                "--budget, --seed and --journal."
             )
-        under = _under(claim, fingerprint_file, suspect, asking_of, resume)
+        under = _under(claim, fingerprint_file, suspect, asking_of, resume, networks)
         alpha, beta, budget, seed = under.claim.alpha, under.claim.beta, under.claim.budget, under.claim.seed
         journal, name, resume = under.journal, under.subject, resume and under.journal.exists()
-    elif journal is None and asking_of.clock == "measured":
-        journal = _beside(fingerprint_file, made, name, seed, resume)
+        references = under.references
+    else:
+        references = {each: CostModel(load_network(path)) for each, path in networks.items()}
+        if journal is None and asking_of.clock == "measured":
+            journal = _beside(fingerprint_file, made, name, seed, resume)
     with asking_of.open(suspect, budget) as asked:
         verdict = verify_suspect(
             made,
@@ -97,7 +102,14 @@ def verify(
     raise typer.Exit(EXIT_CODES[verdict.decision])
 
 
-def _under(claim: Path, fingerprint_file: Path, suspect: str, asking_of: AskingOptions, resume: bool) -> UnderClaim:
+def _under(
+    claim: Path,
+    fingerprint_file: Path,
+    suspect: str,
+    asking_of: AskingOptions,
+    resume: bool,
+    references: Mapping[str, Path],
+) -> UnderClaim:
     """Begin a verification under a claim, or go on with the last one of this suspect."""
     from exitprint.claims.verification import begin
     from exitprint.suspects.address import is_address, shown
@@ -111,6 +123,7 @@ def _under(claim: Path, fingerprint_file: Path, suspect: str, asking_of: AskingO
         asking_of.amplification,
         address,
         resume,
+        references,
     )
 
 

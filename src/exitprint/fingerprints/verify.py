@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -51,7 +51,7 @@ def verify(
     resume: bool = False,
     seed: int = 0,
     subject: str = "",
-    references: Mapping[str, Suspect] | None = None,
+    references: Mapping[str, Suspect] | Sequence[Reference] = (),
 ) -> Verdict:
     """Is the suspect a copy of the network that the fingerprint was made for? Asked until that is sure enough.
 
@@ -78,8 +78,8 @@ def verify(
     subject
         What the suspect is called, for the journal: one of another subject is refused.
     references
-        Networks that the verifier knows to be independent, by name, on a cost model's clock (`CostModel`): the
-        threshold follows from them as well.
+        Networks that the verifier knows to be independent, by name, on a cost model's clock (`CostModel`), or what they
+        came to (`asked_references`): the threshold follows from them as well.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def verify(
         raise ExitprintError(f"{budget} requests cannot decide anything: allow at least {LEAST_BUDGET}.")
     fingerprint.check()
     fingerprint.check_change()
-    seen = [_asked(fingerprint, name, each) for name, each in (references or {}).items()]
+    seen = asked_references(fingerprint, references) if isinstance(references, Mapping) else references
     check_change(fingerprint, seen)
     limit = threshold(fingerprint, seen)
     check_size(fingerprint, limit.p0, alpha, beta)
@@ -184,6 +184,17 @@ def _likeness(fingerprint: Fingerprint, asking: Session) -> float | None:
                 owner.append(answer)
                 suspect.append(asked.label)
     return agreement(owner, suspect)
+
+
+def asked_references(fingerprint: Fingerprint, references: Mapping[str, Suspect]) -> tuple[Reference, ...]:
+    """What the samples come to on networks that a verifier knows to be independent, by name.
+
+    Raises
+    ------
+    ExitprintError
+        If one does not answer on a cost model's clock.
+    """
+    return tuple(_asked(fingerprint, name, each) for name, each in references.items())
 
 
 def _asked(fingerprint: Fingerprint, name: str, reference: Suspect) -> Reference:

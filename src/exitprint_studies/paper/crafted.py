@@ -33,7 +33,7 @@ from exitprint_studies.population.store import Store
 
 Method = Literal["paper", "paper, stopped early", "contrast", "baseline"]
 METHODS: tuple[Method, ...] = get_args(Method)
-VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 3, "contrast": 4, "baseline": 1}
+VERSIONS: dict[Method, int] = {"paper": 1, "paper, stopped early": 3, "contrast": 5, "baseline": 1}
 """Each is raised whenever the method would craft something else from the same networks by the same parameters."""
 CRAFTING: dict[Method, Callable[..., Any]] = {
     "paper": paper_fingerprint,

@@ -97,11 +97,11 @@ def tensors(content):
     return made, arrays
 
 
-def threshold(made, samples):
-    """What a share of pairs must beat: from the owner's references, and the pool that originals were chosen from."""
-    shares = [max(each["share"]) for each in made["references"]]
+def threshold(made, arrays, begun):
+    """What a share of pairs must beat: from the owner's references, the asker's, and the pool of the originals."""
+    shares = [max(each["share"]) for each in made["references"]] + [each["share"] for each in begun["references"]]
     p0 = max((0.8, 0.7, 0.65)[min(len(shares), 2)], (1 + max(shares, default=0)) / 2)
-    return round(p0 + (0.05 if samples / made["pool"] > 0.2 else 0), 4)
+    return round(p0 + (0.05 if len(arrays["late"]) / made["pool"] > 0.2 else 0), 4)
 
 
 class Bet:
@@ -120,11 +120,11 @@ class Bet:
         self.most = max(self.most, self.now)
 
 
-def replay(name, rows, made, arrays, claim):
+def replay(name, rows, made, arrays, claim, p0):
     """Logarithms of the evidence for a copy and for independence, by asking the journal what was to be asked."""
     contrast, noisy = made["fingerprint"] == "contrast", bool(rows) and rows[0]["clock"] != "cost model"
     samples, late, known, heard, least = len(arrays["late"]), int(arrays["late"].sum()), {}, 0, 1
-    nature, against, copy, clear = Bet(0.5), Bet(0.5), Bet(threshold(made, samples)), Bet(0.5)
+    nature, against, copy, clear = Bet(0.5), Bet(0.5), Bet(p0), Bet(0.5)
     alpha, beta = -log(claim["alpha"]), -log(claim["beta"])
     sizes = {"early": samples - late, "late": late, "sample": samples, "original": samples}
     sizes |= {"early original": samples - late, "late original": late}
@@ -194,10 +194,10 @@ def asked(folder, kind, claim, digest, opened):
             made, arrays = opened[line["fingerprint"]]
             first, rows = chain(folder / name, "verification")
             words = {"subject": f"{kind} {number} of the claim {digest}: {line['suspect']}"}
-            words |= {"p0": threshold(made, len(arrays["late"])), **{k: claim[k] for k in ("alpha", "beta", "seed")}}
+            words |= {"p0": threshold(made, arrays, line), **{k: claim[k] for k in ("alpha", "beta", "seed")}}
             need(words.items() <= first.items(), f"{name} of {folder.name} is of this claim, its seed and error rates.")
             need(not rows or rows[-1]["requests"] <= claim["budget"], f"{name} keeps to the budget.")
-            line["found"] = replay(f"{folder.name}/{name}", rows, made, arrays, claim)
+            line["found"] = replay(f"{folder.name}/{name}", rows, made, arrays, claim, first["p0"])
     return head, begun
 
 
