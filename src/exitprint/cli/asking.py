@@ -48,6 +48,8 @@ def unlabelled(data: ImageData, queries: int | None, usual: int, seed: int) -> T
 
 def summary(inquiry: Inquiry) -> str:
     """One sentence on what the times say."""
+    from exitprint.timing.inquiry import SURE, SURE_OF_COUNT
+
     estimate = inquiry.estimate
     images, repeats = inquiry.seconds.shape
     asked = f"{images} images asked {repeats} time{'s' if repeats > 1 else ''} each"
@@ -60,7 +62,14 @@ def summary(inquiry: Inquiry) -> str:
         )
     if inquiry.end == "clear":
         return f"{asked}: {estimate.count} exits, told apart (probability of their number {estimate.certainty:.3f})."
+    right = float(estimate.probabilities.mean())
+    if estimate.certainty < SURE_OF_COUNT:
+        return (
+            f"{asked}: {estimate.count} exits, though their number is not certain (probability "
+            f"{estimate.certainty:.2f}; with it, an input's exit is right with probability {right:.2f}): more repeats "
+            "would help."
+        )
     return (
-        f"{asked}: {estimate.count} exits, not clearly told apart (an input's exit is right with probability "
-        f"{estimate.probabilities.mean():.2f}): more repeats would help."
+        f"{asked}: {estimate.count} exits, not all told apart (an input's exit is right with probability {right:.2f}, "
+        f"where {SURE:g} is wanted): more repeats would help."
     )
