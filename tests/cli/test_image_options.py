@@ -32,7 +32,7 @@ def test_a_folder_from_a_module_to_a_verdict(run, pictures, target, trained, tmp
     save_network(target, network)
     save_network(trained(3), tmp_path / "other.safetensors")
     known = ("--reference", tmp_path / "other.safetensors")
-    words = ("--kind", "paper", "--data", pictures / "flat", "--samples", 120)
+    words = ("--data", pictures / "flat", "--samples", 100, "--margin", 0.05, "--threshold", 0.9)
     done = run("fingerprint", network, *words, *known, "--out", made)
     assert done.code == 0, done.err
     done = run("verify", made, network, "--clock", "cost-model", *known)
