@@ -64,7 +64,6 @@ def verify(
     made = load_fingerprint(fingerprint_file)
     networks = {path.stem: path for path in reference or []}
     references: Mapping[str, CostModel] | tuple[Reference, ...] = ()
-    asking_of.open(suspect, budget).close()  # says what is no suspect before anything is read or begun
     name = asking_of.subject(suspect)
     if claim is not None:
         if (alpha, beta, budget, seed, journal) != (ERROR_RATE, ERROR_RATE, BUDGET, 0, None):

@@ -106,7 +106,9 @@ class AskingOptions:
     def subject(self, suspect: str) -> str:
         """What the suspect is called in a journal: another file, or way of asking, has another name; no secrets."""
         from exitprint.suspects.address import is_address, shown
+        from exitprint.suspects.resolve import check_suspect
 
+        check_suspect(suspect)
         said = {name: value for name, value in self.said().items() if name not in ("rate", "amplification")}
         ways = "".join(f", {name} {value}" for name, value in said.items())
         if is_address(suspect):

@@ -16,7 +16,6 @@ section 5 and appendix on mixtures; Shafer 2021, "Testing by betting").
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -60,10 +59,10 @@ def log_growth(x: np.ndarray | float, null: float) -> np.ndarray:
     return np.log1p(np.multiply.outer(np.asarray(x) / null - 1, u))
 
 
-def log_total(log_wealth: np.ndarray) -> float:
-    """Natural logarithm of all gamblers' wealth together, from that of each one's, shape (64,)."""
-    most = float(log_wealth.max())
-    return most + math.log(float(np.exp(log_wealth - most).sum()))
+def log_total(log_wealth: np.ndarray) -> np.ndarray:
+    """Natural logarithm of all gamblers' wealth together, shape (...), from that of each one's, shape (..., 64)."""
+    most = log_wealth.max(-1, keepdims=True)
+    return np.asarray(most[..., 0] + np.log(np.exp(log_wealth - most).sum(-1)))
 
 
 def lower_bound(log_e: Callable[[float], float], error: float) -> float:

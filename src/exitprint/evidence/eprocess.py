@@ -179,7 +179,7 @@ def log_e(counts: Counts, null: float) -> float:
         In (0, 1).
     """
     growth = np.array(counts, dtype=np.float64) @ log_growth(np.array(OUTCOMES), null)
-    return log_total(stakes()[1] + growth)
+    return float(log_total(stakes()[1] + growth))
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from exitprint.errors import ExitprintError
-from exitprint.evidence.betting import log_growth, stakes
+from exitprint.evidence.betting import log_growth, log_total, stakes
 from exitprint.evidence.eprocess import FIRST_SLICE
 
 RUNS = 2000
@@ -65,9 +65,7 @@ def _pairs_until_claim(share: float, p0: float, alpha: float) -> np.ndarray:
     for pair in range(1, MOST_PAIRS + 1):
         right = rng.random(len(open_)) < share
         log_wealth += np.where(right[:, None], win, lose)
-        most = log_wealth.max(1)
-        log_e = most + np.log(np.exp(log_wealth - most[:, None]).sum(1))
-        done = log_e >= -np.log(alpha * FIRST_SLICE)
+        done = log_total(log_wealth) >= -np.log(alpha * FIRST_SLICE)
         needed[open_[done]] = pair
         open_, log_wealth = open_[~done], log_wealth[~done]
         if not len(open_):

@@ -16,7 +16,23 @@ from exitprint.suspects.options import InputOptions, options_of
 from exitprint.suspects.own import is_own, own_suspect
 from exitprint.suspects.suspect import OpenSuspect
 
+FILES = (".safetensors", ".onnx", ".toml")
 ONNX_OPTIONS = frozenset({*InputOptions.__dataclass_fields__, "timeout"}) - {"picture", "quality"}
+
+
+def check_suspect(text: str) -> None:
+    """Refuse what names no suspect, before anything is opened or read.
+
+    Raises
+    ------
+    ExitprintError
+        If it is neither an address, nor a file of a known kind, nor a function of the user's.
+    """
+    if not (is_address(text) or is_own(text) or Path(text).suffix.lower() in FILES):
+        raise ExitprintError(
+            f"{shown(text)!r} is no suspect: give a network's .safetensors, an .onnx file, "
+            "http(s)://host/v2/models/NAME, grpc://host:port/NAME, the .toml of an upload, or file.py:function."
+        )
 
 
 def open_suspect(argument: str | os.PathLike[str], **options: Any) -> OpenSuspect:
@@ -39,6 +55,7 @@ def open_suspect(argument: str | os.PathLike[str], **options: Any) -> OpenSuspec
     """
     text = os.fspath(argument)
     said = options_of(options).said
+    check_suspect(text)
     if is_address(text):
         if text.lower().startswith("grpc"):
             from exitprint.suspects.grpc import GrpcSuspect
@@ -54,13 +71,7 @@ def open_suspect(argument: str | os.PathLike[str], **options: Any) -> OpenSuspec
         return own_suspect(text, **said)
     if "amplification" in said:
         raise ExitprintError("only a suspect behind an address can be amplified: leave amplification at 1.")
-    applying = {".onnx": ONNX_OPTIONS, ".safetensors": frozenset({"budget"})}.get(suffix)
-    if applying is None:
-        raise ExitprintError(
-            f"{shown(text)!r} is no suspect: give a network's .safetensors, an .onnx file, "
-            "http(s)://host/v2/models/NAME, grpc://host:port/NAME, the .toml of an upload, or file.py:function."
-        )
-    unused = said.keys() - applying - {"budget"}
+    unused = said.keys() - (ONNX_OPTIONS if suffix == ".onnx" else frozenset()) - {"budget"}
     if unused:
         raise ExitprintError(f"{', '.join(sorted(unused))}: says nothing of a suspect in this process; leave it out.")
     said.pop("budget", None)
