@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.compare import in_turn, row
 from bench.subjects import data, described, network
-from exitprint.fingerprints import craft_paper
+from exitprint.fingerprints import PaperMethod, craft_paper
 from exitprint.fingerprints.optimise import Crafted, frozen
 from exitprint.networks import exit_costs
 
@@ -23,7 +23,7 @@ def rows() -> list[dict[str, Any]]:
     made: dict[bool, Crafted] = {}
 
     def craft(stop_early: bool) -> None:
-        made[stop_early] = craft_paper(network(), x, policy, steps=STEPS, stop_early=stop_early)
+        made[stop_early] = craft_paper(network(), x, policy, PaperMethod(steps=STEPS, stop_early=stop_early))
 
     ours, peer = in_turn(lambda: craft(True), lambda: craft(False), rounds=1)
     note = f"{described()}, {SAMPLES} samples; T_N on the target {_t_n(made[True]):.3f} against {_t_n(made[False]):.3f}"
@@ -37,7 +37,7 @@ def rows() -> list[dict[str, Any]]:
 
 def _over_bare_passes(x: Tensor) -> dict[str, Any]:
     """Crafting against one forward and backward pass per step of just those samples that are not known to be done."""
-    crafted = craft_paper(network(), x, network().policy, steps=STEPS)
+    crafted = craft_paper(network(), x, network().policy, PaperMethod(steps=STEPS))
     known = torch.where(crafted.reached, crafted.steps + 1, crafted.steps)
     left = [int((known > step).sum()) for step in range(int(known.max()))]
 
@@ -47,7 +47,7 @@ def _over_bare_passes(x: Tensor) -> dict[str, Any]:
                 images = x[:count].clone().requires_grad_()
                 torch.autograd.grad(network()(images).sum(), images)
 
-    ours, peer = in_turn(lambda: craft_paper(network(), x, network().policy, steps=STEPS), bare, ROUNDS)
+    ours, peer = in_turn(lambda: craft_paper(network(), x, network().policy, PaperMethod(steps=STEPS)), bare, ROUNDS)
     note = f"{described()}, {len(x)} samples, {sum(left):,} of them in {len(left)} passes"
     return row("crafting: over bare passes of the samples that are left", "≤ 1.05", ours, peer, note, slower=True)
 

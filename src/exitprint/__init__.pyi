@@ -1,8 +1,9 @@
 from .data import ImageData, Images, image_data, load_data
 from .errors import ExitprintError
 from .fingerprints import (
+    ContrastMethod,
     Fingerprint,
-    Method,
+    PaperMethod,
     Verdict,
     contrast_fingerprint,
     load_fingerprint,
@@ -29,6 +30,7 @@ from .training import MultiExitClassifier, calibrated_policy, recipe, train_netw
 __all__ = [
     "Answer",
     "CallableSuspect",
+    "ContrastMethod",
     "CostModel",
     "ExitPolicy",
     "ExitprintError",
@@ -36,9 +38,9 @@ __all__ = [
     "ImageData",
     "Images",
     "InProcess",
-    "Method",
     "MultiExitClassifier",
     "MultiExitNetwork",
+    "PaperMethod",
     "Suspect",
     "SuspectOptions",
     "TryAgain",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from exitprint.data import Images, load_data
-from exitprint.fingerprints import Method, contrast_fingerprint, verify
+from exitprint.fingerprints import ContrastMethod, contrast_fingerprint, verify
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.progress import progress
 from exitprint.reports import SuspectRow, demo_report, provenance, write_report
@@ -104,7 +104,7 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
         [POLICY],
         SAMPLES,
         seed,
-        Method(margin=MARGIN),
+        ContrastMethod(margin_log_odds=MARGIN),
         references,
     )
     known = {name: CostModel(network) for name, network in references.items()}

@@ -36,7 +36,7 @@ SMALLER = 1 / 3
 def fingerprints(target, digits, fingerprint_file, tmp_path_factory):
     """A fingerprint of each kind, and a contrast that names references."""
     folder = tmp_path_factory.mktemp("fingerprints")
-    paper = paper_fingerprint(target, digits.test, target.policy, samples=100, seed=1)
+    paper = paper_fingerprint(target, digits.test, samples=100, seed=1)
     change = SMALLER * (paper.x - paper.benign)
     paper = replace(paper, samples=eight_bit(paper.benign + change))
     paper.record["data"] = {"name": "digits"}

@@ -19,14 +19,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from behaviour import crafted
-from exitprint.fingerprints import load_fingerprint, paper_fingerprint, save_fingerprint
+from exitprint.fingerprints import PaperMethod, load_fingerprint, paper_fingerprint, save_fingerprint
 from exitprint.networks import MultiExitNetwork, architecture, load_network, save_network
 
 
 @pytest.fixture
 def fingerprint_file(target, digits, tmp_path):
     path = tmp_path / "f.safetensors"
-    save_fingerprint(paper_fingerprint(target, digits.test, samples=3, steps=5, check=False), path)
+    save_fingerprint(paper_fingerprint(target, digits.test, samples=3, method=PaperMethod(steps=5), check=False), path)
     return path
 
 

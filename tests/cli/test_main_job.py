@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from exitprint.data import eight_bit
-from exitprint.fingerprints import Method, contrast, contrast_fingerprint, save_fingerprint
+from exitprint.fingerprints import ContrastMethod, contrast, contrast_fingerprint, save_fingerprint
 from exitprint.fingerprints.optimise import Crafted
 from exitprint.networks import ExitPolicy, save_network
 
@@ -68,7 +68,7 @@ def contrast_file(folder, target, trained, digits):
         save_network(trained(seed), folder / f"reference-{seed}.safetensors")
     path = folder / "contrast.safetensors"
     made = contrast_fingerprint(
-        target, digits.test, [target.policy], 100, 1, Method(margin=0.05), [trained(3), trained(4)]
+        target, digits.test, [target.policy], 100, 1, ContrastMethod(margin_log_odds=0.05), [trained(3), trained(4)]
     )
     save_fingerprint(made, path)
     return path

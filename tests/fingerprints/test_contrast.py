@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exitprint.data import eight_bit
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints import (
-    Method,
+    ContrastMethod,
     contrast_fingerprint,
     load_fingerprint,
     save_fingerprint,
@@ -98,11 +98,11 @@ def test_a_change_that_independents_would_follow_is_refused(target, digits):
 
 def test_a_margin_out_of_range_is_refused(target, digits):
     with pytest.raises(ExitprintError, match="log-odds"):
-        contrast_fingerprint(target, digits.test, POLICIES, 40, method=Method(margin=-1.0))
+        contrast_fingerprint(target, digits.test, POLICIES, 40, method=ContrastMethod(margin_log_odds=-1.0))
 
 
 def test_networks_known_to_be_independent_follow_the_change_less(target, trained, digits, made):
-    method = Method(reluctance=2.0)
+    method = ContrastMethod(reference_weight=2.0)
     reluctant = contrast_fingerprint(target, digits.test, POLICIES, 100, 3, method, [trained(1)])
 
     def share(fingerprint, network):

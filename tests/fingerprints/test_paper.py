@@ -11,7 +11,7 @@ from exitprint.data import unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints import optimise as optimise_module
 from exitprint.fingerprints.optimise import AdamOnTanh
-from exitprint.fingerprints.paper import L_f, craft_paper, kl_from_uniform, paper_fingerprint
+from exitprint.fingerprints.paper import L_f, PaperMethod, craft_paper, kl_from_uniform, paper_fingerprint
 from exitprint.networks import ExitPolicy
 
 
@@ -30,7 +30,7 @@ def test_divergence_from_uniform_lies_between_nothing_and_log_classes():
 
 @pytest.fixture(scope="module")
 def made(target, digits):
-    return paper_fingerprint(target, digits.test, samples=30, seed=3, steps=300)
+    return paper_fingerprint(target, digits.test, samples=30, seed=3, method=PaperMethod(steps=300))
 
 
 def test_reached_samples_pass_every_exit_with_the_margin_after_rounding(target, made):
@@ -42,7 +42,7 @@ def test_reached_samples_pass_every_exit_with_the_margin_after_rounding(target, 
 
 
 def test_the_same_seed_crafts_the_same_samples(target, digits, made):
-    again = paper_fingerprint(target, digits.test, samples=30, seed=3, steps=300)
+    again = paper_fingerprint(target, digits.test, samples=30, seed=3, method=PaperMethod(steps=300))
     assert torch.equal(again.samples, made.samples) and again.record == made.record
 
 
@@ -53,8 +53,8 @@ def test_originals_are_the_chosen_images(digits, made):
 
 def test_a_sample_ends_where_it_would_have_been_alone(target, digits):
     x = digits.test[:6].x
-    together = craft_paper(target, x, target.policy, steps=80)
-    alone = craft_paper(target, x[2:3], target.policy, steps=80)
+    together = craft_paper(target, x, target.policy, PaperMethod(steps=80))
+    alone = craft_paper(target, x[2:3], target.policy, PaperMethod(steps=80))
     assert int(alone.steps[0]) == int(together.steps[2])
     assert (alone.samples[0].int() - together.samples[2].int()).abs().max() <= 1
 
@@ -62,8 +62,8 @@ def test_a_sample_ends_where_it_would_have_been_alone(target, digits):
 def test_stopping_per_sample_saves_passes_and_keeps_weights(target, digits):
     before = {name: value.clone() for name, value in target.state_dict().items()}
     x = digits.test[:8].x
-    early = craft_paper(target, x, target.policy, steps=60)
-    fixed = craft_paper(target, x, target.policy, steps=60, stop_early=False)
+    early = craft_paper(target, x, target.policy, PaperMethod(steps=60))
+    fixed = craft_paper(target, x, target.policy, PaperMethod(steps=60, stop_early=False))
     assert fixed.passes == 8 * 61 and (fixed.steps == 60).all()
     assert early.passes < fixed.passes
     assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
@@ -71,7 +71,7 @@ def test_stopping_per_sample_saves_passes_and_keeps_weights(target, digits):
 
 
 def test_samples_that_do_not_arrive_are_said_not_to(target, digits):
-    crafted = craft_paper(target, digits.test[:4].x, ExitPolicy(0.2), steps=1)
+    crafted = craft_paper(target, digits.test[:4].x, ExitPolicy(0.2), PaperMethod(steps=1))
     assert not crafted.reached.any()
     assert crafted.samples.dtype == torch.uint8 and unit_range(crafted.samples).max() <= 1
 
@@ -108,5 +108,5 @@ def test_ctrl_c_while_crafting_says_what_a_rerun_does(target, digits, monkeypatc
 
     monkeypatch.setattr(optimise_module, "eight_bit", stop)
     with pytest.raises(Interrupted, match="starts clean"):
-        paper_fingerprint(target, digits.test, samples=4, steps=200)
+        paper_fingerprint(target, digits.test, samples=4)
     assert all(p.requires_grad for p in target.parameters())

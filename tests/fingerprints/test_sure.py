@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from exitprint.data import ImageData, Images
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import contrast_fingerprint, paper_fingerprint
+from exitprint.fingerprints import PaperMethod, contrast_fingerprint, default_policies, paper_fingerprint
 from exitprint.fingerprints.own import check_own, in_8_bits
 from exitprint.fingerprints.shares import shares
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
-from exitprint.training import all_logits, has_room, policy_with_room, recipe, train_network
+from exitprint.training import all_logits, has_room, recipe, train_network
 
 KINDS = ("as trained", "saturated", "label-smoothed")
 
@@ -57,12 +57,8 @@ def networks(like_mnist) -> dict[str, MultiExitNetwork]:
     return dict(zip(KINDS, (trained, saturated, smoothed), strict=True))
 
 
-def default_policies(network: MultiExitNetwork, data: ImageData) -> list[ExitPolicy]:
-    own = network.policy
-    return [
-        policy_with_room(network, data.calibration, rad, share, own.criterion, own.answer)
-        for rad, share in ((0.0, 0.3), (15.0, 0.7))
-    ]
+def strict_and_loose(network: MultiExitNetwork, data: ImageData) -> list[ExitPolicy]:
+    return [rule(network) for rule in default_policies("contrast", network, data.test, data.calibration)[-2:]]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -70,7 +66,7 @@ def test_policies_with_room_are_found_where_rad_gives_none(networks, like_mnist,
     network = networks[kind]
     logits = all_logits(network, like_mnist.test)
     assert not has_room(ExitPolicy(0.0, network.policy.criterion), logits)
-    stricter, looser = default_policies(network, like_mnist)
+    stricter, looser = strict_and_loose(network, like_mnist)
     assert has_room(stricter, logits) and has_room(looser, logits)
     assert looser.thresholds <= stricter.thresholds
     assert looser.exits(logits).double().mean() <= stricter.exits(logits).double().mean()
@@ -79,7 +75,7 @@ def test_policies_with_room_are_found_where_rad_gives_none(networks, like_mnist,
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_contrast_tells_the_network_and_its_8_bit_copy_under_every_policy(networks, like_mnist, kind):
     network = networks[kind]
-    policies = default_policies(network, like_mnist)
+    policies = strict_and_loose(network, like_mnist)
     made = contrast_fingerprint(network, like_mnist.test, policies, samples=40)
     assert made.reached.all() and (made.l2 > 0).all()
     for suspect in (network, in_8_bits(network, like_mnist.test)):
@@ -89,14 +85,14 @@ def test_a_contrast_tells_the_network_and_its_8_bit_copy_under_every_policy(netw
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_papers_kind_reaches_its_goal_where_an_answer_is_sure(networks, like_mnist, kind):
     network = networks[kind]
-    policy = default_policies(network, like_mnist)[1]
-    made = paper_fingerprint(network, like_mnist.test, policy, samples=30, steps=300)
+    policy = strict_and_loose(network, like_mnist)[1]
+    made = paper_fingerprint(network, like_mnist.test, [policy], samples=30, method=PaperMethod(steps=300))
     assert made.reached.all()
 
 
 def test_a_policy_under_which_nothing_is_told_is_refused_by_name(networks, like_mnist):
     network = networks["as trained"]
-    policies = default_policies(network, like_mnist)
+    policies = strict_and_loose(network, like_mnist)
     made = contrast_fingerprint(network, like_mnist.test, policies, samples=40, check=False)
     shut = ExitPolicy(2.0, network.policy.criterion)
     with pytest.raises(
@@ -108,7 +104,7 @@ def test_a_policy_under_which_nothing_is_told_is_refused_by_name(networks, like_
 
 def test_the_8_bit_copy_has_to_be_told_too(networks, like_mnist, monkeypatch):
     network = networks["as trained"]
-    policies = default_policies(network, like_mnist)
+    policies = strict_and_loose(network, like_mnist)
     stranger = networks["label-smoothed"].copy()
     for layer in stranger.modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
@@ -122,6 +118,6 @@ def test_images_that_pass_every_exit_unchanged_are_no_fingerprint(networks, like
     network = networks["as trained"]
     strict = ExitPolicy(0.999999, network.policy.criterion)
     with pytest.raises(ExitprintError, match=r"unchanged|does not tell even"):
-        paper_fingerprint(network, like_mnist.test, strict, samples=10, steps=50)
-    kept = paper_fingerprint(network, like_mnist.test, strict, samples=10, steps=50, check=False)
+        paper_fingerprint(network, like_mnist.test, [strict], samples=10, method=PaperMethod(steps=50))
+    kept = paper_fingerprint(network, like_mnist.test, [strict], samples=10, method=PaperMethod(steps=50), check=False)
     assert len(kept) == 10

@@ -8,7 +8,7 @@ import torch
 
 import user_modules as user
 from exitprint.display import html_table
-from exitprint.fingerprints import Verdict, paper_fingerprint
+from exitprint.fingerprints import PaperMethod, Verdict, paper_fingerprint
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs
 
 
@@ -35,7 +35,7 @@ def test_a_wrapped_network_names_the_users_submodules_and_one_of_his_own_making_
 
 def test_fingerprint_and_verdict_show_themselves_in_a_notebook(digits):
     network = MultiExitNetwork.build(architecture("resnet8", digits.input_shape, 10, width=4), 0, ExitPolicy(0.9))
-    made = paper_fingerprint(network, digits.test, samples=3, steps=2, check=False)
+    made = paper_fingerprint(network, digits.test, samples=3, method=PaperMethod(steps=2), check=False)
     assert repr(made).startswith("Fingerprint (paper): 3 samples of 1×8×8, 3 late")
     assert "reached their goal" in made._repr_html_()
     said = {"share": 0.9, "interval": (0.8, 1.0), "nature": None, "nature_interval": None, "reason": "a <copy> of it"}

@@ -23,11 +23,6 @@ from exitprint.cli.options import (
 from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError
 
-STRICTER, LOOSER = (0.0, 0.3), (15.0, 0.7)
-"""The default policies: by RAD in per cent, and by the share of images that leave early where RAD leaves no room."""
-
-PAPER_SAMPLES = 100
-
 if TYPE_CHECKING:
     from exitprint.data import ImageData
     from exitprint.fingerprints import Fingerprint
@@ -134,13 +129,19 @@ def fingerprint(
 ) -> None:
     """Craft a fingerprint: inputs that tell your network and its copies by their time."""
     from exitprint.evidence.limits import ERROR_RATE
-    from exitprint.fingerprints import Method, contrast_fingerprint, paper_fingerprint, save_fingerprint
-    from exitprint.fingerprints.shares import policy_of
+    from exitprint.fingerprints import (
+        ContrastMethod,
+        PaperMethod,
+        contrast_fingerprint,
+        paper_fingerprint,
+        save_fingerprint,
+    )
+    from exitprint.fingerprints.paper import SAMPLES as PAPER_SAMPLES
+    from exitprint.fingerprints.policies import policy_of_its_own, tells_images_apart
     from exitprint.fingerprints.threshold import check_change, check_size
     from exitprint.fingerprints.threshold import threshold as threshold_of
     from exitprint.networks import ExitPolicy, load_network
-    from exitprint.networks.policy import lowest
-    from exitprint.training import all_logits, calibrated_policy, leaving_policy, policy_with_room
+    from exitprint.training import calibrated_policy, leaving_policy
 
     check_output(out_file, "fingerprint", network_file, *(reference or []), source.data, force=force)
     if kind == "contrast" and all_steps:
@@ -157,9 +158,6 @@ def fingerprint(
     references |= _trained_references(network, network_file.stem, images, train_references, out_file)
     own, held_out = network.policy, images.calibration
 
-    def with_room(value: float, share: float) -> Rule:
-        return lambda network: policy_with_room(network, held_out, value, share, own.criterion, own.answer)
-
     def of_rad(value: float) -> Rule:
         return lambda network: calibrated_policy(network, held_out, value, own.criterion, own.answer)
 
@@ -171,28 +169,21 @@ def fingerprint(
         *(ExitPolicy(value, own.criterion, own.answer) for value in threshold or []),
         *map(of_share, leave or []),
     ]
-    room = len(own.exits(all_logits(network, images.test)).unique()) > 1
-    rules: list[ExitPolicy | Rule] = [lambda network: network.policy] if room else []
-    if given:
-        rules += given
-    elif kind == "contrast":
-        rules += [with_room(*STRICTER), with_room(*LOOSER)]
-    elif not room:
-        rules += [with_room(*LOOSER)]
+    room = tells_images_apart(network, images.test)
+    rules = [*([policy_of_its_own] if room else []), *given] if given else None
     if kind == "contrast":
-        method = None if margin is None else Method(margin=margin)
-        made = contrast_fingerprint(network, images.test, rules, samples, seed, method, references)
+        method = None if margin is None else ContrastMethod(margin_log_odds=margin)
+        made = contrast_fingerprint(network, images.test, rules, samples, seed, method, references, held_out=held_out)
     else:
-        strictest = lowest([policy_of(network, rule) for rule in rules], network.num_exits - 1)
         made = paper_fingerprint(
             network,
             images.test,
-            strictest,
+            rules,
             PAPER_SAMPLES if samples is None else samples,
             seed,
-            stop_early=not all_steps,
-            references=references,
-            reference_policies=rules,
+            PaperMethod(stop_early=not all_steps),
+            references,
+            held_out=held_out,
         )
     if not room:
         made.record["warnings"].append(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from exitprint.fingerprints.contrast import Method, contrast_fingerprint, craft_contrast
+from exitprint.fingerprints.contrast import ContrastMethod, contrast_fingerprint, craft_contrast
 from exitprint.fingerprints.fingerprint import Fingerprint, Reference, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.measurement import TNMeasurement, measure_t_n
-from exitprint.fingerprints.paper import craft_paper, paper_fingerprint
+from exitprint.fingerprints.paper import PaperMethod, craft_paper, paper_fingerprint
+from exitprint.fingerprints.policies import default_policies
 from exitprint.fingerprints.threshold import samples_needed
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.fingerprints.verify import verify
 
 __all__ = [
+    "ContrastMethod",
     "Fingerprint",
-    "Method",
+    "PaperMethod",
     "Reference",
     "TNMeasurement",
     "Verdict",
     "contrast_fingerprint",
     "craft_contrast",
     "craft_paper",
+    "default_policies",
     "load_fingerprint",
     "measure_t_n",
     "paper_fingerprint",

@@ -17,6 +17,7 @@ from exitprint.fingerprints.fingerprint import LARGEST_CHANGE as LARGEST
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
 from exitprint.fingerprints.own import check_own
+from exitprint.fingerprints.policies import default_policies
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
 from exitprint.fingerprints.threshold import LARGE_PART, LARGEST_PART, pool_needed
 from exitprint.networks import ExitPolicy, MultiExitNetwork
@@ -43,39 +44,39 @@ SURE = 15.0
 
 
 @dataclass(frozen=True)
-class Method:
+class ContrastMethod:
     """How a contrast is crafted; `docs/contrast.md` says what each part is worth.
 
     Attributes
     ----------
-    margin
+    margin_log_odds
         How far certainties have to be beyond the threshold, in log-odds.
     early_exits
         At how many exits in a row an early image has to be certain, beginning where a quarter of benign images has
         left.
-    choice
+    extreme_share
         Each half is chosen among this share of the images, the most extreme ones; among as many as there are
         candidates where that is more.
-    candidates
+    candidates_per_sample
         So many images are crafted for each sample that is wanted; those with the smallest change are kept.
-    length
+    step_l2
         L2 of one step, pixels in [0, 1].
     steps
         The most steps for an image.
-    reluctance
+    reference_weight
         Weight of the penalty on what the change does to networks known to be independent, where there are some.
-    adam
+    adam_learning_rate
         Learning rate of Adam on tanh, as the paper crafts, in place of steps of one length.
     """
 
-    margin: float = 0.5
+    margin_log_odds: float = 0.5
     early_exits: int = 3
-    choice: float = 0.1
-    candidates: int = 2
-    length: float = 0.06
+    extreme_share: float = 0.1
+    candidates_per_sample: int = 2
+    step_l2: float = 0.06
     steps: int = 200
-    reluctance: float = 2.0
-    adam: float | None = None
+    reference_weight: float = 2.0
+    adam_learning_rate: float | None = None
 
 
 MARGINS = {False: (1.0, 0.5, 0.25, 0.1), True: (1.5, 0.5, 0.3, 0.1)}
@@ -151,7 +152,7 @@ def craft_contrast(
     x: Tensor,
     late: Tensor,
     goals: Goals,
-    method: Method | None = None,
+    method: ContrastMethod | None = None,
     references: Sequence[MultiExitNetwork] = (),
 ) -> Crafted:
     """Make some images late and the others early, each with the smallest change that meets its goal.
@@ -171,18 +172,19 @@ def craft_contrast(
     references
         Networks known to be independent, for the same images: their certainty is to stay as it is.
     """
-    method = method or Method()
+    method = method or ContrastMethod()
+    adam = method.adam_learning_rate
     device = network.mean.device
     x, late = x.to(device), late.to(device)
     goals = Goals(goals.below.to(device), goals.above.to(device), goals.criterion)
     with frozen(*references):
         return optimise(
             network,
-            AdamOnTanh(x, method.adam) if method.adam else StepsOfLength(x, method.length),
+            StepsOfLength(x, method.step_l2) if adam is None else AdamOnTanh(x, adam),
             lambda _, logits, indices: goals.distance(logits, late[indices]),
             lambda logits, indices: goals.met(logits, late[indices]),
             method.steps,
-            pull=Reluctance(references, x, late, goals.criterion, method.reluctance) if references else None,
+            pull=Reluctance(references, x, late, goals.criterion, method.reference_weight) if references else None,
         )
 
 
@@ -230,12 +232,13 @@ class Reluctance:
 def contrast_fingerprint(
     network: MultiExitNetwork | Callable[[Tensor], Any],
     images: Images,
-    policies: Sequence[ExitPolicy | Rule],
+    policies: Sequence[ExitPolicy | Rule] | None = None,
     samples: int | None = None,
     seed: int = 0,
-    method: Method | None = None,
+    method: ContrastMethod | None = None,
     references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork] = (),
     check: bool = True,
+    held_out: Images | None = None,
 ) -> Fingerprint:
     """Craft a contrast fingerprint: half of the samples late, half early.
 
@@ -247,8 +250,8 @@ def contrast_fingerprint(
     images
         Benign images to choose from; those that leave earliest are made late, and those that leave latest early.
     policies
-        The policies under which the contrast has to hold, such as those of RAD=0 and RAD=15; a rule gives the network
-        and each reference a policy of its own.
+        The policies under which the contrast has to hold; a rule gives the network and each reference a policy of its
+        own. By default the network's own and those of RAD 0 and 15, see `default_policies`.
     samples
         Number of samples, both halves together; by default 200, or a fifth of the images where there are fewer than
         1,000.
@@ -262,6 +265,8 @@ def contrast_fingerprint(
         with their names, or without. The fingerprint says what it came to on each.
     check
         Refuse a fingerprint that does not tell the network itself and its 8-bit copy; False to measure with it anyway.
+    held_out
+        Images that default policies are calibrated on; by default `images`.
 
     Raises
     ------
@@ -272,15 +277,17 @@ def contrast_fingerprint(
         On Ctrl-C; nothing was written.
     """
     network = as_network(network, images[:2].x)
+    if policies is None:
+        policies = default_policies("contrast", network, images, images if held_out is None else held_out)
     wanted = max(2, min(SAMPLES, len(images) // PART)) if samples is None else samples
     if method is None:
-        *larger, smallest = (Method(margin=margin) for margin in MARGINS[bool(references)])
+        *larger, smallest = (ContrastMethod(margin_log_odds=margin) for margin in MARGINS[bool(references)])
         for each in larger:
             with suppress(ChangeTooLarge):
                 return contrast_fingerprint(network, images, policies, wanted, seed, each, references, check)
         method = smallest
-    if not 0 <= method.margin <= 5:
-        raise ExitprintError(f"the margin of a contrast is in log-odds, from 0 to 5, and not {method.margin}.")
+    if not 0 <= method.margin_log_odds <= 5:
+        raise ExitprintError(f"the margin of a contrast is in log-odds, from 0 to 5, and not {method.margin_log_odds}.")
     network.check_images(images.pixels[:1])
     if not 2 <= wanted <= len(images):
         raise ExitprintError(
@@ -306,12 +313,12 @@ def contrast_fingerprint(
         certainty = usable[0].certainty(logits)
         exits = torch.stack([policy.exits_of_certainty(certainty) for policy in usable])
         internal = network.num_exits - 1
-        goals = contrast_goals(usable, exits, internal, network.classes, method.margin, method.early_exits)
+        goals = contrast_goals(usable, exits, internal, network.classes, method.margin_log_odds, method.early_exits)
         order = natural_order(certainty, exits)
         order = order[torch.isin(order, distinct(images.pixels))]
         if wanted > len(order):
             raise ExitprintError(f"only {len(order)} of these images differ from each other: ask for fewer samples.")
-        chosen, late = choose(order, min(wanted * method.candidates, len(order)), method.choice, seed)
+        chosen, late = choose(order, min(wanted * method.candidates_per_sample, len(order)), method.extreme_share, seed)
         crafted = craft_contrast(network, images[chosen].x, late, goals, method, list(known.values()))
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
@@ -434,8 +441,8 @@ def contrast_goals(
     internal, classes
         Number of internal classifiers and of classes.
     margin, early_exits
-        As in `Method`. Where a threshold is close to chance, a late image has to come half-way to chance only; where it
-        is close to the largest certainty that an exit can have, an early one half-way to that.
+        As in `ContrastMethod`. Where a threshold is close to chance, a late image has to come half-way to chance only;
+        where it is close to the largest certainty that an exit can have, an early one half-way to that.
     """
     T_c = torch.tensor([policy.for_exits(internal) for policy in policies])
     limits = T_c.double().clamp(LEAST, 1 - NEAREST).logit().float()

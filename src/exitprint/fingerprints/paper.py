@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -13,9 +14,13 @@ from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, optimise
 from exitprint.fingerprints.own import check_own
-from exitprint.fingerprints.shares import Rule, logits_of, measured, named
+from exitprint.fingerprints.policies import default_policies
+from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
 from exitprint.networks import ExitPolicy, MultiExitNetwork
+from exitprint.networks.policy import lowest
 
+SAMPLES = 100
+"""N in the paper, by default."""
 SURE = 4.0
 """Log-odds beyond which an answer's gradient fades: a surer one gets that of an answer so sure."""
 
@@ -50,15 +55,35 @@ def less_sure(logits: Tensor) -> Tensor:
     return logits * (SURE / gap.clamp(min=SURE))
 
 
+@dataclass(frozen=True)
+class PaperMethod:
+    """How the paper's fingerprint is crafted.
+
+    Attributes
+    ----------
+    c
+        Weight of L_f beside the L2 of the change, pixels in [0, 1]; 10 in the paper.
+    learning_rate
+        Adam's, on w of x′ = (tanh w + 1) / 2; 0.01 in the paper.
+    steps
+        The most steps; the paper takes 1,000 (2,000 for ResNet-56) for every sample.
+    margin_certainty
+        How far below its threshold every internal classifier's certainty has to be, in the certainty's own units (for
+        confidence a probability), and half-way from the threshold to chance where that is less.
+    stop_early
+        Stop each sample as soon as it passes every exit with that margin, and see that an exit that is sure of itself
+        has a gradient; False takes all steps of equation 2 as it stands, as the paper does.
+    """
+
+    c: float = 10.0
+    learning_rate: float = 0.01
+    steps: int = 1000
+    margin_certainty: float = 0.15
+    stop_early: bool = True
+
+
 def craft_paper(
-    network: MultiExitNetwork,
-    x: Tensor,
-    policy: ExitPolicy,
-    c: float = 10.0,
-    learning_rate: float = 0.01,
-    steps: int = 1000,
-    margin: float = 0.15,
-    stop_early: bool = True,
+    network: MultiExitNetwork, x: Tensor, policy: ExitPolicy, method: PaperMethod = PaperMethod()
 ) -> Crafted:
     """Minimise L(x′) = ‖x − x′‖₂ + c·L_f(x′) (equation 2) for each image.
 
@@ -70,16 +95,8 @@ def craft_paper(
         Benign images in [0, 1], float32, shape (samples, channels, height, width).
     policy
         The strictest policy the samples have to pass: the lowest thresholds.
-    c, learning_rate
-        Weight of L_f and Adam's learning rate; 10 and 0.01 in the paper.
-    steps
-        The most steps; the paper takes 1,000 (2,000 for ResNet-56) for every sample.
-    margin
-        How far below its threshold every internal classifier's certainty has to be, in the certainty's own units, and
-        as a share of the threshold where that is less.
-    stop_early
-        Stop each sample as soon as it passes every exit with that margin, and see that an exit that is sure of itself
-        has a gradient; False takes all steps of equation 2 as it stands, as the paper does.
+    method
+        Weights, steps and margin.
 
     Raises
     ------
@@ -94,32 +111,30 @@ def craft_paper(
             f"with a threshold of {T_c.min():.3f} every image leaves at the first exit, so none can be made slow: "
             "choose a policy with a higher threshold (--threshold, --leave 0.4)."
         )
-    limit = torch.maximum(T_c - margin, (T_c + floor) / 2).to(network.mean.device)
+    limit = torch.maximum(T_c - method.margin_certainty, (T_c + floor) / 2).to(network.mean.device)
     x = x.to(network.mean.device)
+    weighed = less_sure if method.stop_early else (lambda logits: logits)
 
     def loss(x_crafted: Tensor, logits: Tensor, indices: Tensor) -> Tensor:
-        return (x[indices] - x_crafted).flatten(1).norm(dim=1) + c * L_f(less_sure(logits) if stop_early else logits)
+        return (x[indices] - x_crafted).flatten(1).norm(dim=1) + method.c * L_f(weighed(logits))
 
     def passes_every_exit(logits: Tensor, indices: Tensor) -> Tensor:
         return (policy.certainty(logits[:, :-1]) < limit).all(1)
 
-    return optimise(network, AdamOnTanh(x, learning_rate), loss, passes_every_exit, steps, stop_early)
+    variable = AdamOnTanh(x, method.learning_rate)
+    return optimise(network, variable, loss, passes_every_exit, method.steps, method.stop_early)
 
 
 def paper_fingerprint(
     network: MultiExitNetwork,
     images: Images,
-    policy: ExitPolicy | None = None,
-    samples: int = 100,
+    policies: Sequence[ExitPolicy | Rule] | None = None,
+    samples: int = SAMPLES,
     seed: int = 0,
-    c: float = 10.0,
-    learning_rate: float = 0.01,
-    steps: int = 1000,
-    margin: float = 0.15,
-    stop_early: bool = True,
+    method: PaperMethod = PaperMethod(),
     references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork] = (),
-    reference_policies: Sequence[ExitPolicy | Rule] = (),
     check: bool = True,
+    held_out: Images | None = None,
 ) -> Fingerprint:
     """Craft the paper's fingerprint from a seeded choice of benign images.
 
@@ -129,21 +144,23 @@ def paper_fingerprint(
         The owner's network.
     images
         Benign images to choose from.
-    policy
-        The strictest policy the samples have to pass; by default the network's own.
+    policies
+        Policies that the samples have to pass, or rules for them; samples are crafted for the lowest of their
+        thresholds. By default the network's own, see `default_policies`.
     samples
         Number of samples, N in the paper: 100.
     seed
         Of the choice.
-    c, learning_rate, steps, margin, stop_early
-        As in `craft_paper`.
+    method
+        How to craft.
     references
-        Networks known to be independent, with their names or without; the fingerprint says what it comes to on each.
-    reference_policies
-        The policies, or rules for them, that references are asked under; by default that of the samples.
+        Networks known to be independent, with their names or without; the fingerprint says what it comes to on each
+        under each policy.
     check
         Refuse a fingerprint that does not tell the network itself and its 8-bit copy, and leave out samples that pass
         every exit unchanged; False to measure with all of them anyway, as the paper does.
+    held_out
+        Images that default policies are calibrated on, where they are needed; by default `images`.
 
     Raises
     ------
@@ -159,9 +176,11 @@ def paper_fingerprint(
     chosen = order[torch.isin(order, distinct(images.pixels))][:samples]
     if len(chosen) < samples:
         raise ExitprintError(f"only {len(chosen)} of these images differ from each other: ask for fewer samples.")
-    policy = policy or network.policy
+    if policies is None:
+        policies = default_policies("paper", network, images, images if held_out is None else held_out)
+    policy = lowest([policy_of(network, given) for given in policies], network.num_exits - 1)
     try:
-        crafted = craft_paper(network, images[chosen].x, policy, c, learning_rate, steps, margin, stop_early)
+        crafted = craft_paper(network, images[chosen].x, policy, method)
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     kept = (crafted.samples != images.pixels[chosen]).flatten(1).any(1) | (not check)
@@ -173,7 +192,6 @@ def paper_fingerprint(
     left_out = int((~kept).sum())
     crafted, chosen = crafted.only(kept), chosen[kept]
     originals, late = images.pixels[chosen], torch.ones(len(chosen), dtype=torch.bool)
-    asked = reference_policies or [policy]
     made = Fingerprint(
         kind="paper",
         samples=crafted.samples,
@@ -184,15 +202,9 @@ def paper_fingerprint(
         chosen=chosen,
         pool=len(images),
         answers=policy.answered(logits_of(network, originals)),
-        references=measured(named(references), network, asked, "paper", crafted.samples, originals, late),
+        references=measured(named(references), network, policies, "paper", crafted.samples, originals, late),
         record={
-            "method": {
-                "c": c,
-                "learning_rate": learning_rate,
-                "steps": steps,
-                "margin": margin,
-                "stop_early": stop_early,
-            },
+            "method": asdict(method),
             "passes": crafted.passes,
             "policy": {"criterion": policy.criterion, "thresholds": list(policy.thresholds)},
             "seed": seed,
@@ -200,5 +212,5 @@ def paper_fingerprint(
         },
     )
     if check:
-        check_own(network, images, made, asked)
+        check_own(network, images, made, policies)
     return made

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from exitprint.data import ImageData, eight_bit
 from exitprint.files import load_tensors, save_tensors
-from exitprint.fingerprints import Fingerprint, Method, contrast_fingerprint, load_fingerprint, save_fingerprint
+from exitprint.fingerprints import ContrastMethod, Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.contrast import natural_order
 from exitprint.fingerprints.fingerprint import Kind
 from exitprint.fingerprints.shares import Rule, logits_of, share_of_pairs
@@ -74,7 +74,7 @@ class Bank:
         def make(to: Path) -> None:
             network, data = workshop.network(self.target), workshop.images(self.target)
             known = {f"ResNet-{each.depth}": workshop.network(each) for each in self.references}
-            method = Method(margin=self.margin, candidates=1)
+            method = ContrastMethod(margin_log_odds=self.margin, candidates_per_sample=1)
             save_fingerprint(
                 contrast_fingerprint(network, data.test[: self.pool], rules(data), self.images, 0, method, known), to
             )
@@ -121,9 +121,9 @@ def composed(late: Tensor, places: Tensor, l2: Tensor, reached: Tensor, pool: in
         Number of images chosen from, number of samples wanted, and the seed of the choice.
     """
     generator = torch.Generator().manual_seed(seed)
-    method = Method()
-    candidates = min(samples * method.candidates, pool) // 2
-    among = max(candidates, min(int(method.choice * pool), pool // 2))
+    method = ContrastMethod()
+    candidates = min(samples * method.candidates_per_sample, pool) // 2
+    among = max(candidates, min(int(method.extreme_share * pool), pool // 2))
     kept = []
     for half, wanted in ((True, samples - samples // 2), (False, samples // 2)):
         mine = (late == half).nonzero()[:, 0]

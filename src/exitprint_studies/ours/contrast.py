@@ -19,8 +19,8 @@ from exitprint.data import ImageData, unit_range
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.fingerprints import (
+    ContrastMethod,
     Fingerprint,
-    Method,
     contrast_fingerprint,
     craft_paper,
     load_fingerprint,
@@ -59,14 +59,14 @@ USEFUL = 0.85
 """A copy that keeps less than this share of the target's accuracy is useless to a thief (the paper's largest RAD)."""
 TESTED = 1000
 """So many copies and independents of each family are measured besides, each input so often."""
-METHOD = Method()
-WITHOUT: dict[str, Method] = {
+METHOD = ContrastMethod()
+WITHOUT: dict[str, ContrastMethod] = {
     "everything": METHOD,
-    "no margin": replace(METHOD, margin=0.0),
+    "no margin": replace(METHOD, margin_log_odds=0.0),
     "early at one exit": replace(METHOD, early_exits=1),
-    "no choice by nature": replace(METHOD, choice=0.5),
-    "no surplus of candidates": replace(METHOD, candidates=1),
-    "Adam on tanh instead of unit steps": replace(METHOD, adam=0.005),
+    "no choice by nature": replace(METHOD, extreme_share=0.5),
+    "no surplus of candidates": replace(METHOD, candidates_per_sample=1),
+    "Adam on tanh instead of unit steps": replace(METHOD, adam_learning_rate=0.005),
 }
 REFERENCES = tuple(range(FIRST_INDEPENDENT_SEED + INDEPENDENTS, FIRST_INDEPENDENT_SEED + INDEPENDENTS + 2))
 """Seeds of independents that the owner has; they are not among the suspects."""
@@ -97,7 +97,7 @@ def fingerprints(family: str, store: Store, data_dir: Path | None) -> dict[str, 
         key = {"side by side": name, "version": VERSION, "details": details, "target": spec.key, "samples": SAMPLES}
         return store.get(key, lambda path: save_fingerprint(make(), path))
 
-    def contrast(method: Method, references: Sequence[int] = ()) -> Fingerprint:
+    def contrast(method: ContrastMethod, references: Sequence[int] = ()) -> Fingerprint:
         network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
         known = [realise(trained(family, source(spec), seed), store, data_dir) for seed in references]
         return contrast_fingerprint(
@@ -111,7 +111,7 @@ def fingerprints(family: str, store: Store, data_dir: Path | None) -> dict[str, 
     def paper() -> Fingerprint:
         network, data = realise(spec, store, data_dir), source(spec).load(data_dir)
         strictest = lowest(policies_of(network, data)[1:], network.num_exits - 1)
-        return paper_fingerprint(network, data.test, strictest, SAMPLES, check=False)
+        return paper_fingerprint(network, data.test, [strictest], SAMPLES, check=False)
 
     def same_images(file: Path) -> Fingerprint:
         network, data, other = realise(spec, store, data_dir), source(spec).load(data_dir), load_fingerprint(file)
@@ -191,7 +191,7 @@ def hard_rows(run: Run) -> list[Row]:
         target = realise(spec, run.store, run.data_dir)
         target.policy = ExitPolicy(HARD)
         contrast = contrast_fingerprint(target, data.test, [target.policy], SAMPLES, check=False)
-        paper = paper_fingerprint(target, data.test, target.policy, SAMPLES, check=False)
+        paper = paper_fingerprint(target, data.test, [target.policy], SAMPLES, check=False)
         benign = data.test[:TESTED].x
         for member in members:
             network = realise(member.network, run.store, run.data_dir)

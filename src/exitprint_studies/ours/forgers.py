@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from exitprint.data import Images, eight_bit
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import Fingerprint, Method, Reference, craft_contrast
+from exitprint.fingerprints import ContrastMethod, Fingerprint, Reference, craft_contrast
 from exitprint.fingerprints.contrast import Goals, contrast_goals, natural_order
 from exitprint.fingerprints.optimise import StepsOfLength, frozen, optimise
 from exitprint.fingerprints.shares import logits_of
@@ -105,7 +105,7 @@ def nothing_changed(forger: Forger) -> Fingerprint:
 
 def flags_edited(forger: Forger) -> Fingerprint:
     """An honest contrast whose flags are set anew: late is what the networks at hand take long for."""
-    honest = own_contrast(forger, Method().margin, SAMPLES)
+    honest = own_contrast(forger, ContrastMethod().margin_log_odds, SAMPLES)
     logits = [logits_of(network, honest.samples) for network in forger.at_hand]
     exits = [p.exits(each).double() / each.shape[1] for p, each in zip(forger.policies[1:], logits, strict=True)]
     late = torch.zeros(len(honest), dtype=torch.bool)
@@ -123,7 +123,7 @@ def own_contrast(forger: Forger, margin: float, samples: int) -> Fingerprint:
     """A contrast that is crafted on his own network."""
     chosen, late = forger.halves(samples)
     goals = forger.goals(forger.own, forger.policies[0], margin)
-    crafted = craft_contrast(forger.own, forger.images[chosen].x, late, goals, Method(margin=margin))
+    crafted = craft_contrast(forger.own, forger.images[chosen].x, late, goals, ContrastMethod(margin_log_odds=margin))
     return forger.file(chosen, late, crafted.samples)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from exitprint.claims.replay import rank_p_value
 from exitprint.files import write_bytes
-from exitprint.fingerprints import Fingerprint, Method, verify
+from exitprint.fingerprints import ContrastMethod, Fingerprint, verify
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.suspects import CostModel
 from exitprint.tampering.kinds import tamper
@@ -47,7 +47,7 @@ def rows_of(arena: Arena, run: Run) -> Iterator[Row]:
         for largest in (None, *(size for size in LARGEST if size < float(whole.l2.mean()))):
             yield from _of(arena, strategy, shrunk(whole, largest))
     forger = arena.forger
-    honest = own_contrast(forger, Method().margin, len(whole))
+    honest = own_contrast(forger, ContrastMethod().margin_log_odds, len(whole))
     yield from _of(arena, HONEST, honest)
     data = DIGITS.load(run.data_dir)
     for kind, parameters in COPIES:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import Fingerprint, Method, contrast_fingerprint, load_fingerprint, save_fingerprint
+from exitprint.fingerprints import ContrastMethod, Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.score import FloatArray, auc
 from exitprint.networks import Architecture, MultiExitNetwork, architecture, load_network, save_network
 from exitprint.suspects import CostModel
@@ -252,7 +252,9 @@ def third_party_rows(run: Run) -> list[Row]:
 
 def _fingerprint(target: MultiExitNetwork, data: ImageData, margin: float) -> Fingerprint:
     policies = [calibrated_policy(target, data.calibration, rad) for rad in (0.0, *RADS)]
-    return contrast_fingerprint(target, data.test, policies, SAMPLES, method=Method(margin=margin), check=False)
+    return contrast_fingerprint(
+        target, data.test, policies, SAMPLES, method=ContrastMethod(margin_log_odds=margin), check=False
+    )
 
 
 def _row(name: str, network: MultiExitNetwork, made: Mapping[float, Fingerprint], data: ImageData, rad: float) -> Row:

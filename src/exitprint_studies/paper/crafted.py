@@ -17,13 +17,14 @@ from exitprint.data import ImageData, unit_range
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.fingerprints import (
+    ContrastMethod,
     Fingerprint,
+    PaperMethod,
     contrast_fingerprint,
     load_fingerprint,
     paper_fingerprint,
     save_fingerprint,
 )
-from exitprint.fingerprints.contrast import Method as ContrastMethod
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.training import calibrated_policy
 from exitprint.training.compute import on_best_device
@@ -41,6 +42,16 @@ CRAFTING: dict[Method, Callable[..., Any]] = {
     "contrast": contrast_fingerprint,
     "baseline": conferrable_fingerprint,
 }
+KEPT_AS = {
+    "margin_log_odds": "margin",
+    "extreme_share": "choice",
+    "candidates_per_sample": "candidates",
+    "step_l2": "length",
+    "reference_weight": "reluctance",
+    "adam_learning_rate": "adam",
+    "margin_certainty": "margin",
+}
+"""Names of parameters in the keys of the store, where they differ: a new name does not make a file a new one."""
 CALIBRATED_FOR = (15.0, 5.0, 0.0)
 ROOM = 0.05
 
@@ -129,8 +140,9 @@ def _key(cell: Cell, method: Method) -> dict[str, Any]:
         "samples": cell.effort.samples,
     }
     if method == "contrast":
-        key["method"] = asdict(ContrastMethod())
+        key["method"] = _as_kept(ContrastMethod())
     if method.startswith("paper"):
+        key["defaults"] |= _as_kept(PaperMethod())
         key["steps"] = cell.effort.steps
     if method == "baseline":
         key |= {
@@ -140,6 +152,10 @@ def _key(cell: Cell, method: Method) -> dict[str, Any]:
             "references": [spec.key for spec in cell.references],
         }
     return key
+
+
+def _as_kept(how: ContrastMethod | PaperMethod) -> dict[str, Any]:
+    return {KEPT_AS.get(name, name): value for name, value in asdict(how).items()}
 
 
 def _make(cell: Cell, method: Method, store: Store, path: Path, data_dir: Path | None) -> None:
@@ -174,6 +190,5 @@ def _by_time(network: MultiExitNetwork, data: ImageData, method: Method, effort:
             raise _Refused(str(why)) from why
     policy = strictest_policy(network, data, effort.otherwise)
     early = method == "paper, stopped early"
-    return paper_fingerprint(
-        network, data.test, policy, effort.samples, steps=effort.steps, stop_early=early, check=False
-    )
+    how = PaperMethod(steps=effort.steps, stop_early=early)
+    return paper_fingerprint(network, data.test, [policy], effort.samples, method=how, check=False)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import Method
+from exitprint.fingerprints import ContrastMethod
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint_studies.ours import contrast as study
 from exitprint_studies.ours.third_party import MEAN, some_exits, third_party_backbone, third_party_rows, weights_file
@@ -78,7 +78,9 @@ def test_rows_of_a_small_population(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "population", small)
     monkeypatch.setattr(study, "at_rad", lambda members, rad: [m.at(rad) for m in members])
     monkeypatch.setattr(study, "LAPTOP", ("resnet",))
-    monkeypatch.setattr(study, "WITHOUT", {"everything": Method(), "no margin": Method(margin=0.0)})
+    monkeypatch.setattr(
+        study, "WITHOUT", {"everything": ContrastMethod(), "no margin": ContrastMethod(margin_log_odds=0.0)}
+    )
     monkeypatch.setattr(study, "REFERENCES", ())
     monkeypatch.setattr(study, "SAMPLES", 20)
     monkeypatch.setattr(study, "RADS", (0.0,))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from exitprint.fingerprints import Method, contrast_fingerprint
+from exitprint.fingerprints import ContrastMethod, contrast_fingerprint
 from exitprint.fingerprints.contrast import natural_order
 from exitprint.fingerprints.shares import logits_of
 from exitprint.networks import ExitPolicy
@@ -53,8 +53,10 @@ def test_small_fingerprints_come_from_the_extreme_tenth():
 def test_a_bank_gives_the_fingerprint_that_crafting_gives(target, digits):
     images = digits.test[:80]
     policy = ExitPolicy(0.9)
-    whole = contrast_fingerprint(target, images, [policy], 80, method=Method(candidates=1, steps=30), check=False)
-    direct = contrast_fingerprint(target, images, [policy], 40, method=Method(steps=30), check=False)
+    whole = contrast_fingerprint(
+        target, images, [policy], 80, method=ContrastMethod(candidates_per_sample=1, steps=30), check=False
+    )
+    direct = contrast_fingerprint(target, images, [policy], 40, method=ContrastMethod(steps=30), check=False)
     logits = logits_of(target, images.pixels)
     places = natural_order(policy.certainty(logits), policy.exits(logits)[None]).argsort()[whole.chosen]
     chosen = composed(whole.late, places, whole.l2, whole.reached, pool=80, samples=40, seed=0)
