@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary --constraint constraints.txt
 
-.PHONY: demo test lint types docs bench clean
+.PHONY: demo test lint types docs bench mutants clean
 
 demo: $(VENV)/.core
 	$(BIN)/exitprint demo --report report.html
@@ -25,6 +25,9 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench
+
+mutants: $(VENV)/.bench
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.mutants
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

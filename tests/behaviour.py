@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from exitprint.fingerprints import Fingerprint, Reference
 from exitprint.networks import Prediction
 from exitprint.suspects import Answer, Clock
+from exitprint.suspects.journal import Work
+from exitprint.timing.session import Asked, Session, session
 
 EXIT = 0.001
 EXITS = 10
@@ -113,3 +115,36 @@ class Sleeper:
         time.sleep(2 * sum(self.seconds.get(name, EXIT * EXITS / 2) for name in names))
         nothing = torch.zeros(len(x), dtype=torch.long)
         return Prediction(nothing, torch.full((len(x), 2), 0.5), nothing)
+
+
+class Scripted:
+    """A suspect whose times are told beforehand; the path alone takes 9 s."""
+
+    amplification, bytes_sent, bytes_received = 1, 0, 0
+
+    def __init__(self, seconds: Iterable[float], clock: Clock = "measured") -> None:
+        self.seconds, self.clock, self.requests = iter(seconds), clock, 0
+
+    def limit(self, requests: int) -> None:
+        """Allow any number."""
+
+    def floor(self) -> float:
+        """Seconds of the cheapest request."""
+        self.requests += 1
+        return 9.0
+
+    def ask(self, x: Tensor) -> Answer:
+        self.requests += 1
+        return Answer(np.array([next(self.seconds) for _ in x]), self.clock)
+
+
+def heard(askings: Iterable[tuple[int, float]], warm_up: Sequence[float] = ()) -> Session:
+    """What a session was told on a measured clock: the number of an input "a" and the seconds of each asking."""
+    told = [(int(index), float(seconds)) for index, seconds in askings]
+    suspect = Scripted([*warm_up, *(seconds for _, seconds in told)])
+    images = {"a": torch.zeros(60, 1, 1, 1)}
+    with session(suspect, images, Work("test", "", Asked, ""), expected=1) as asking:
+        asking.warm_up("a", np.arange(len(warm_up) + 5 if warm_up else 0))
+        for index, _ in told:
+            asking.ask("a", index)
+    return asking

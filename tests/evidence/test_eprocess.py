@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exitprint.errors import ExitprintError
 from exitprint.evidence.eprocess import FIRST_SLICE, Counts, EProcess, least_observations, log_e, slice_of
+from exitprint.evidence.limits import BUDGET, ERROR_RATE
 
 counts = st.builds(Counts, *[st.integers(0, 40)] * 3)
 nulls = st.floats(0.05, 0.95)
@@ -48,6 +49,7 @@ def test_it_shrinks_on_average_everywhere_else_in_the_null(now: Counts, null: fl
     assert p * up + (1 - p) * down <= 1 + 1e-9
 
 
+@settings(max_examples=50)
 @given(outcomes, nulls)
 def test_the_estimate_lies_in_the_interval_and_the_interval_is_the_test_inverted(x: list[float], null: float) -> None:
     process = fed(null, x)
@@ -88,6 +90,52 @@ def test_estimate_and_interval_are_of_one_round() -> None:
     assert fed(0.5, [1.0] * 20, []).mean == 1.0
 
 
+@given(counts)
+def test_counts_turned_are_those_of_one_minus_each(now: Counts) -> None:
+    assert now.turned.turned == now and now.turned.total == now.total == sum(now)
+    if now.total:
+        assert now.mean + now.turned.mean == pytest.approx(1)
+        assert now.mean == (now.won + 0.5 * now.tied) / now.total
+    else:
+        assert now.mean is None
+
+
+@given(outcomes, outcomes, nulls)
+def test_the_largest_evidence_is_that_of_every_moment(first: list[float], second: list[float], null: float) -> None:
+    process, largest = EProcess(null), 0.0
+    assert (process.largest_log_e, process.e_value, process.p_value, process.deciding) == (0.0, 1.0, 1.0, 0)
+    for observations in (first, second):
+        for x in observations:
+            process.update(x)
+            largest = max(largest, process.log_e)
+        process.next_round()
+    assert process.largest_log_e == largest and process.e_value == pytest.approx(math.exp(largest))
+    assert process.reaches(math.exp(-largest) + 1e-12) and not process.reaches(math.exp(-largest) * 0.999)
+
+
+@settings(max_examples=40)
+@given(outcomes, outcomes, st.floats(0.5, 0.99))
+def test_the_interval_is_of_the_deciding_round(first: list[float], second: list[float], confidence: float) -> None:
+    process = fed(0.5, first, second)
+    logs = [math.log(slice_of(k + 1)) + log_e(c, 0.5) for k, c in enumerate(process.rounds) if c.total]
+    assert process.deciding == (0 if not logs else len(first) == 0 or int(np.argmax(logs)))
+    deciding = process.rounds[process.deciding]
+    error = (1 - confidence) / 2 * slice_of(process.deciding + 1)
+    lower, upper = process.interval(confidence)
+    for end, turned in ((lower, deciding), (1 - upper, deciding.turned)):
+        if end > 0:
+            assert log_e(turned, end) >= -math.log(error) > log_e(turned, min(end + 1e-9, 1 - 1e-12))
+    assert process.interval() == process.interval(0.95)
+
+
+def test_evidence_has_a_largest_value() -> None:
+    process = EProcess(0.01)
+    process.rounds[-1] = Counts(won=9999)
+    process.update(1.0)
+    assert process.largest_log_e > 700 and process.e_value == pytest.approx(1e300) and process.reaches(1e-300)
+    assert process.p_value == pytest.approx(1e-300)
+
+
 def test_the_slices_add_up_to_one() -> None:
     assert sum(slice_of(number) for number in range(1, 60)) == pytest.approx(1)
     assert slice_of(1) == 0.75 and slice_of(2) == 0.125 and slice_of(3) == 0.0625
@@ -99,9 +147,41 @@ def test_the_least_number_of_observations_is_the_least(null: float, error: float
     assert fed(null, [1.0] * n).reaches(error) and not fed(null, [1.0] * (n - 1)).reaches(error)
 
 
+@given(st.floats(0.02, 0.99), st.floats(1e-9, 0.9))
+def test_one_observation_fewer_never_refutes(null: float, error: float) -> None:
+    n = least_observations(null, error)
+    needed = -math.log(error * FIRST_SLICE)
+    assert log_e(Counts(n), null) >= needed and (n == 1 or log_e(Counts(n - 1), null) < needed)
+
+
 def test_what_no_number_could_refute_is_said() -> None:
-    with pytest.raises(ExitprintError, match="no useful number of observations"):
+    with pytest.raises(
+        ExitprintError, match=r"no useful number of observations can refute a mean of 0.9999 at .* 0.001"
+    ):
         least_observations(0.9999, 1e-3)
+    for null in np.linspace(0.998, 0.9996, 40):  # about where ten thousand just suffice
+        enough = log_e(Counts(10_000), null) >= -math.log(1e-3 * FIRST_SLICE)
+        if enough:
+            assert least_observations(null, 1e-3) <= 10_000
+        else:
+            with pytest.raises(ExitprintError, match="no useful"):
+                least_observations(null, 1e-3)
+
+
+def test_parameters_out_of_range_are_named() -> None:
+    with pytest.raises(ExitprintError, match="the largest mean of the null hypothesis must lie"):
+        EProcess(1.0)
+    with pytest.raises(ExitprintError, match="the largest mean of the null hypothesis must lie"):
+        least_observations(0.0, 0.5)
+    with pytest.raises(ExitprintError, match="the error rate must lie"):
+        least_observations(0.5, 1.0)
+    with pytest.raises(ExitprintError, match="confidence must lie"):
+        EProcess(0.5).interval(1.0)
+
+
+def test_the_defaults_are_those_that_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "verification.md").read_text()
+    assert BUDGET == 2000 and ERROR_RATE == 0.001 and "2,000" in page and "0.001" in page
 
 
 @pytest.mark.parametrize("x", [0.3, -1, 2, float("nan")])

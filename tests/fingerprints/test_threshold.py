@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 
 from behaviour import crafted
 from exitprint.errors import ExitprintError
+from exitprint.evidence.eprocess import least_observations
 from exitprint.fingerprints import Reference, samples_needed
-from exitprint.fingerprints.threshold import CAUTIOUS, HIGHEST, check_change, lowest_claim, pool_needed, threshold
+from exitprint.fingerprints.threshold import (
+    CAUTIOUS,
+    HIGHEST,
+    check_change,
+    check_size,
+    lowest_claim,
+    pool_needed,
+    threshold,
+)
 
 MADE = crafted("contrast", references=())
 
@@ -50,15 +59,71 @@ def test_a_reference_that_leaves_nothing_is_refused():
     assert threshold(MADE, references(0.89)).p0 <= HIGHEST
 
 
+def test_at_the_highest_threshold_a_claim_is_still_possible():
+    assert threshold(MADE, references(0.9)).p0 == HIGHEST
+    with pytest.raises(ExitprintError, match=r"comes to 0.85 of the pairs"):
+        threshold(replace(MADE, pool=300), references(0.85))
+    assert threshold(replace(MADE, pool=300), references(0.79)).p0 == 0.945
+
+
+def test_the_largest_share_of_all_policies_of_all_references_counts():
+    several = (Reference("a", (0.1, 0.6, 0.2), "same"), Reference("b", (0.3,), "other"))
+    assert lowest_claim(several) == lowest_claim(several[::-1]) == 0.8
+    assert "a (0.60), b (0.30)" in threshold(replace(MADE, references=several)).assumptions[0]
+
+
+def test_it_is_said_with_four_digits():
+    assert threshold(MADE, references(0.456789)).p0 == 0.7284
+
+
 def test_what_it_rests_on_is_said():
-    assert "No network known to be independent" in threshold(MADE).assumptions[0]
-    stated = threshold(replace(MADE, references=references(0.1)), references(0.2)).assumptions
-    assert "owner states" in stated[0] and "r0 (0.10)" in stated[0] and "of his own: r0 (0.20)" in stated[0]
-    assert "100 images were chosen from 1,000" in stated[1]
+    transfer, pool = threshold(MADE).assumptions
+    assert "No network known to be independent" in transfer and "at most p0 = 0.8 of the pairs" in transfer
+    assert "100 images were chosen from 1,000" in pool and "(10%)" in pool and "raised" not in pool
+    stated, brought = (
+        threshold(replace(MADE, references=references(*one)), references(*other)).assumptions[0]
+        for one, other in (((0.1,), ()), ((), (0.2,)))
+    )
+    assert "owner states" in stated and "verifier asked" not in stated and "at most p0 = 0.7 of" in stated
+    assert "owner states" not in brought and "of his own: r0 (0.20)" in brought and "at most p0 = 0.7 of" in brought
+    both = threshold(replace(MADE, references=references(0.1)), references(0.2)).assumptions[0]
+    assert "owner states" in both and "r0 (0.10)" in both and "of his own: r0 (0.20)" in both and "p0 = 0.65" in both
+    assert "No network" not in stated + brought + both
+
+
+def test_that_the_pool_raised_it_is_said():
+    for pool, said in ((500, "(20%)"), (400, "(25%, more than 20%, so p0 was raised by 0.05)")):
+        assert said in threshold(replace(MADE, pool=pool)).assumptions[1]
 
 
 def test_fewer_samples_cannot_decide():
     assert [samples_needed(p0, 1e-3) for p0 in CAUTIOUS] == [80, 50, 42]
+
+
+@given(st.sampled_from([0.5, 0.65, 0.8, 0.95]), st.floats(1e-4, 0.2), st.floats(1e-4, 0.2))
+def test_a_size_is_refused_where_no_outcome_could_decide(p0, alpha, beta):
+    """A claim has to be possible, and the natural order of the originals for both decisions."""
+    pairs = max(least_observations(p0, alpha), least_observations(0.5, min(alpha, beta)))
+    for kind, late in (("contrast", pairs), ("contrast", pairs + 3), ("paper", 2 * pairs)):
+        early = 0 if kind == "paper" else pairs
+        enough = Sized(kind, late, early)
+        check_size(enough, p0, alpha, beta)
+        for fewer in ((late - 1, early),) if kind == "paper" or late == pairs else ((late, early - 1),):
+            with pytest.raises(ExitprintError) as refused:
+                check_size(Sized(kind, *fewer), p0, alpha, beta)
+            assert f"gives {pairs - 1} pairs" in str(refused.value) and f"p0 = {p0:g} needs" in str(refused.value)
+            assert f"least {2 * pairs} samples from a pool of at least {pool_needed(2 * pairs):,}" in str(refused.value)
+            assert f"alpha = {alpha:g} and beta = {beta:g}" in str(refused.value)
+
+
+class Sized:
+    """All that the size of a fingerprint is."""
+
+    def __init__(self, kind, late, early):
+        self.kind, self.late = kind, torch.arange(late + early) < late
+
+    def __len__(self):
+        return len(self.late)
 
 
 def test_beyond_a_small_change_the_owners_word_does_not_suffice():
@@ -72,5 +137,23 @@ def test_beyond_a_small_change_the_owners_word_does_not_suffice():
     assert 0.2 < large.change < 0.8
     with pytest.raises(ExitprintError, match=r"networks that you know to be independent as well \(--reference\)"):
         check_change(large)
+    with pytest.raises(ExitprintError, match=f"by {large.change:.0%} of the distance .* beyond 20% its owner's word"):
+        check_change(large)
     check_change(large, references(0.2))
     check_change(MADE)
+
+
+@pytest.mark.parametrize(("change", "refused"), [(0.2, False), (0.2001, True)])
+def test_a_fifth_of_the_distance_is_small(change, refused):
+    """The change may be a fifth of it, which no fingerprint hits exactly."""
+
+    class Changed:
+        def __init__(self):
+            self.change = change
+
+    try:
+        check_change(Changed())  # type: ignore[arg-type]
+    except ExitprintError:
+        assert refused
+    else:
+        assert not refused

@@ -73,13 +73,13 @@ SILENT = {
         "so asking again brings no further evidence: use a fingerprint of more samples."
     ),
     "constant": (
-        "The suspect answers in nearly constant time, {middle:.3g} ms, nine of ten answers within {spread:.2g} ms, and "
+        "The suspect answers in nearly constant time, {middle} ms, nine of ten answers within {spread} ms, and "
         "what it is asked hardly shows in it (two askings of one input agree by a correlation of {agreement:.2f} "
         "beyond what load explains), so its time says nothing about its origin."
     ),
     "noise": (
         "The noise hides most of what the inputs do: two askings of one input agree by a correlation of "
-        "{agreement:.2f} only beyond what load explains, and nine of ten answers spread over {spread:.2g} ms. Allow "
+        "{agreement:.2f} only beyond what load explains, and nine of ten answers spread over {spread} ms. Allow "
         "more requests, amplify them, or ask from nearby."
     ),
 }
@@ -133,8 +133,13 @@ def reason(test: Test, session: Session, like: float | None, spent: bool) -> str
 
 
 def _said(silent: Silence) -> str:
-    milliseconds = {"middle": 1e3 * silent.middle, "spread": 1e3 * silent.spread}
+    milliseconds = {"middle": _plain(1e3 * silent.middle), "spread": _plain(1e3 * silent.spread)}
     return SILENT[silent.cause].format(agreement=silent.agreement, cached=silent.cached, **milliseconds)
+
+
+def _plain(number: float) -> str:
+    """With three digits that count; a large number whole, and without a power of ten."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _tied(test: Test, session: Session) -> bool:

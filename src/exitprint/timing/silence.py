@@ -113,7 +113,7 @@ def _beyond_usual(session: Session) -> NDArray[np.float64]:
 
 def _correlation(one: list[float], other: list[float]) -> float:
     """By ranks; 0 where one of the two is the same throughout."""
-    return float(np.nan_to_num(spearmanr(one, other).statistic))
+    return float(spearmanr(one, other).statistic) if np.ptp(one) and np.ptp(other) else 0.0
 
 
 def _spread(seconds: Sequence[float] | NDArray[np.float64]) -> float:
