@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -96,6 +97,8 @@ def test_a_module_with_exits_keeps_them_and_trains_only_new_ones(tmp_path, digit
         ("Hurried", ("--method", "forward_all", "--threshold", "0.4"), {"thresholds": [0.4]}),
         ("Hurried", ("--set", "fast_inference_mode=False", "--rule", "margin >= 0.25"), {"thresholds": [0.25]}),
         ("InTraining", ("--set", "training=True", "--rule", "patience >= 1"), {"criterion": "patience"}),
+        ("several", ("--rule", "confidence > 0.5", "--temperature", "2.5"), {"temperature": 2.5}),
+        ("several", ("--rad", "20", "--temperature", "0.5"), {"temperature": 0.5}),
     ],
 )
 def test_the_owners_rule_and_form_come_along(tmp_path, run, factory, more, leaves):
@@ -103,8 +106,22 @@ def test_the_owners_rule_and_form_come_along(tmp_path, run, factory, more, leave
     done = run("wrap", f"{user.__file__}:{factory}", *more, *given)
     assert done.code == 0, done.err
     policy = load_network(tmp_path / "n.safetensors").policy
-    assert "3 exits of its own" in done.out and policy.answer == ("most confident" if len(more) == 3 else "exit")
-    assert all(getattr(policy, name) in (value, tuple(value)) for name, value in leaves.items())
+    assert "3 exits of its own" in done.out and policy.answer == (
+        "most confident" if "--most-confident" in more else "exit"
+    )
+    assert all(policy.described()[name] == value for name, value in leaves.items())
+
+
+def test_own_exits_with_thresholds_need_no_labels(tmp_path, digits, run):
+    np.save(tmp_path / "own.npy", digits.train.pixels[:200].numpy())
+    given = (f"{user.__file__}:several", "--data", tmp_path / "own.npy", "--out", tmp_path / "n.safetensors")
+    for more in (("--threshold", 0.1), ("--rule", "entropy < 2")):
+        done = run("wrap", *given, *more, "--force")
+        assert done.code == 0 and "3 exits of its own" in done.out and "accuracy" not in done.out, done.err
+    (tmp_path / "n.safetensors").unlink()
+    for more in ((), ("--threshold", 0.1, "--exits", "top.0")):
+        done = run("wrap", *given, *more)
+        assert done.code == 2 and "labels" in done.err and not (tmp_path / "n.safetensors").exists()
 
 
 def test_exits_that_only_training_sees_are_pointed_to(tmp_path, run):
@@ -136,6 +153,7 @@ def test_the_same_seed_gives_the_same_file(folder, run):
         ("user_modules:residual", ("--exits", "nowhere"), "no submodule"),
         ("user_modules:residual", ("--weights", "missing.pt"), "no file"),
         ("user_modules:Hurried", (), "--set fast_inference_mode=False, --method forward_all"),
+        ("user_modules:several", ("--temperature", "0"), "temperature above 0"),
         ("user_modules:several", ("--set", "training"), "--set is NAME=VALUE"),
         ("user_modules:several", ("--rule", "confidence < 1"), "inputs leave above"),
         ("user_modules:several", ("--rule", "confidence > 0.9, 0.8, 0.7"), "3 thresholds but the network has 2"),

@@ -136,7 +136,9 @@ def test_in_every_other_step_one_reference_is_asked_in_turn_about_what_is_not_do
     arch = architecture("resnet8", (1, 8, 8), 10, width=4)
     references = [MultiExitNetwork.build(arch, seed).eval() for seed in (0, 1)]
     x = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    pull = contrast_module.Reluctance(references, x, torch.arange(6) < 3, "confidence", weight=2.0)
+    pull = contrast_module.Reluctance(
+        references, x, torch.arange(6) < 3, contrast_module.Goals(x, x, "confidence"), weight=2.0
+    )
     asked = []
     for number, reference in enumerate(references):
         reference.register_forward_pre_hook(lambda _, given, number=number: asked.append((number, len(given[0]))))

@@ -57,15 +57,30 @@ def test_answers_and_exits_are_the_networks(
     assert set(exits.tolist()) == set(range(network.num_exits))
 
 
-def test_a_wrapped_module_leaves_early_in_onnx_too(digits: ImageData, tmp_path: Path) -> None:
+def test_a_wrapped_module_leaves_early_in_onnx_too(digits: ImageData) -> None:
     x = digits.test.x[:50]
     network = MultiExitNetwork.wrap(user.Residual(), 3, example=x)
     certainty = ExitPolicy(2.0).certainty(network(x).detach())[:, 0]
     network.policy = ExitPolicy([float(certainty.median()) + 1e-4, 0.0, 0.0])
-    export_onnx(network, tmp_path / "m.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
-    answers = [session.run(None, {"images": x[i : i + 1].numpy()}) for i in range(len(x))]
-    assert np.concatenate([a[2] for a in answers]).tolist() == network.predict(x).exits.tolist()
+    same_in_onnx(network, x)
+
+
+def same_in_onnx(network: MultiExitNetwork, x: torch.Tensor) -> None:
+    session = onnxruntime.InferenceSession(onnx_graph(network).SerializeToString())
+    answers = [session.run(None, {"images": each[None].numpy()}) for each in x]
+    probabilities, labels, exits = (np.concatenate(part) for part in zip(*answers, strict=True))
+    expected = network.predict(x)
+    assert np.abs(probabilities - expected.probabilities.numpy()).max() < 1e-4
+    assert labels.tolist() == expected.labels.tolist() and exits.tolist() == expected.exits.tolist()
+    assert len(set(exits.tolist())) > 1
+
+
+def test_a_temperature_comes_along(digits: ImageData) -> None:
+    x = digits.test.x[:50]
+    network = MultiExitNetwork.wrap(user.several(), example=x)
+    certainty = ExitPolicy(2.0, temperature=0.05).certainty(network(x).detach())[:, 0]
+    network.policy = ExitPolicy([float(certainty.median()) + 1e-4, 0.0], temperature=0.05)
+    same_in_onnx(network, x)
 
 
 @pytest.mark.parametrize(

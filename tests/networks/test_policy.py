@@ -133,3 +133,28 @@ def test_lowest_of_policies():
     assert policy.thresholds == (0.4, 0.5, 0.5)
     with pytest.raises(ExitprintError, match="criteria"):
         lowest([ExitPolicy(0.5), ExitPolicy(0.5, "entropy")], 3)
+
+
+@pytest.mark.parametrize("criterion", sorted(CERTAINTY))
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_a_temperature_divides_logits_before_any_softmax(criterion, temperature):
+    logits = 4 * torch.randn(50, 4, 5, generator=torch.Generator().manual_seed(0))
+    for answer in ("exit", "most confident"):
+        policy = ExitPolicy(0.6, criterion, answer, temperature)
+        plain = ExitPolicy(0.6, criterion, answer)
+        assert torch.equal(policy.certainty(logits), plain.certainty(logits / temperature))
+        assert torch.equal(policy.exits(logits), plain.exits(logits / temperature))
+        assert torch.equal(policy.answered(logits), plain.answered(logits / temperature))
+        assert torch.equal(policy.probabilities(logits), (logits / temperature).softmax(-1))
+        assert policy.rule == (criterion, answer, temperature)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("inf"), float("nan"), "hot"])
+def test_what_is_no_temperature_is_refused(temperature):
+    with pytest.raises(ExitprintError, match="temperature above 0"):
+        ExitPolicy(0.5, temperature=temperature)
+
+
+def test_policies_of_different_temperatures_have_no_common_thresholds():
+    with pytest.raises(ExitprintError, match="temperatures"):
+        lowest([ExitPolicy(0.5), ExitPolicy(0.6, temperature=2)], 3)

@@ -33,6 +33,14 @@ def test_inputs_leave_where_the_rule_says(rule, leaves):
     assert torch.equal(policy_of_rule(rule, 10).exits(LOGITS), leaves.int().argmax(1))
 
 
+def test_certainties_are_those_of_logits_divided_by_the_temperature():
+    tempered = (LOGITS / 2.5).softmax(-1).amax(-1) > 0.7
+    tempered[:, -1] = True
+    exits = policy_of_rule("confidence > 0.7", 10, temperature=2.5).exits(LOGITS)
+    assert torch.equal(exits, tempered.int().argmax(1))
+    assert not torch.equal(exits, policy_of_rule("confidence > 0.7", 10).exits(LOGITS))
+
+
 def test_greater_and_greater_or_equal_differ_at_the_threshold_alone():
     exact = torch.tensor([[[math.log(9.0), 0.0], [0.0, 0.0]]])
     at = float(exact.softmax(-1).max())

@@ -135,8 +135,7 @@ def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
                 how = recipe(panel.preset, arch.family, data.name, panel.epochs, len(data.train))
                 partial = folder / f".{member.name}.partial"
                 network = train_network(arch, data, how, member.seed, checkpoint=partial)
-                own = network.policy
-                network.policy = leaving_policy(network, data.calibration, panel.leave, own.criterion, own.answer)
+                network.policy = leaving_policy(network, data.calibration, panel.leave, *network.policy.rule)
                 save_network(network, path)
                 member.sha256 = file_digest(path)
                 panel.write(folder)

@@ -46,6 +46,7 @@ def _network_facts(file: Path) -> dict[str, Any]:
         "classes": network.classes,
         "input": list(network.input_shape),
         "criterion": network.policy.criterion,
+        "temperature": network.policy.temperature,
         "thresholds": list(network.policy.for_exits(network.num_exits - 1)),
         "cost": list(exit_costs(network)),
         "history": network.history,

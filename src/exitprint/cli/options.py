@@ -80,5 +80,7 @@ def say_left(left: Sequence[float]) -> None:
 
 def say_policy(network: MultiExitNetwork) -> str:
     """When inputs leave, in a few words."""
-    by = "" if network.policy.criterion == "confidence" else f" ({network.policy.criterion})"
-    return f"T_c = {network.policy.thresholds[0]:.3f}{by}"
+    criterion, _, temperature = network.policy.rule
+    by: list[str] = [criterion] if criterion != "confidence" else []
+    by += [f"temperature {temperature:g}"] if temperature != 1 else []
+    return f"T_c = {network.policy.thresholds[0]:.3f}" + (f" ({', '.join(by)})" if by else "")

@@ -159,14 +159,14 @@ def fingerprint(
     own, held_out = network.policy, images.calibration
 
     def of_rad(value: float) -> Rule:
-        return lambda network: calibrated_policy(network, held_out, value, own.criterion, own.answer)
+        return lambda network: calibrated_policy(network, held_out, value, *own.rule)
 
     def of_share(value: float) -> Rule:
-        return lambda network: leaving_policy(network, held_out, value, own.criterion, own.answer)
+        return lambda network: leaving_policy(network, held_out, value, *own.rule)
 
     given: list[ExitPolicy | Rule] = [
         *map(of_rad, rad or []),
-        *(ExitPolicy(value, own.criterion, own.answer) for value in threshold or []),
+        *(ExitPolicy(value, *own.rule) for value in threshold or []),
         *map(of_share, leave or []),
     ]
     room = tells_images_apart(network, images.test)

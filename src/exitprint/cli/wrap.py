@@ -28,6 +28,9 @@ from exitprint.errors import ExitprintError
 if TYPE_CHECKING:
     from torch import nn
 
+    from exitprint.data import ImageData
+    from exitprint.networks import MultiExitNetwork
+
 CHANCE = 2
 """So many times the accuracy of guessing is no better than chance to a user who brings a trained module."""
 
@@ -63,6 +66,9 @@ def wrap(
     most_confident: Annotated[
         bool, typer.Option("--most-confident", help="Inputs get the answer of the most confident exit so far.")
     ] = False,
+    temperature: Annotated[
+        float, typer.Option(help="What your code divides logits by before it looks how certain they are.")
+    ] = 1.0,
     method: Annotated[
         str, typer.Option(help="The module's method that answers for every exit, such as forward_all.")
     ] = "forward",
@@ -82,15 +88,17 @@ def wrap(
     from exitprint.networks.policy import Answer
     from exitprint.networks.rule import policy_of_rule
     from exitprint.networks.weights import load_weights
-    from exitprint.training import calibrated_policy, evaluate, new_exits, recipe, train_heads
+    from exitprint.training import calibrated_policy, new_exits, recipe, train_heads
 
     check_output(out_file, "network", weights, factory.rpartition(":")[0], source.data, force=force)
     if rule is not None and (threshold is not None or criterion is not None):
         raise ExitprintError("--rule says it all: leave out --threshold and --criterion.")
+    answer: Answer = "most confident" if most_confident else "exit"
+    ExitPolicy(threshold or 0.0, answer=answer, temperature=temperature)
     module = _module(factory)
     if weights is not None and (loaded := str(load_weights(module, weights))):
         out.print(f"{loaded}.", markup=False)
-    images = source.load()
+    images = source.load(labelled=False)
     network = MultiExitNetwork.wrap(
         module,
         _exits(exits),
@@ -103,7 +111,10 @@ def wrap(
     )
     images.check_classes(network.classes)
     heads = recipe("fast", "exported", images.name, images=len(images.train)).heads
-    if new := new_exits(network):
+    new = new_exits(network)
+    if new or (rule is None and threshold is None):
+        images.check_labelled()
+    if new:
         train_heads(network, images, heads, seed, new)
         network.history += [
             {
@@ -115,16 +126,18 @@ def wrap(
                 "heads": heads.model_dump(mode="json"),
             }
         ]
-    answer: Answer = "most confident" if most_confident else "exit"
     if rule is not None:
-        network.policy = policy_of_rule(rule, network.classes, answer)
+        network.policy = policy_of_rule(rule, network.classes, answer, temperature)
         network.history += [{"step": "rule given", "rule": rule, "answer": answer}]
     elif threshold is not None:
-        network.policy = ExitPolicy(threshold, criterion or "confidence", answer)
+        network.policy = ExitPolicy(threshold, criterion or "confidence", answer, temperature)
         network.history += [{"step": "threshold given", "threshold": threshold, "criterion": network.policy.criterion}]
     else:
-        network.policy = calibrated_policy(network, images.calibration, rad, criterion or "confidence", answer)
+        by = criterion or "confidence"
+        network.policy = calibrated_policy(network, images.calibration, rad, by, answer, temperature)
         network.history += [{"step": "calibrated", "rad": rad, "criterion": network.policy.criterion}]
+    if temperature != 1:
+        network.history[-1]["temperature"] = temperature
     save_network(network, out_file)
     places = [str(network.stages[stage].name) for stage in network.exit_stages[:-1]]
     wrapped = network.history[0]
@@ -135,18 +148,28 @@ def wrap(
         out.print(f"in training the module answers {more} logits: --set training=True keeps those exits.")
     elif taken := wrapped.get("of its answer"):
         out.print(f"the logits are taken from {taken} of the module's answer.")
-    tested = evaluate(network, images.test)
-    out.print(
-        f"{out_file}: exits after {', '.join(places)}; {say_policy(network)}, test accuracy "
-        f"{tested.accuracy:.3f} with early exits, {tested.exit_accuracies[-1]:.3f} without."
-    )
-    if tested.exit_accuracies[-1] < CHANCE / network.classes:
-        out.print(
-            f"the module itself is right on {tested.exit_accuracies[-1]:.0%} of these images, hardly more than by "
-            "chance: are the classes in its order, and --mean and --std those that it was trained with?"
-        )
+    out.print(f"{out_file}: exits after {', '.join(places)}; {say_policy(network)}.")
+    _say_how_it_does(network, images)
     if mean is None and std is None:
         out.print("no normalisation was given (--mean, --std): right only if the module takes pixels in [0, 1].")
+
+
+def _say_how_it_does(network: MultiExitNetwork, images: ImageData) -> None:
+    """How accurate the network is on test images, where these have labels, and where they leave."""
+    from exitprint.training import all_logits, evaluate
+
+    if not images.test.labelled:
+        exits = network.policy.exits(all_logits(network, images.test))
+        say_left((exits.bincount(minlength=network.num_exits).double() / len(exits)).tolist())
+        return
+    tested = evaluate(network, images.test)
+    without = tested.exit_accuracies[-1]
+    out.print(f"test accuracy {tested.accuracy:.3f} with early exits, {without:.3f} without.")
+    if without < CHANCE / network.classes:
+        out.print(
+            f"the module itself is right on {without:.0%} of these images, hardly more than by chance: are the classes "
+            "in its order, and --mean and --std those that it was trained with?"
+        )
     say_left(tested.left)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -99,22 +99,27 @@ class Goals:
         A late image's certainty has to stay under it, shape (exits - 1,).
     above
         An early image's certainty has to be over it, shape (exits - 1,); minus infinity where it does not matter.
-    criterion
-        The criterion of certainty.
+    criterion, temperature
+        The criterion of certainty, and what logits are divided by for it.
     """
 
     below: Tensor
     above: Tensor
     criterion: Criterion
+    temperature: float = 1.0
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Log-odds of the certainty at every internal classifier, (images, exits - 1), from logits of every exit."""
+        return log_odds(logits / self.temperature, self.criterion)
 
     def met(self, logits: Tensor, late: Tensor) -> Tensor:
         """Which images meet their goal, bool, shape (images,), from every exit's logits (images, exits, classes)."""
-        c = log_odds(logits, self.criterion)
+        c = self.log_odds(logits)
         return torch.where(late, (c < self.below).all(1), (c > self.above).all(1))
 
     def distance(self, logits: Tensor, late: Tensor) -> Tensor:
         """How much certainty is too much or missing, summed over exits, shape (images,); 0 where the goal is met."""
-        c = log_odds(logits, self.criterion)
+        c = self.log_odds(logits)
         return torch.where(late, (c - self.below).relu().sum(1), (self.above - c).relu().sum(1))
 
 
@@ -176,7 +181,7 @@ def craft_contrast(
     adam = method.adam_learning_rate
     device = network.mean.device
     x, late = x.to(device), late.to(device)
-    goals = Goals(goals.below.to(device), goals.above.to(device), goals.criterion)
+    goals = replace(goals, below=goals.below.to(device), above=goals.above.to(device))
     with frozen(*references):
         return optimise(
             network,
@@ -184,7 +189,7 @@ def craft_contrast(
             lambda _, logits, indices: goals.distance(logits, late[indices]),
             lambda logits, indices: goals.met(logits, late[indices]),
             method.steps,
-            pull=Reluctance(references, x, late, goals.criterion, method.reference_weight) if references else None,
+            pull=Reluctance(references, x, late, goals, method.reference_weight) if references else None,
         )
 
 
@@ -199,17 +204,17 @@ class Reluctance:
         Networks known to be independent.
     x, late
         The images as they were, shape (samples, channels, height, width), and which are to be late, shape (samples,).
-    criterion
-        Of certainty.
+    goals
+        Whose criterion and temperature certainty has.
     weight
         Of the penalty.
     """
 
     def __init__(
-        self, references: Sequence[MultiExitNetwork], x: Tensor, late: Tensor, criterion: Criterion, weight: float
+        self, references: Sequence[MultiExitNetwork], x: Tensor, late: Tensor, goals: Goals, weight: float
     ) -> None:
-        self.references, self.late, self.criterion, self.weight = references, late, criterion, weight
-        self.natural = [_log_odds_of(reference, x, criterion) for reference in references]
+        self.references, self.late, self.goals, self.weight = references, late, goals, weight
+        self.natural = [_log_odds_of(reference, x, goals) for reference in references]
         self.pulls = [torch.zeros_like(x) for _ in references]
 
     def __call__(self, x: Tensor, indices: Tensor, step: int) -> Tensor:
@@ -224,7 +229,7 @@ class Reluctance:
         batch = batch_size(reference.input_shape)
         for part, those in zip(x.split(batch), indices.split(batch), strict=True):
             part = part.clone().requires_grad_()
-            change = log_odds(reference(part), self.criterion) - natural[those]
+            change = self.goals.log_odds(reference(part)) - natural[those]
             followed = torch.where(self.late[those, None], -change, change).relu().mean(1)
             (self.pulls[number][those],) = torch.autograd.grad(self.weight * followed.sum(), part)
 
@@ -361,7 +366,7 @@ def contrast_fingerprint(
         record={
             "method": asdict(method),
             "passes": crafted.passes,
-            "policies": [{"criterion": p.criterion, "thresholds": list(p.thresholds)} for p in usable],
+            "policies": [policy.described() for policy in usable],
             "seed": seed,
             "warnings": [*warnings, *weak_contrast(exits, chosen, late)],
         },
@@ -379,8 +384,10 @@ def usable_policies(network: MultiExitNetwork, policies: Sequence[ExitPolicy]) -
     ExitprintError
         If there is no policy, they differ in criterion, or none is left.
     """
-    if len({policy.criterion for policy in policies}) != 1:
-        raise ExitprintError("a contrast fingerprint needs policies of one criterion: the strictest and the loosest.")
+    if len({(policy.criterion, policy.temperature) for policy in policies}) != 1:
+        raise ExitprintError(
+            "a contrast fingerprint needs policies of one criterion and temperature: the strictest and the loosest."
+        )
     floor = least_certainty(policies[0].criterion, network.classes)
     kept, warnings = [], []
     for policy in policies:
@@ -455,13 +462,14 @@ def contrast_goals(
         begin = int((open_exits < left.double().quantile(EARLY_QUANTILE).long()).sum())
         aimed = open_exits[min(begin, len(open_exits) - 1) :][:early_exits]
         row[aimed] = torch.minimum(limit + margin, torch.maximum((limit + most) / 2, limit))[aimed]
-    return Goals(torch.maximum(strictest - margin, (strictest + chance) / 2), above.amax(0), policies[0].criterion)
+    below = torch.maximum(strictest - margin, (strictest + chance) / 2)
+    return Goals(below, above.amax(0), policies[0].criterion, policies[0].temperature)
 
 
 @torch.no_grad()
-def _log_odds_of(network: MultiExitNetwork, x: Tensor, criterion: Criterion) -> Tensor:
+def _log_odds_of(network: MultiExitNetwork, x: Tensor, goals: Goals) -> Tensor:
     network.eval()
-    return torch.cat([log_odds(network(part), criterion) for part in x.split(batch_size(x.shape))])
+    return torch.cat([goals.log_odds(network(part)) for part in x.split(batch_size(x.shape))])
 
 
 def natural_order(certainty: Tensor, exits: Tensor) -> Tensor:

@@ -206,7 +206,7 @@ def paper_fingerprint(
         record={
             "method": asdict(method),
             "passes": crafted.passes,
-            "policy": {"criterion": policy.criterion, "thresholds": list(policy.thresholds)},
+            "policy": policy.described(),
             "seed": seed,
             "warnings": [f"{left_out} of {samples} samples left out: they pass every exit unchanged."] * bool(left_out),
         },

@@ -18,9 +18,9 @@ def title(network: MultiExitNetwork) -> str:
     arch = network.architecture
     kind = arch.title if arch else "of its own making"
     images = "×".join(map(str, network.input_shape))
-    return (
-        f"MultiExitNetwork ({kind}): images {images}, {network.classes} classes, leaves by {network.policy.criterion}"
-    )
+    temperature = network.policy.temperature
+    by = network.policy.criterion if temperature == 1 else f"{network.policy.criterion} at temperature {temperature:g}"
+    return f"MultiExitNetwork ({kind}): images {images}, {network.classes} classes, leaves by {by}"
 
 
 def rows(network: MultiExitNetwork) -> list[tuple[str, str, str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +30,7 @@ class _Policy(BaseModel):
     criterion: Criterion
     thresholds: list[float] = Field(min_length=1, max_length=10_000)
     answer: Answer = "exit"
+    temperature: float = 1.0
 
 
 class _Header(BaseModel):
@@ -52,7 +53,7 @@ def save_network(network: MultiExitNetwork, path: str | os.PathLike[str]) -> Non
         raise ExitprintError(NOT_SAVED)
     header = {
         "architecture": network.architecture.model_dump(mode="json"),
-        "policy": _Policy(**asdict(network.policy)).model_dump(exclude_defaults=True),
+        "policy": network.policy.described(),
         "history": network.history,
     }
     save_tensors(path, KIND, header, network.state_dict())

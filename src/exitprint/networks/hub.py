@@ -139,11 +139,7 @@ def configuration(network: MultiExitNetwork) -> dict[str, Any]:
         "architecture": arch.summary(),
         "image_mean": network.mean.flatten().tolist(),
         "image_std": network.std.flatten().tolist(),
-        "policy": {
-            "criterion": network.policy.criterion,
-            "thresholds": list(network.policy.thresholds),
-            "answer": network.policy.answer,
-        },
+        "policy": network.policy.described(),
         "exit_costs": list(exit_costs(network)),
     }
 

@@ -35,7 +35,7 @@ class Prediction:
     labels
         Predicted class, int64, shape (batch,).
     probabilities
-        Softmax probabilities at the exit taken, shape (batch, classes).
+        Softmax probabilities at the exit taken, at the policy's temperature, shape (batch, classes).
     exits
         The exit each input took, counted from 0, int64, shape (batch,).
     """
@@ -311,7 +311,9 @@ class MultiExitNetwork(Published, nn.Module):
             logits = head.of_one(place.seen) if isinstance(head, ExitHead) else head(place.shown_to(head))[0]
             if exit == len(limits) or certainty(logits) >= limits[exit]:
                 break
-        return Prediction(logits.argmax(0)[None], logits.softmax(0)[None], torch.full((1,), exit, device=x.device))
+        return Prediction(
+            logits.argmax(0)[None], self.policy.probabilities(logits)[None], torch.full((1,), exit, device=x.device)
+        )
 
     def _predict_batch(self, x: Tensor) -> Prediction:
         policy, limits = self.policy, self.policy.limits(self.num_exits - 1)
@@ -337,7 +339,7 @@ class MultiExitNetwork(Published, nn.Module):
                 place.features = _rows(place.features, staying)
         order, logits, exits = (torch.cat(parts) for parts in zip(*taken, strict=True))
         order = order.argsort()
-        return Prediction(logits.argmax(1)[order], logits.softmax(1)[order], exits[order])
+        return Prediction(logits.argmax(1)[order], policy.probabilities(logits)[order], exits[order])
 
     @property
     def classes(self) -> int:

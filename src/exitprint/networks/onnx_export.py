@@ -50,7 +50,7 @@ class _Segment(nn.Module):
         network = self.network[0]
         features = self.stages(x if self.exit else network.normalised(x))
         logits = self.head(features)
-        answer = features, logits.softmax(1), logits.argmax(1)
+        answer = features, network.policy.probabilities(logits), logits.argmax(1)
         last = self.exit == network.num_exits - 1
         return answer if last else (*answer, network.policy.leaves(self.exit, logits))
 
@@ -93,7 +93,7 @@ def with_fewer_exits(network: MultiExitNetwork, wanted: int) -> MultiExitNetwork
 
 def replace_thresholds(policy: ExitPolicy, thresholds: Sequence[float]) -> ExitPolicy:
     """The same rule at other thresholds; without early exits the old ones, which nothing reads."""
-    return ExitPolicy(thresholds or policy.thresholds[:1], policy.criterion, policy.answer)
+    return ExitPolicy(thresholds or policy.thresholds[:1], *policy.rule)
 
 
 @torch.no_grad()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -88,25 +89,47 @@ class ExitPolicy:
     answer
         Whose answer an input gets: that of the ``exit`` it takes, or that of the ``most confident`` exit up to there
         (the largest softmax probability; Kaya et al. 2019 answer so where no exit is certain enough).
+    temperature
+        What logits are divided by before any softmax (Guo et al. 2017): probabilities, and with them certainties, are
+        those of the divided logits. Above 0.
     """
 
     thresholds: tuple[float, ...]
     criterion: Criterion = "confidence"
     answer: Answer = "exit"
+    temperature: float = 1.0
 
     def __init__(
-        self, thresholds: float | Sequence[float], criterion: Criterion = "confidence", answer: Answer = "exit"
+        self,
+        thresholds: float | Sequence[float],
+        criterion: Criterion = "confidence",
+        answer: Answer = "exit",
+        temperature: float = 1.0,
     ) -> None:
         if criterion not in get_args(Criterion):
             raise ExitprintError(f"unknown exit criterion {criterion!r}: use one of {', '.join(get_args(Criterion))}.")
         if answer not in get_args(Answer):
             raise ExitprintError(f"an input gets the answer of its exit or the most confident one, and not {answer!r}.")
+        if not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
+            raise ExitprintError(f"logits are divided by a temperature above 0, and not by {temperature!r}.")
         values = (thresholds,) if isinstance(thresholds, int | float) else tuple(thresholds)
         if not values or not all(isinstance(t, int | float) and t == t for t in values):
             raise ExitprintError("an exit policy needs one number as its threshold, or one for each exit.")
         object.__setattr__(self, "thresholds", tuple(float(t) for t in values))
         object.__setattr__(self, "criterion", criterion)
         object.__setattr__(self, "answer", answer)
+        object.__setattr__(self, "temperature", float(temperature))
+
+    @property
+    def rule(self) -> tuple[Criterion, Answer, float]:
+        """All but the thresholds: criterion, whose answer is given, and temperature."""
+        return self.criterion, self.answer, self.temperature
+
+    def described(self) -> dict[str, Any]:
+        """Criterion and thresholds, and what else differs from the default, for records and files."""
+        others = {"answer": (self.answer, "exit"), "temperature": (self.temperature, 1.0)}
+        further = {name: value for name, (value, default) in others.items() if value != default}
+        return {"criterion": self.criterion, "thresholds": list(self.thresholds), **further}
 
     def threshold(self, exit: int) -> float:
         """T_c of the internal classifier with this index."""
@@ -136,17 +159,25 @@ class ExitPolicy:
         """Whether an exit's certainty or answer depends on the exits before it."""
         return self.criterion == "patience" or self.answer != "exit"
 
+    def tempered(self, logits: Tensor) -> Tensor:
+        """Logits divided by the temperature, of the same shape."""
+        return logits if self.temperature == 1 else logits / self.temperature
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """What an exit answers: the softmax of its tempered logits (..., classes), of the same shape."""
+        return self.tempered(logits).softmax(-1)
+
     def certainty(self, logits: Tensor) -> Tensor:
         """Certainty by this policy's criterion, shape (..., exits), from logits of exits 0, 1, … (..., exits, classes).
 
         But for ``patience`` each exit's is its own, and logits (..., classes) of one exit are taken as well.
         """
-        return CERTAINTY[self.criterion](logits)
+        return CERTAINTY[self.criterion](self.tempered(logits))
 
     def certainty_of_one(self, logits: Tensor) -> float:
         """`certainty` of a single input from its logits (classes,)."""
         if self.criterion == "confidence":
-            return logits.softmax(-1).max().item()
+            return self.probabilities(logits).max().item()
         return self.certainty(logits).item()
 
     def leaves(self, exit: int, logits: Tensor) -> Tensor:
@@ -161,7 +192,7 @@ class ExitPolicy:
         """The logits that answer if an input leaves at each exit, shape (batch, exits, classes), from those of all."""
         if self.answer == "exit":
             return logits
-        best = confidence(logits).cummax(1).indices
+        best = confidence(self.tempered(logits)).cummax(1).indices
         return logits.gather(1, best[:, :, None].expand_as(logits))
 
     def answered(self, logits: Tensor) -> Tensor:
@@ -181,16 +212,21 @@ def lowest(policies: Sequence[ExitPolicy], internal: int) -> ExitPolicy:
     Raises
     ------
     ExitprintError
-        If they do not share one criterion.
+        If they do not share one criterion and temperature.
     """
-    if len({policy.criterion for policy in policies}) != 1:
-        raise ExitprintError("policies of different criteria have no common lowest thresholds.")
+    if len({(policy.criterion, policy.temperature) for policy in policies}) != 1:
+        raise ExitprintError("policies of different criteria or temperatures have no common lowest thresholds.")
     limits = zip(*(policy.for_exits(internal) for policy in policies), strict=True)
-    return ExitPolicy([min(values) for values in limits], policies[0].criterion, policies[0].answer)
+    return ExitPolicy([min(values) for values in limits], *policies[0].rule)
 
 
 def calibrate(
-    certainty: Tensor, correct: Tensor, rad: float, criterion: Criterion = "confidence", answer: Answer = "exit"
+    certainty: Tensor,
+    correct: Tensor,
+    rad: float,
+    criterion: Criterion = "confidence",
+    answer: Answer = "exit",
+    temperature: float = 1.0,
 ) -> ExitPolicy:
     """Lowest common threshold T_c at which the accuracy dropped by at most `rad` (relative accuracy drop).
 
@@ -202,7 +238,7 @@ def calibrate(
         Whether the label is right that an input gets when it leaves at each exit, bool, shape (inputs, exits).
     rad
         Allowed drop relative to the accuracy of the last exit, in per cent: 5 and 15 in the paper (section 4.1).
-    criterion, answer
+    criterion, answer, temperature
         Those that `certainty` and `correct` were computed with.
 
     Raises
@@ -216,11 +252,11 @@ def calibrate(
     candidates = torch.linspace(0, 1, 1001, dtype=torch.float64)
     lowest = CLOSED
     for T_c in reversed(candidates.tolist()):
-        exits = ExitPolicy(T_c, criterion, answer).exits_of_certainty(certainty)
+        exits = ExitPolicy(T_c, criterion, answer, temperature).exits_of_certainty(certainty)
         if correct.gather(1, exits[:, None]).double().mean() < wanted:
             break
         lowest = T_c
-    return ExitPolicy(lowest, criterion, answer)
+    return ExitPolicy(lowest, criterion, answer, temperature)
 
 
 LEAST = 1e-4

@@ -25,7 +25,7 @@ FORM = (
 )
 
 
-def policy_of_rule(rule: str, classes: int, answer: Answer = "exit") -> ExitPolicy:
+def policy_of_rule(rule: str, classes: int, answer: Answer = "exit", temperature: float = 1.0) -> ExitPolicy:
     """The policy under which inputs leave as the rule says.
 
     Certainties are compared as 32-bit numbers, and ``>`` is ``>=`` of the next such number.
@@ -36,8 +36,8 @@ def policy_of_rule(rule: str, classes: int, answer: Answer = "exit") -> ExitPoli
         A criterion, ``>``, ``>=``, ``<`` or ``<=``, and a threshold or one for each early exit.
     classes
         Number of classes, by which entropy in nats is normalised.
-    answer
-        Whose answer an input gets.
+    answer, temperature
+        Whose answer an input gets, and what logits are divided by.
 
     Raises
     ------
@@ -64,4 +64,4 @@ def policy_of_rule(rule: str, classes: int, answer: Answer = "exit") -> ExitPoli
         numbers = [patience_threshold(max(1, round(number + (sign == ">")))) for number in numbers]
     if len(sign) == 1 and criterion != "patience":
         numbers = [float(np.nextafter(np.float32(number), np.float32(np.inf))) for number in numbers]
-    return ExitPolicy(numbers, criterion, answer)
+    return ExitPolicy(numbers, criterion, answer, temperature)

@@ -67,7 +67,6 @@ def with_exits(network: MultiExitNetwork, heads: Sequence[tuple[int, nn.Module]]
     """The stages of `network` with these heads, one threshold per exit: that of before, above 1 where it is new."""
     before = dict(zip(network.exit_stages, network.policy.for_exits(network.num_exits - 1), strict=False))
     stages = tuple(stage for stage, _ in heads[:-1])
-    criterion = network.policy.criterion
     thresholds = network.policy.thresholds
     if len(thresholds) > 1 or any(stage not in before for stage in stages):
         thresholds = tuple(before.get(stage, 2.0) for stage in stages) or thresholds[:1]
@@ -75,7 +74,7 @@ def with_exits(network: MultiExitNetwork, heads: Sequence[tuple[int, nn.Module]]
     changed = MultiExitNetwork(
         list(network.stages),
         heads,
-        ExitPolicy(thresholds, criterion, network.policy.answer),
+        ExitPolicy(thresholds, *network.policy.rule),
         network.input_shape,
         network.mean.flatten().tolist(),
         network.std.flatten().tolist(),
@@ -128,8 +127,9 @@ def calibrated(
 ) -> MultiExitNetwork:
     """`network`, on the CPU, its policy calibrated for this RAD (left as it is where that is None), and recorded."""
     if rad is not None:
-        used = criterion or network.policy.criterion
-        network.policy = calibrated_policy(network, data.calibration, rad, used, network.policy.answer)
+        own, answer, temperature = network.policy.rule
+        used = criterion or own
+        network.policy = calibrated_policy(network, data.calibration, rad, used, answer, temperature)
         record(network, "calibrated", rad=rad, criterion=used)
     return network.cpu()
 

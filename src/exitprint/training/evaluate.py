@@ -13,6 +13,7 @@ from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate, exit_cos
 from exitprint.networks.policy import CLOSED, Answer, Criterion
 from exitprint.training.compute import on_best_device
 
+Rule = tuple[Criterion, Answer, float]
 HALF = 0.5
 MOST_AT_ONE = 0.9
 """There is room for later and for earlier images as long as no exit takes a larger share of them."""
@@ -74,6 +75,7 @@ def calibrated_policy(
     rad: float,
     criterion: Criterion = "confidence",
     answer: Answer = "exit",
+    temperature: float = 1.0,
 ) -> ExitPolicy:
     """The policy with the lowest common threshold that keeps the relative accuracy drop at or below `rad` per cent.
 
@@ -85,16 +87,16 @@ def calibrated_policy(
         Held-out images, that neither backbone nor heads were trained on.
     rad
         Relative accuracy drop in per cent, 5 or 15 in the paper.
-    criterion, answer
-        The criterion of the policy, and whose answer inputs get.
+    criterion, answer, temperature
+        The criterion of the policy, whose answer inputs get, and what logits are divided by.
     """
-    return _calibrated(all_logits(network, images), images.labels, rad, criterion, answer)
+    return _calibrated(all_logits(network, images), images.labels, rad, (criterion, answer, temperature))
 
 
-def _calibrated(logits: Tensor, labels: Tensor, rad: float, criterion: Criterion, answer: Answer) -> ExitPolicy:
-    policy = ExitPolicy(CLOSED, criterion, answer)
+def _calibrated(logits: Tensor, labels: Tensor, rad: float, rule: Rule) -> ExitPolicy:
+    policy = ExitPolicy(CLOSED, *rule)
     correct = policy.answers(logits).argmax(2) == labels[:, None]
-    return calibrate(policy.certainty(logits), correct, rad, criterion, answer)
+    return calibrate(policy.certainty(logits), correct, rad, *rule)
 
 
 def leaving_policy(
@@ -103,6 +105,7 @@ def leaving_policy(
     share: float,
     criterion: Criterion = "confidence",
     answer: Answer = "exit",
+    temperature: float = 1.0,
 ) -> ExitPolicy:
     """The policy with a common threshold under which this share of the images leaves in the first half of the network.
 
@@ -117,26 +120,24 @@ def leaving_policy(
         Held-out images.
     share
         More than 0 and less than 1.
-    criterion, answer
-        The criterion of the policy, and whose answer inputs get.
+    criterion, answer, temperature
+        The criterion of the policy, whose answer inputs get, and what logits are divided by.
 
     Raises
     ------
     ExitprintError
         If the share is out of range.
     """
-    return _leaving(network, all_logits(network, images), share, criterion, answer)
+    return _leaving(network, all_logits(network, images), share, (criterion, answer, temperature))
 
 
-def _leaving(
-    network: MultiExitNetwork, logits: Tensor, share: float, criterion: Criterion, answer: Answer
-) -> ExitPolicy:
+def _leaving(network: MultiExitNetwork, logits: Tensor, share: float, rule: Rule) -> ExitPolicy:
     if not 0 < share < 1:
         raise ExitprintError(f"the share of images that leave lies between 0 and 1, and not at {share}.")
     first_half = max(1, sum(cost <= HALF for cost in exit_costs(network)[:-1]))
-    certainty = ExitPolicy(CLOSED, criterion, answer).certainty(logits)
+    certainty = ExitPolicy(CLOSED, *rule).certainty(logits)
     T_c = certainty[:, :first_half].amax(1).double().quantile(1 - share)
-    return ExitPolicy(min(float(T_c), SURE), criterion, answer)
+    return ExitPolicy(min(float(T_c), SURE), *rule)
 
 
 def policy_with_room(
@@ -146,6 +147,7 @@ def policy_with_room(
     share: float,
     criterion: Criterion = "confidence",
     answer: Answer = "exit",
+    temperature: float = 1.0,
 ) -> ExitPolicy:
     """The policy for this RAD, or, where it leaves no room (`has_room`), that of `leaving_policy` for this share.
 
@@ -153,8 +155,9 @@ def policy_with_room(
     worse, none does for a small one; and without labels there is no RAD. Arguments as in those two.
     """
     logits = all_logits(network, images)
-    policy = _calibrated(logits, images.labels, rad, criterion, answer) if images.labelled else None
-    return policy if policy and has_room(policy, logits) else _leaving(network, logits, share, criterion, answer)
+    rule = (criterion, answer, temperature)
+    policy = _calibrated(logits, images.labels, rad, rule) if images.labelled else None
+    return policy if policy and has_room(policy, logits) else _leaving(network, logits, share, rule)
 
 
 def has_room(policy: ExitPolicy, logits: Tensor) -> bool:
