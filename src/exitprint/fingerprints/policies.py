@@ -35,7 +35,8 @@ def default_policies(kind: Kind, network: MultiExitNetwork, images: Images, held
     own = network.policy
 
     def with_room(value: tuple[float, float], network: MultiExitNetwork) -> ExitPolicy:
-        return policy_with_room(network, held_out, *value, *own.rule)
+        rad, share = value
+        return policy_with_room(network, held_out, rad, share, *own.rule)
 
     named: list[Rule] = [policy_of_its_own] if tells_images_apart(network, images) else []
     if kind == "contrast":
