@@ -55,16 +55,29 @@ def test_the_loss_is_the_weighted_sum_of_the_exits(digits):
 def test_a_thief_may_do_what_he_does_to_any_network(name, trained, digits, tmp_path):
     network = trained(name)
     share = {"share": 0.3}
-    retrained = retrain_exits(network, digits, **share)
+    retrained = retrain_exits(network, digits, kind="sdn", **share)
+    alike = retrain_exits(network, digits, **share)
     removed = remove_exits(network, digits, which=[0])
     mixed = add_exits(removed, digits)
-    copies = [retrained, removed, mixed, finetune(network, digits, epochs=1, **share), prune(network, digits, rate=0.2)]
+    copies = [
+        retrained,
+        alike,
+        removed,
+        mixed,
+        finetune(network, digits, epochs=1, **share),
+        prune(network, digits, rate=0.2),
+    ]
     copies.append(quantise(network, digits))
     for copy in copies:
         save_network(copy, tmp_path / "n.safetensors")
         back = load_network(tmp_path / "n.safetensors")
         assert torch.equal(back(digits.test.x[:5]), copy(digits.test.x[:5]))
     assert all(isinstance(head, ExitHead) for head in list(retrained.heads)[:-1])
+    for head, own in zip(list(alike.heads)[:-1], network.heads, strict=False):
+        assert type(head) is type(own) and not isinstance(head, ExitHead)
+        for name, tensor in head.named_parameters():
+            assert not torch.equal(tensor, own.get_parameter(name))
+    assert min(exit_accuracies(alike, digits.test)) > min(exit_accuracies(network, digits.test)) - 0.3
     assert removed.num_exits == network.num_exits - 1 and mixed.num_exits > removed.num_exits
     assert {isinstance(head, ExitHead) for head in list(mixed.heads)[:-1]} == {True, False}
 

@@ -9,6 +9,7 @@ from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import Criterion
 from exitprint.tampering.rebuild import (
+    HeadKind,
     calibrated,
     interruptible,
     record,
@@ -26,6 +27,7 @@ def retrain_exits(
     network: MultiExitNetwork,
     data: ImageData,
     *,
+    kind: HeadKind = "own",
     share: float = 1.0,
     heads: HeadRecipe | None = None,
     rad: float | None = 5,
@@ -33,12 +35,17 @@ def retrain_exits(
 ) -> MultiExitNetwork:
     """Train all internal classifiers from scratch on the frozen backbone (Dong et al., section 4.1, change 2).
 
+    Classifiers that build on each other share what they learn with the stages between them; that part stays.
+
     Parameters
     ----------
     network
         The stolen network; it is not changed.
     data
         The thief's images.
+    kind
+        ``own`` for classifiers of the kind that the network has, drawn anew from its architecture or from the captured
+        module (a network without a record of either gets SDN heads); ``sdn`` for SDN heads in their place.
     share
         Share of the training images that the thief has.
     heads
@@ -51,14 +58,21 @@ def retrain_exits(
     Raises
     ------
     ExitprintError
-        If `share` or `rad` is out of range.
+        If `share` or `rad` is out of range, or no classifier has anything of its own to learn.
     Interrupted
         On Ctrl-C.
     """
     stages = network.exit_stages[:-1]
-    copy = with_fresh_heads(working_copy(network), stages, seed)
+    copy = with_fresh_heads(working_copy(network), stages, seed, kind)
+    if stages and not any(True for head in list(copy.heads)[:-1] for _ in head.parameters()):
+        raise ExitprintError(
+            "all that the exits of this network learn lies in its stages, as later exits build on it: train SDN heads "
+            "in their place (--set kind=sdn)."
+        )
     used = train_new_heads(copy, stages, shared(data, share, seed), heads, seed)
-    record(copy, "exits retrained", data=data.name, share=share, heads=used.model_dump(mode="json"), seed=seed)
+    record(
+        copy, "exits retrained", data=data.name, kind=kind, share=share, heads=used.model_dump(mode="json"), seed=seed
+    )
     return calibrated(copy, data, rad)
 
 

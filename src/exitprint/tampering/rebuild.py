@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,14 +14,17 @@ from exitprint.data import ImageData, batch_size, split, unit_range
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import Architecture, ExitHead, ExitPolicy, MultiExitNetwork
 from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
-from exitprint.networks.exported import Exported
+from exitprint.networks.exported import Exported, ExportedStage
+from exitprint.networks.exported.fresh import fresh_head
 from exitprint.networks.integer import quantise_layers
 from exitprint.networks.network import stage_shapes
 from exitprint.networks.policy import Criterion
 from exitprint.training import HeadRecipe, best_device, calibrated_policy, recipe, train_heads
+from exitprint.training.own_heads import train_own_heads
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+HeadKind = Literal["own", "sdn"]
 RANGE_IMAGES = 512
 
 
@@ -93,15 +96,35 @@ def _exits(arch: Architecture | Exported, heads: Sequence[tuple[int, nn.Module]]
     return exits
 
 
-def with_fresh_heads(network: MultiExitNetwork, stages: Sequence[int], seed: int) -> MultiExitNetwork:
-    """`network` with freshly initialised SDN heads after these `stages`, beside or in place of those it has."""
+def with_fresh_heads(
+    network: MultiExitNetwork, stages: Sequence[int], seed: int, kind: HeadKind = "sdn"
+) -> MultiExitNetwork:
+    """`network` with freshly initialised heads after these `stages`, beside or in place of those it has.
+
+    With ``own`` a head that is the architecture's or the captured module's own becomes one of the same kind; all others
+    are SDN heads.
+    """
     shapes = stage_shapes(list(network.stages), network.input_shape)
     heads: dict[int, nn.Module] = dict(zip(network.exit_stages, network.heads, strict=True))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        own = _own_heads(network, stages) if kind == "own" else {}
         for stage in stages:
-            heads[stage] = ExitHead(shapes[stage], network.classes)
+            heads[stage] = own[stage] if stage in own else ExitHead(shapes[stage], network.classes)
     return with_exits(network, sorted(heads.items(), key=lambda item: item[0]))
+
+
+def _own_heads(network: MultiExitNetwork, stages: Sequence[int]) -> dict[int, nn.Module]:
+    """New heads of the kind that the network has after these stages, where they are not SDN heads."""
+    arch = network.architecture
+    present = {s: head for s, head in zip(network.exit_stages, network.heads, strict=True) if s in stages}
+    wanted = [stage for stage, head in present.items() if not isinstance(head, ExitHead)]
+    if arch is None or not wanted:
+        return {}
+    if not isinstance(arch, Exported):
+        return {stage: head for stage, head in arch.backbone().classifiers.items() if stage in wanted}
+    before = [cast(ExportedStage, stage) for stage in network.stages]
+    return {s: fresh_head(arch.heads[s], before[: s + 1], cast(ExportedStage, present[s])) for s in wanted}
 
 
 def train_new_heads(
@@ -110,7 +133,10 @@ def train_new_heads(
     """Train the heads after these `stages` in place, quantise them where the network is, and return the recipe used."""
     arch = network.architecture
     used = heads or recipe("fast", arch.family if arch else "resnet", data.name, images=len(data.train)).heads
-    train_heads(network, data, used, seed, [network.exit_stages.index(stage) for stage in stages])
+    exits = [network.exit_stages.index(stage) for stage in stages]
+    sdn = [exit for exit in exits if isinstance(network.heads[exit], ExitHead)]
+    train_heads(network, data, used, seed, sdn)
+    train_own_heads(network, data, used, seed, [exit for exit in exits if exit not in sdn])
     if network.integers:
         quantise_layers(network, range_images(data))
     return used
