@@ -4,12 +4,14 @@ from .fingerprints import (
     ContrastMethod,
     Fingerprint,
     PaperMethod,
+    Strength,
     Verdict,
     contrast_fingerprint,
     load_fingerprint,
     measure_t_n,
     paper_fingerprint,
     save_fingerprint,
+    strength,
     verify,
 )
 from .networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
@@ -41,6 +43,7 @@ __all__ = [
     "MultiExitClassifier",
     "MultiExitNetwork",
     "PaperMethod",
+    "Strength",
     "Suspect",
     "SuspectOptions",
     "TryAgain",
@@ -62,6 +65,7 @@ __all__ = [
     "save_fingerprint",
     "save_network",
     "steal",
+    "strength",
     "train_network",
     "verify",
 ]

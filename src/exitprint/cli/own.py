@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +22,7 @@ from exitprint.cli.options import (
     set_threshold,
 )
 from exitprint.cli.outputs import Force, check_output
+from exitprint.cli.promises import say_strength
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -120,6 +122,9 @@ def fingerprint(
             "with references, or less where that changes too much."
         ),
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the simulated thefts, which take a few minutes.")
+    ] = False,
     power: Annotated[
         float | None,
         typer.Option(help="For contrast: say how many samples a copy needs to be found with this probability."),
@@ -135,6 +140,7 @@ def fingerprint(
         contrast_fingerprint,
         paper_fingerprint,
         save_fingerprint,
+        strength,
     )
     from exitprint.fingerprints.paper import SAMPLES as PAPER_SAMPLES
     from exitprint.fingerprints.policies import policy_of_its_own, tells_images_apart
@@ -199,14 +205,21 @@ def fingerprint(
     except ExitprintError as too_large:
         made.record["warnings"].append(f"Whoever verifies will be told: {too_large}")
     made.record["data"] = {"name": images.name, "part": "test", "images": len(images.test)}
+    if not quick and images.train.labelled:
+        made = replace(made, strength=strength(made, network, images, rules, seed))
     save_fingerprint(made, out_file)
     out.print(
         f"{out_file}: {int(made.reached.sum())} of {len(made)} samples do what they are for with a margin, after "
         f"{made.steps.double().mean():.0f} steps on average, L2 {made.l2.mean():.2f}."
     )
-    for each in made.references:
-        said = ", ".join(f"{share:.2f}" for share in each.share)
-        out.print(f"On {each.name}, which is independent, the share of pairs is {said} (cost model).")
+    if made.strength:
+        say_strength(made.strength, made.references)
+    else:
+        for each in made.references:
+            said = ", ".join(f"{share:.2f}" for share in each.share)
+            out.print(f"On {each.name}, which is independent, the share of pairs is {said} (cost model).")
+        if not quick:
+            out.print("Strength was not measured: simulated thefts need labels, and these images have none.")
     for warning in made.record.get("warnings", []):
         out.print(f"Warning: {warning}")
     if power is not None:

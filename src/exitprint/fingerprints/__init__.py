@@ -7,6 +7,8 @@ from exitprint.fingerprints.fingerprint import Fingerprint, Reference, load_fing
 from exitprint.fingerprints.measurement import TNMeasurement, measure_t_n
 from exitprint.fingerprints.paper import PaperMethod, craft_paper, paper_fingerprint
 from exitprint.fingerprints.policies import default_policies
+from exitprint.fingerprints.promises import Strength
+from exitprint.fingerprints.strength import strength
 from exitprint.fingerprints.threshold import samples_needed
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.fingerprints.verify import verify
@@ -16,6 +18,7 @@ __all__ = [
     "Fingerprint",
     "PaperMethod",
     "Reference",
+    "Strength",
     "TNMeasurement",
     "Verdict",
     "contrast_fingerprint",
@@ -27,5 +30,6 @@ __all__ = [
     "paper_fingerprint",
     "samples_needed",
     "save_fingerprint",
+    "strength",
     "verify",
 ]

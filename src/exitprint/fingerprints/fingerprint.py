@@ -13,6 +13,7 @@ from exitprint.data import Pixels, unit_range
 from exitprint.display import html_table
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
+from exitprint.fingerprints.promises import Strength
 
 Kind = Literal["paper", "contrast"]
 Recipe = Literal["same", "other"]
@@ -88,6 +89,8 @@ class Fingerprint:
         Networks known to be independent that it was crafted against, with what it came to on each.
     record
         How it was made: data set, seed, thresholds, parameters of the method; plain JSON.
+    strength
+        What it came to on simulated copies, where that was measured: the owner's word, on which no verdict rests.
     """
 
     kind: Kind
@@ -101,6 +104,7 @@ class Fingerprint:
     answers: Tensor
     references: tuple[Reference, ...] = ()
     record: dict[str, Any] = field(default_factory=dict)
+    strength: Strength | None = None
 
     def __post_init__(self) -> None:
         n = len(self.samples)
@@ -240,6 +244,7 @@ def save_fingerprint(
         "pool": fingerprint.pool,
         "references": [asdict(reference) for reference in fingerprint.references],
         "record": fingerprint.record,
+        "strength": fingerprint.strength.model_dump(mode="json") if fingerprint.strength else None,
     }
     save_tensors(path, FILE_KIND, header, {part: getattr(fingerprint, part) for part in TENSORS})
 
@@ -277,7 +282,10 @@ def load_fingerprint(path: str | os.PathLike[str], largest_change: float = LARGE
             for each in header["references"]
         )
         parts = {part: tensors[part] for part in TENSORS}
-        made = Fingerprint(cast(Kind, kind), **parts, pool=pool, references=references, record=record)
+        strength = Strength.read(header["strength"]) if header.get("strength") is not None else None
+        made = Fingerprint(
+            cast(Kind, kind), **parts, pool=pool, references=references, record=record, strength=strength
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ExitprintError(f"the fingerprint {str(path)!r} is incomplete: get a whole copy.") from error
     made.check(largest_change)

@@ -1,0 +1,98 @@
+"""The thefts that are simulated at crafting: what is done to the backbone, and which exits the copy gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from exitprint.data import ImageData, split
+from exitprint.errors import ExitprintError
+from exitprint.networks import MultiExitNetwork, exit_flops
+from exitprint.tampering import tamper
+
+BACKBONES: dict[str, tuple[str, dict[str, Any]] | None] = {
+    "": None,
+    "fine-tuned 2 epochs": ("finetune", {"epochs": 2}),
+    "pruned by 20 %": ("prune", {"rate": 0.2}),
+    "pruned by 40 %": ("prune", {"rate": 0.4}),
+    "in 8 bits": ("quantise", {}),
+}
+"""What is done to the backbone: the kind of tampering and its parameters."""
+NEW_EXITS: dict[str, tuple[str, dict[str, Any]]] = {"SDN exits trained again": ("retrain-exits", {})}
+"""What the copy gets in place of its exits."""
+FEWER, MORE = "every second exit removed", "exits added after the other stages"
+IMAGES, FLOPS, FEWEST = 4000, 4000 * 85e6, 500
+"""A thief has so many images at most, and fewer where an image costs more than a ResNet-20 takes for it."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A simulated copy.
+
+    Attributes
+    ----------
+    theft
+        What was done.
+    network
+        The copy; its thresholds are the owner's.
+    new_exits
+        Whether the backbone is the owner's and every exit was trained again.
+    """
+
+    theft: str
+    network: MultiExitNetwork
+    new_exits: bool = False
+
+
+def of_a_thief(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
+    """`data` with as many training images as a simulated thief is given, so that all of it takes a few minutes."""
+    most = int(min(IMAGES, max(FEWEST, FLOPS / exit_flops(network)[-1])))
+    return data if len(data.train) <= most else replace(data, train=split(data.train, most, seed)[1])
+
+
+def steps() -> int:
+    """How many copies `simulated` makes at most."""
+    return len(BACKBONES) * (1 + len(NEW_EXITS)) + 1
+
+
+def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator[Copy | str]:
+    """Copies of a network, each theft in turn; in place of one that does not fit the network, a sentence that says so.
+
+    Parameters
+    ----------
+    network
+        The owner's network; it is not changed.
+    data
+        The thief's images, with labels.
+    seed
+        Of everything random.
+    """
+
+    def tampered(victim: MultiExitNetwork, kind: str, parameters: dict[str, Any]) -> MultiExitNetwork:
+        return tamper(victim, data, kind, {**parameters, "rad": None}, seed)
+
+    for name, change in BACKBONES.items():
+        backbone = network
+        if change:
+            kind, parameters = change
+            try:
+                backbone = tampered(network, kind, {**parameters, "retrain_heads": False})
+            except ExitprintError as unfit:
+                yield f"Not simulated: {name} ({_clause(unfit)})."
+                continue
+            yield Copy(f"{name}, exits kept", backbone)
+        for exits, (kind, parameters) in NEW_EXITS.items():
+            theft = f"{name}, {exits}" if name else exits
+            try:
+                yield Copy(theft, tampered(backbone, kind, parameters), new_exits=not change)
+            except ExitprintError as unfit:
+                yield f"Not simulated: {theft} ({_clause(unfit)})."
+    if network.num_exits > 2:
+        yield Copy(FEWER, tampered(network, "remove-exits", {"every": 2}))
+    if len(network.stages) > network.num_exits:
+        yield Copy(MORE, tampered(network, "add-exits", {}))
+
+
+def _clause(error: ExitprintError) -> str:
+    return str(error).rstrip(".")[:120]
