@@ -23,7 +23,7 @@ MODULE = "def make():\n    raise RuntimeError('not reached')\n"
 COMMANDS = {
     "train": (*DIGITS, "--out"),
     "wrap": ("module.py:make", "--weights", "weights.safetensors", *DIGITS, "--out"),
-    "fingerprint": (NETWORK, "--reference", "other.safetensors", *DIGITS, "--out"),
+    "fingerprint": (NETWORK, "--reference", "other.safetensors", "--quick", *DIGITS, "--out"),
     "tamper": (NETWORK, "remove-exits", *DIGITS, "--out"),
     "steal": (NETWORK, *DIGITS, "--clock", "cost-model", "--out"),
     "export": (NETWORK, "--out"),

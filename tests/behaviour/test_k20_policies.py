@@ -32,7 +32,7 @@ def test_train_and_wrap_say_that_all_images_leave_at_the_first_exit(run, tmp_pat
 
 def test_the_papers_kind_is_made_for_another_policy_and_says_so(run, at_once, tmp_path):
     words = ("--kind", "paper", "--samples", 20, "--out", tmp_path / "f.safetensors")
-    done = run("fingerprint", at_once, *DIGITS, *words)
+    done = run("fingerprint", at_once, *DIGITS, "--quick", *words)
     assert done.code == 0, done.err
     assert "T_c = 0.000 every image leaves at one exit" in done.out
     (T_c,) = set(run("info", tmp_path / "f.safetensors", "--json").json["record"]["policy"]["thresholds"])
@@ -50,7 +50,7 @@ def test_the_papers_kind_is_made_for_another_policy_and_says_so(run, at_once, tm
     ],
 )
 def test_a_policy_that_leaves_no_room_is_refused_with_a_way_out(run, at_once, tmp_path, words, said):
-    done = run("fingerprint", at_once, *DIGITS, *words, "--samples", 20, "--out", tmp_path / "f.safetensors")
+    done = run("fingerprint", at_once, *DIGITS, "--quick", *words, "--samples", 20, "--out", tmp_path / "f.safetensors")
     assert done.code == 2 and said in done.err and "smaller RAD" not in done.err
     assert not (tmp_path / "f.safetensors").exists()
 

@@ -27,6 +27,7 @@ def test_a_network_leaves_and_is_fingerprinted_by_the_criterion_it_was_trained_f
     done = run(
         "fingerprint",
         path,
+        "--quick",
         "--data",
         "digits",
         "--kind",
@@ -41,7 +42,7 @@ def test_a_network_leaves_and_is_fingerprinted_by_the_criterion_it_was_trained_f
         made,
     )
     assert done.code == 0 if criterion == "patience" else "change these images" in done.err, done.err
-    done = run("fingerprint", path, "--data", "digits", "--kind", "paper", "--samples", 8, "--out", made)
+    done = run("fingerprint", path, "--quick", "--data", "digits", "--kind", "paper", "--samples", 8, "--out", made)
     assert done.code == 0, done.err
     assert run("info", made, "--json").json["record"]["policy"]["criterion"] == criterion
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 import torch
 
 from exitprint.data import eight_bit
-from exitprint.fingerprints import ContrastMethod, contrast, contrast_fingerprint, save_fingerprint
+from exitprint.fingerprints import ContrastMethod, contrast, contrast_fingerprint, save_fingerprint, thefts
 from exitprint.fingerprints.optimise import Crafted
 from exitprint.networks import ExitPolicy, save_network
 
@@ -26,6 +28,7 @@ def paper_file(folder, run):
         done = run(
             "fingerprint",
             folder / "target.safetensors",
+            "--quick",
             "--data",
             "digits",
             "--kind",
@@ -137,7 +140,7 @@ def test_tamper_makes_a_copy_that_is_never_independent(run, verified, folder, tm
 
 def test_references_are_said_and_kept(run, folder, tmp_path):
     path = tmp_path / "f.safetensors"
-    words = ("--data", "digits", "--samples", 20, "--kind", "paper", "--out", path)
+    words = ("--quick", "--data", "digits", "--samples", 20, "--kind", "paper", "--out", path)
     done = run("fingerprint", folder / "target.safetensors", *words, "--reference", folder / "independent.safetensors")
     assert done.code == 0 and "On independent, which is independent" in done.out
     assert "With so few samples no outcome could decide" in done.out
@@ -151,7 +154,7 @@ def test_references_are_trained_by_the_network_s_own_recipe(run, folder, tmp_pat
     words = ("--arch", "resnet14", "--width", 8, "--epochs", 6, "--seed", 4, "--threshold", 0.9)
     assert run("train", *little, *words, "--out", network).code == 0
     words = (*little, "--samples", 60, "--margin", 0.2, "--threshold", 0.93, "--train-references", 2, "--out", path)
-    done = run("fingerprint", network, *words)
+    done = run("fingerprint", network, "--quick", *words)
     files = ["n-reference-5.safetensors", "n-reference-6.safetensors"]
     assert done.code == 0, done.err
     assert done.out.startswith(f"Training {', '.join(files)} by the network's own recipe takes about ")
@@ -162,7 +165,7 @@ def test_references_are_trained_by_the_network_s_own_recipe(run, folder, tmp_pat
         ("n-reference-6", "same"),
     ]
     assert max(share for each in references for share in each["share"]) < 0.6
-    again = run("fingerprint", network, *words)
+    again = run("fingerprint", network, "--quick", *words)
     assert again.code == 0 and "Training" not in again.out
     done = run("fingerprint", folder / "target.safetensors", *words[:-2], "--out", tmp_path / "g.safetensors")
     assert done.code == 2 and "was trained on" in done.err
@@ -170,10 +173,22 @@ def test_references_are_trained_by_the_network_s_own_recipe(run, folder, tmp_pat
 
 def test_policies_by_threshold_and_by_share_of_images(run, folder, tmp_path):
     path = tmp_path / "f.safetensors"
-    words = ("--data", "digits", "--samples", 20, "--threshold", 0.93, "--leave", 0.3, "--out", path)
+    words = ("--quick", "--data", "digits", "--samples", 20, "--threshold", 0.93, "--leave", 0.3, "--out", path)
     assert run("fingerprint", folder / "target.safetensors", *words).code == 0
     policies = run("info", path, "--json").json["record"]["policies"]
     assert [policy["thresholds"] for policy in policies][:2] == [[0.9], [0.93]] and len(policies) == 3
+
+
+def test_simulated_thefts_are_said_and_kept(run, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(thefts, "BACKBONES", {"": None})
+    monkeypatch.setattr(import_module("exitprint.fingerprints.strength"), "SEEDS", 1)
+    path = tmp_path / "f.safetensors"
+    words = ("--data", "digits", "--limit", 300, "--samples", 20, "--threshold", 0.93, "--out", path)
+    done = run("fingerprint", folder / "target.safetensors", *words)
+    assert done.code == 0 and "SDN exits" in done.out and "Nothing is promised where yours has T_c = 0.900" in done.out
+    table = run("info", path, "--json").json["strength"]
+    assert table["samples"] == 20 and table["sizes"] == [20, 100, 200, 400] and len(table["policies"]) == 2
+    assert "Nothing is promised where yours has T_c = 0.900" in run("info", path).out
 
 
 def test_a_fingerprint_that_does_not_tell_its_own_network_is_not_written(run, folder, tmp_path, monkeypatch):

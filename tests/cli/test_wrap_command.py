@@ -57,7 +57,7 @@ def test_wrapped_fingerprinted_and_told_from_an_independent(folder, run):
         done = run("tamper", target, kind, *more, "--data", "digits", "--keep-policy", "--out", copy)
         assert done.code == 0, done.err
     made = folder / "f.safetensors"
-    done = run("fingerprint", target, "--data", "digits", "--kind", "paper", "--samples", 40, "--out", made)
+    done = run("fingerprint", target, "--quick", "--data", "digits", "--kind", "paper", "--samples", 40, "--out", made)
     assert done.code == 0, done.err
 
     def T_N(suspect):

@@ -15,17 +15,15 @@ if TYPE_CHECKING:
 
 def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
     """Print what the samples come to on simulated copies and on independents, and where a thief escapes."""
-    from exitprint.fingerprints.promises import percent
-
     sizes = ", ".join(map(str, strength.sizes))
     out.print(
-        f"Simulated thefts by {strength.seeds} seeds with {strength.images:,} training images, on a clock without noise. "
-        f"For each of your policies the share of pairs, and the chance that {sizes} samples claim the copy:"
+        f"Thefts simulated from {strength.seeds} seeds with {strength.images:,} training images, by the cost model. "
+        f"For each of your policies the share of pairs, and the chance in per cent that {sizes} samples claim the copy:"
     )
     table = Table("theft", "keeps", *(f"T_c = {T_c:.3f}" for T_c in strength.policies))
     for theft in strength.thefts:
         cells = [
-            f"{share:.2f}: {', '.join(percent(chance) for chance in claimed)}"
+            f"{share:.2f} ({' '.join('–' if chance is None else f'{100 * chance:.0f}' for chance in claimed)})"
             for share, claimed in zip(theft.share, theft.claimed, strict=True)
         ]
         table.add_row(theft.name, f"{theft.keeps:.0%}", *cells)

@@ -1,4 +1,4 @@
-"""What a fingerprint is worth against simulated thefts, as its file keeps it: the owner's word, which claims nothing."""
+"""What a fingerprint is worth against simulated thefts, as its file keeps it: the owner's word."""
 
 from __future__ import annotations
 

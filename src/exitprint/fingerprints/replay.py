@@ -59,7 +59,9 @@ def chances(fingerprint: Fingerprint, copies: Sequence[Exits], samples: int) -> 
             break
         generator = torch.Generator().manual_seed(number)
         drawn = [
-            half[torch.randint(len(half), (n,), generator=generator)] for half, n in zip((late, early), wanted) if n
+            half[torch.randint(len(half), (n,), generator=generator)]
+            for half, n in zip((late, early), wanted, strict=True)
+            if n
         ]
         said.append(_decision(resized, p0, copies[number % len(copies)], drawn, number))
     return said.count("derived") / len(said), said.count("independent") / len(said)
