@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,9 +14,9 @@ import torch
 import user_modules as user
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
-from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, onnx_export
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, onnx_export, onnx_nested
 from exitprint.networks.integer import quantise_layers
-from exitprint.networks.onnx_export import export_onnx, onnx_graph
+from exitprint.networks.onnx_export import export_onnx, export_stages, onnx_graph
 from exitprint.networks.policy import Criterion
 
 
@@ -86,11 +87,61 @@ def test_a_temperature_comes_along(digits: ImageData) -> None:
 @pytest.mark.parametrize(
     ("module", "exits", "policy", "said"),
     [
-        (user.Skips, ["down"], ExitPolicy(0.5), "hand over several tensors"),
         (user.Residual, 2, ExitPolicy(0.5, "patience"), "patience"),
         (user.Residual, 2, ExitPolicy(0.5, answer="most confident"), "most confident"),
     ],
 )
+def _spread_policy(network: MultiExitNetwork, x: torch.Tensor) -> None:
+    """A threshold at each exit under which a part of what is left leaves there."""
+    certainty = ExitPolicy(2.0).certainty(network(x).detach())
+    thresholds = [float(column.double().quantile(0.7)) + 1e-5 for column in certainty[:, :-1].T]
+    network.policy = ExitPolicy(thresholds)
+
+
+class Exiting(user.Skips):
+    """A little U-Net with an exit of its own, that sees what is deepest; what the stem gives goes on beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exit = torch.nn.Linear(16, 10)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:  # type: ignore[override]
+        high = self.act(self.stem(x))
+        low = self.middle(self.down(high))
+        both = torch.cat([self.act(self.up(low)) * self.scale + self.shift, high], 1)
+        return [self.exit(low.mean((2, 3))), self.fc(self.out(both).mean((2, 3)))]
+
+
+@pytest.mark.parametrize("nested", [1, 24])
+@pytest.mark.parametrize("make", [Exiting, user.Skips, "msdnet"])
+def test_stages_that_hand_over_several_tensors(
+    make: Any, nested: int, digits: ImageData, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    x = digits.test.x[:60]
+    torch.manual_seed(0)
+    if make == "msdnet":
+        network = MultiExitNetwork.build(architecture("msdnet", digits.input_shape, 10, depth=4, width=4), seed=0)
+        network.train()(x)
+        network.eval()
+    else:
+        module = make().train()
+        module(x)
+        exits = ["down", "middle"] if make is user.Skips else ["down"]
+        network = MultiExitNetwork.wrap(module, exits, example=x)
+    assert any(isinstance(features, tuple) for features in network.handed_over())
+    _spread_policy(network, x)
+    monkeypatch.setattr(onnx_nested, "NESTED", nested)
+    same_in_onnx(network, x)
+    sessions = [onnxruntime.InferenceSession(path) for path in export_stages(network, tmp_path / "stages")]
+    given = {"images": x[:1].numpy()}
+    for session in sessions:
+        wanted = {each.name.replace("before", "features"): each.name for each in session.get_inputs()}
+        outputs = [each.name for each in session.get_outputs()]
+        given = dict(zip(outputs, session.run(None, {n: given[k] for k, n in wanted.items()}), strict=True))
+    expected = network.policy.probabilities(network(x[:1]).detach()[:, -1])
+    assert np.abs(given["probabilities"] - expected.numpy()).max() < 1e-4
+
+
 def test_what_cannot_be_exported_is_said(module, exits, policy, said, digits: ImageData) -> None:
     network = MultiExitNetwork.wrap(module(), exits, example=digits.test[:2].x)
     network.policy = policy
@@ -112,7 +163,7 @@ def test_groups_of_exits_answer_the_same(nested: int, digits: ImageData, monkeyp
     x = digits.test.x[:200]
     arch = architecture("vgg", digits.input_shape, digits.classes, depth=8, width=2)
     network = spread(MultiExitNetwork.build(arch, seed=1).eval(), "confidence", x)
-    monkeypatch.setattr(onnx_export, "NESTED", nested)
+    monkeypatch.setattr(onnx_nested, "NESTED", nested)
     session = onnxruntime.InferenceSession(onnx_graph(network).SerializeToString())
     exits = [int(session.run(["exit"], {"images": x[i : i + 1].numpy()})[0][0]) for i in range(len(x))]
     assert exits == network.predict(x).exits.tolist() and len(set(exits)) > 3

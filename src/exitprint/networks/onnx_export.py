@@ -17,40 +17,41 @@ from exitprint.files import ONNX_PRODUCER, write_bytes
 from exitprint.networks.cost import exit_costs
 from exitprint.networks.integer import IntegerLayer
 from exitprint.networks.network import MultiExitNetwork
+from exitprint.networks.onnx_nested import ANSWERS, Handed, Piece, groups, numbered, same, value
 from exitprint.networks.policy import ExitPolicy
+from exitprint.networks.walk import Place
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+    from onnx import ModelProto
 
 INPUT = "images"
-RESULTS = ("features", "probabilities", "label", "left")
-ANSWERS = ("probabilities", "label", "exit")
-DTYPES = {"probabilities": torch.float32, "features": torch.float32, "left": torch.bool}
-NESTED = 24  # readers of protobuf messages stop at 100 levels, and an If within an If adds three
+DECISION = ("probabilities", "label", "left")
 OPSET, IR_VERSION = 18, 8  # both of ONNX 1.13: runtimes refuse files of a newer version than their own
 LARGEST = 2**31 - 1
 
-
-# nodes, and the name of the value that holds each result
-Graph = tuple[list["NodeProto"], dict[str, str]]
+Given = tuple[Tensor, ...]
 
 
 class _Segment(nn.Module):
-    """All from one exit to the next, for one input: `RESULTS`, the last of them only where there is a choice."""
+    """All from one exit to the next, for one input: what is handed over, then `DECISION`, as far as there is one."""
 
-    def __init__(self, network: MultiExitNetwork, exit: int) -> None:
+    def __init__(self, network: MultiExitNetwork, exit: int, alone: bool) -> None:
+        """`alone` says whether the first stage takes a tensor, and not a tuple of them."""
         super().__init__()
+        self.alone = alone
         first = network.exit_stages[exit - 1] + 1 if exit else 0
         self.stages = nn.Sequential(*network.stages[first : network.exit_stages[exit] + 1])
         self.network = (network,)
         self.exit = exit
         self.head = network.heads[exit]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         network = self.network[0]
-        features = self.stages(x if self.exit else network.normalised(x))
-        logits = self.head(features)
-        answer = features, network.policy.probabilities(logits), logits.argmax(1)
+        x = given if self.exit else (network.normalised(given[0]),)
+        place = Place(0, self.stages(x[0] if self.alone else x))
+        logits = self.head(place.shown_to(self.head))
+        handed = (place.features,) if isinstance(place.features, Tensor) else place.features
+        answer = *handed, network.policy.probabilities(logits), logits.argmax(1)
         last = self.exit == network.num_exits - 1
         return answer if last else (*answer, network.policy.leaves(self.exit, logits))
 
@@ -100,9 +101,9 @@ def replace_thresholds(policy: ExitPolicy, thresholds: Sequence[float]) -> ExitP
 def export_stages(network: MultiExitNetwork, folder: str | os.PathLike[str]) -> list[Path]:
     """Write one ONNX model for each exit into a folder: what is between the exit before and it.
 
-    Each but the first, which takes ``images``, takes as ``before`` the ``features`` of the one before; it gives
-    ``features``, ``probabilities``, ``label`` and, but for the last, ``left``: the caller asks the next where that is
-    false.
+    Each but the first, which takes ``images``, takes as ``before`` the ``features`` of the one before, and as
+    ``before1``, … its ``features1``, … where several tensors go on; it gives those, ``probabilities``, ``label`` and,
+    but for the last, ``left``: the caller asks the next where that is false.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def export_stages(network: MultiExitNetwork, folder: str | os.PathLike[str]) -> 
     """
     require_extra("onnx", "onnx")
     where = Path(folder)
-    models = [_exported(segment, x, "before" if number else INPUT) for number, (segment, x) in enumerate(_cut(network))]
+    models = [_exported(segment, x, "before" if segment.exit else INPUT) for segment, x in _cut(network)]
     where.mkdir(exist_ok=True)
     paths = [where / f"stage{number}.onnx" for number in range(len(models))]
     for path, model in zip(paths, models, strict=True):
@@ -129,9 +130,8 @@ def export_onnx(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None
     Raises
     ------
     ExitprintError
-        If the package `onnx` is missing, the network was quantised, its policy remembers earlier exits, its stages hand
-        over more than one tensor, the graph is larger than a file of this kind can
-        be, or it cannot be written.
+        If the package `onnx` is missing, the network was quantised, its policy remembers earlier exits, the graph
+        is larger than a file of this kind can be, or it cannot be written.
     """
     require_extra("onnx", "onnx")
     write_bytes(path, onnx_graph(network).SerializeToString())
@@ -148,20 +148,20 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
     """
     from onnx import checker, compose, helper
 
-    segments = []
-    for exit, (segment, x) in enumerate(_cut(network)):
-        segments.append(compose.add_prefix(_exported(segment, x, "x"), f"{exit}/").graph)
-        probabilities = segment(x)[1]
-    nodes, values = _groups(segments, 0)
-    inputs = [_value(INPUT, torch.float32, [1, *network.input_shape])]
+    pieces = []
+    for segment, x in _cut(network):
+        graph = compose.add_prefix(_exported(segment, x, "x"), f"{segment.exit}/").graph
+        pieces.append(Piece(graph, _handed(segment(*x))))
+    nodes, values = groups(pieces)
+    inputs = [value(INPUT, torch.float32, [1, *network.input_shape])]
     outputs = [
-        _value("probabilities", torch.float32, list(probabilities.shape)),
-        _value("label", torch.int64, [1]),
-        _value("exit", torch.int64, [1]),
+        value("probabilities", torch.float32, [1, network.classes]),
+        value("label", torch.int64, [1]),
+        value("exit", torch.int64, [1]),
     ]
-    weights = [weight for segment in segments for weight in segment.initializer]
+    weights = [weight for piece in pieces for weight in piece.graph.initializer]
     graph = helper.make_graph(
-        [_same(INPUT, "0/x"), *nodes, *(_same(values[name], name) for name in ANSWERS)],
+        [same(INPUT, "0/x"), *nodes, *(same(values[name], name) for name in ANSWERS)],
         "exitprint",
         inputs,
         outputs,
@@ -173,8 +173,8 @@ def onnx_graph(network: MultiExitNetwork) -> ModelProto:
     return model
 
 
-def _cut(network: MultiExitNetwork) -> Iterator[tuple[_Segment, Tensor]]:
-    """What lies between one exit and the next, each with an input for it."""
+def _cut(network: MultiExitNetwork) -> Iterator[tuple[_Segment, Given]]:
+    """What lies between one exit and the next, each with what it takes of one image."""
     if network.policy.remembers:
         raise ExitprintError(
             "an ONNX model decides at each exit by that exit alone: patience and the most confident exit's answer "
@@ -186,85 +186,41 @@ def _cut(network: MultiExitNetwork) -> Iterator[tuple[_Segment, Tensor]]:
     if size > LARGEST - 2**24:
         raise ExitprintError(f"an ONNX file holds 2 GiB, and these weights are {size >> 20} MiB: they do not fit.")
     network = network.copy().cpu().float().eval()
-    if any(not isinstance(features, Tensor) for features in network.handed_over()):
-        raise ExitprintError(
-            "the stages of this network hand over several tensors, which an ONNX model of ours cannot: put its exits "
-            "where one tensor alone goes on."
-        )
-    x = torch.zeros(1, *network.input_shape)
+    x: Given = (torch.zeros(1, *network.input_shape),)
+    handed_over = [network.normalised(x[0]), *network.handed_over()]
     for exit in range(network.num_exits):
-        segment = _Segment(network, exit).eval()  # in training mode, as it is when new, BatchNorms would be exported so
+        before = network.exit_stages[exit - 1] + 1 if exit else 0
+        segment = _Segment(network, exit, isinstance(handed_over[before], Tensor))
+        segment.eval()  # in training mode, as it is when new, BatchNorms would be exported so
         yield segment, x
-        x = segment(x)[0]
+        x = _split(segment(*x))[0]
 
 
-def _exported(segment: _Segment, x: Tensor, name: str) -> ModelProto:
+def _split(given: Given) -> tuple[Given, Given]:
+    """What a segment hands over, and its decision."""
+    decision = len(DECISION) if given[-1].dtype is torch.bool and given[-1].ndim == 1 else len(DECISION) - 1
+    return given[:-decision], given[-decision:]
+
+
+def _handed(given: Given) -> tuple[Handed, ...]:
+    handed, _ = _split(given)
+    names = numbered("features", len(handed))
+    return tuple(Handed(name, tensor.dtype, tensor.ndim) for name, tensor in zip(names, handed, strict=True))
+
+
+def _exported(segment: _Segment, x: Given, name: str) -> ModelProto:
     import onnx
 
+    handed, decision = _split(segment(*x))
     with TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
         path = Path(folder) / "segment.onnx"
         torch.onnx.export(
             segment,
-            (x,),
+            x,
             path,
-            input_names=[name],
-            output_names=list(RESULTS[: len(segment(x))]),
+            input_names=numbered(name, len(x)),
+            output_names=[*numbered("features", len(handed)), *DECISION[: len(decision)]],
             opset_version=OPSET,
             dynamo=False,
         )
         return onnx.load(path)
-
-
-def _groups(segments: Sequence[GraphProto], first: int) -> Graph:
-    """Exits from `first` on, group after group: the next one is in the branch taken if none of the last was."""
-    last = min(first + NESTED, len(segments)) - 1
-    if last == len(segments) - 1:
-        return _nest(segments, first, last, ANSWERS)
-    nodes, values = _nest(segments, first, last, (*ANSWERS, "features", "left"))
-    then = [_same(values[name], f"{last}/group/{name}") for name in ANSWERS], _named(f"{last}/group/", ANSWERS)
-    later, later_values = _groups(segments, last + 1)
-    otherwise = [_same(values["features"], f"{last + 1}/x"), *later], later_values
-    branch = _if(values["left"], then, otherwise, f"{last}/groups/", ANSWERS)
-    return [*nodes, branch], _named(f"{last}/groups/", ANSWERS)
-
-
-def _nest(segments: Sequence[GraphProto], exit: int, last: int, results: Sequence[str]) -> Graph:
-    """Exits from `exit` to `last`, each within the branch that the one before did not take."""
-    from onnx import helper
-
-    number = helper.make_node("Constant", [], [f"{exit}/exit"], value_ints=[exit])
-    nodes = [*segments[exit].node, number]
-    if exit == last:
-        return nodes, _named(f"{exit}/", results)
-    then = [_same(f"{exit}/{name}", f"{exit}/here/{name}") for name in results], _named(f"{exit}/here/", results)
-    later, later_values = _nest(segments, exit + 1, last, results)
-    otherwise = [_same(f"{exit}/features", f"{exit + 1}/x"), *later], later_values
-    branch = _if(f"{exit}/left", then, otherwise, f"{exit}/or-later/", results)
-    return [*nodes, branch], _named(f"{exit}/or-later/", results)
-
-
-def _if(condition: str, then: Graph, otherwise: Graph, prefix: str, results: Sequence[str]) -> NodeProto:
-    from onnx import helper
-
-    branches = {}
-    for branch, (nodes, values) in (("then_branch", then), ("else_branch", otherwise)):
-        outputs = [_value(values[name], DTYPES.get(name, torch.int64), None) for name in results]
-        branches[branch] = helper.make_graph(nodes, branch, [], outputs)
-    return helper.make_node("If", [condition], [prefix + name for name in results], **branches)
-
-
-def _named(prefix: str, names: Sequence[str]) -> dict[str, str]:
-    return {name: prefix + name for name in names}
-
-
-def _same(value: str, name: str) -> NodeProto:
-    from onnx import helper
-
-    return helper.make_node("Identity", [value], [name])
-
-
-def _value(name: str, dtype: torch.dtype, shape: list[int] | None) -> ValueInfoProto:
-    from onnx import TensorProto, helper
-
-    types = {torch.float32: TensorProto.FLOAT, torch.int64: TensorProto.INT64, torch.bool: TensorProto.BOOL}
-    return helper.make_tensor_value_info(name, types[dtype], shape)
