@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -72,7 +71,7 @@ def invoke(words: Sequence[str]) -> int:
     ExitprintError
         If the words cannot be read, or the verb raises it.
     """
-    show_progress(sys.stderr.isatty())
+    show_progress()
     command = typer.main.get_command(app)
     said = [word for word in words if word != TRACEBACK]
     try:
