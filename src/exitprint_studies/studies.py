@@ -11,10 +11,11 @@ from exitprint_studies.ours.panel import STUDY as PANEL
 from exitprint_studies.ours.remote import STUDY as REMOTE
 from exitprint_studies.ours.same_maker import STUDY as SAME_MAKER
 from exitprint_studies.ours.stealing import STUDY as STEALING
+from exitprint_studies.ours.strength import STUDY as STRENGTH
 from exitprint_studies.paper import STUDIES as PAPER
 from exitprint_studies.study import Study
 
-OURS = (CONTRAST, ERROR_RATES, EXITS_FROM_TIME, FORGERIES, PANEL, REMOTE, SAME_MAKER, STEALING)
+OURS = (CONTRAST, ERROR_RATES, EXITS_FROM_TIME, FORGERIES, PANEL, REMOTE, SAME_MAKER, STEALING, STRENGTH)
 STUDIES: dict[str, Study] = {study.name: study for study in (*OURS, *PAPER)}
 
 
