@@ -139,7 +139,14 @@ def whole_case(
     for _ in (1, 2):
         verified(claim, fingerprint_file, CostModel(target), "http://suspect", references)
     digests = image_digests(digits.test.pixels)
-    found = audit(claim, [fingerprint_file], digests, panel=panel_folder, authority=authority.certificate)
-    assert found.decision == "derived" and found.panel is not None and not found.panel.claimed
+    found = audit(
+        claim,
+        [fingerprint_file],
+        digests,
+        panel=panel_folder,
+        references=list(references.values()),
+        authority=authority.certificate,
+    )
+    assert found.decision == "derived" and found.panel is not None and not found.panel.followers
     pack(claim, [fingerprint_file], digests, pack_folder, authority=authority.certificate)
     return Files(claim, fingerprint_file, panel_folder, authority.certificate, pack_folder, digests)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from acting import Noisy, script, verified
 
 from exitprint.claims import audit, check_pack, commit, pack
 from exitprint.claims.committing import Place, committed_fingerprint, load_opening
-from exitprint.claims.register import Register
-from exitprint.claims.replay import log_mean, rank_p_value
+from exitprint.claims.control import rank_p_value
+from exitprint.claims.register import Brought, Register
+from exitprint.claims.replay import log_mean
 from exitprint.claims.signing import load_claim
 from exitprint.claims.verification import begin
 from exitprint.data import eight_bit
@@ -70,6 +72,17 @@ def packed(whole_case, tmp_path):
     return make
 
 
+@pytest.fixture
+def audited(whole_case, references):
+    """Audit a claim, with the references that its asker brought."""
+
+    def make(claim, fingerprint, **options):
+        brought = {"references": list(references.values()), **options}
+        return audit(claim, [fingerprint], whole_case.digests, **brought)
+
+    return make
+
+
 @pytest.mark.parametrize("kind", ["contrast", "paper"])
 @pytest.mark.parametrize("origin", ["copy", "independent", "one exit"])
 @pytest.mark.parametrize("noise", [None, 1e-7, 1e-4])
@@ -84,7 +97,7 @@ def test_script_and_library_agree(references, claimed, packed, fingerprints, tar
     alone = verified(claim, fingerprints[kind], suspect, "suspect", brought)
     case, said = packed(claim, fingerprints[kind])
     assert f"Verdict: {case.decision}." in said and case.decision == alone.decision
-    assert f"e-value is {math.exp(case.log_e):.4g}" in said
+    assert f"the e-value is {math.exp(case.log_e):.4g}" in said
 
 
 @pytest.mark.parametrize("requests", [0, 1, 8, 20, 100])
@@ -106,20 +119,20 @@ def test_two_verifications_count_by_the_mean_of_their_e_values(
     first = verified(claim, fingerprint_file, CostModel(target), "suspect", references)
     assert first.decision == "derived"
     case, said = packed(claim, fingerprint_file)
-    assert case.decision == "inconclusive" and "2 of 2 verifications" in said
+    assert case.decision == "inconclusive" and "the owner in 2 of 2 verifications" in said
     assert case.log_e == pytest.approx(log_mean([each.log_e for each in case.runs]))
 
 
 def test_other_suspects_do_not_count_and_are_told(
-    references, claimed, packed, fingerprint_file, target, independent, whole_case
+    references, claimed, packed, audited, fingerprint_file, target, independent
 ):
     claim = claimed(fingerprint_file)
     verified(claim, fingerprint_file, CostModel(independent), "stranger", references)
     verified(claim, fingerprint_file, CostModel(target), "copy", references)
     with pytest.raises(ExitprintError, match="2 suspects were asked"):
-        audit(claim, [fingerprint_file], whole_case.digests)
+        audited(claim, fingerprint_file)
     case, said = packed(claim, fingerprint_file, suspect="copy")
-    assert case.decision == "derived" and "1 of 2 verifications are of copy" in said
+    assert case.decision == "derived" and "the owner in 1 of 2 verifications the suspect is derived" in said
 
 
 def test_a_run_goes_on_under_its_claim(references, claimed, fingerprint_file, target):
@@ -152,33 +165,33 @@ def test_a_secret_fingerprint_counts_as_if_it_brought_nothing(
         assert f"Verdict: {decision}." in script(tmp_path / folder).stdout
 
 
-def test_a_panel_network_that_is_claimed_sinks_the_fingerprint(
-    references, claimed, packed, fingerprint_file, target, target_file, panel_folder, whole_case, tmp_path
+def test_a_panel_network_that_follows_sinks_the_fingerprint(
+    references, claimed, packed, audited, fingerprint_file, target, target_file, panel_folder, tmp_path
 ):
     claim = claimed(fingerprint_file)
     verified(claim, fingerprint_file, CostModel(target), "suspect", references)
     shutil.copytree(panel_folder, tmp_path / "panel")
     shutil.copy(target_file, tmp_path / "panel" / "transfers.safetensors")
-    case = audit(claim, [fingerprint_file], whole_case.digests, panel=tmp_path / "panel")
-    assert case.decision == "inconclusive" and case.panel.claimed == ("transfers",)
+    case = audited(claim, fingerprint_file, panel=tmp_path / "panel")
+    assert case.decision == "inconclusive" and case.panel.followers == ("transfers",)
     assert case.panel.p_value == 2 / 4
     case, said = packed(claim, fingerprint_file)
     assert "Verdict: inconclusive." in said
     assert "The fingerprint is sunk" in (tmp_path / "pack" / "page.html").read_text()
 
 
-def test_an_audit_goes_on_where_it_was_stopped(references, claimed, fingerprint_file, target, panel_folder, whole_case):
+def test_an_audit_goes_on_where_it_was_stopped(references, claimed, audited, fingerprint_file, target, panel_folder):
     claim = claimed(fingerprint_file)
     verified(claim, fingerprint_file, CostModel(target), "suspect", references)
-    whole = audit(claim, [fingerprint_file], whole_case.digests, panel=panel_folder)
+    whole = audited(claim, fingerprint_file, panel=panel_folder)
     journal = Place(claim).panel / "0002.jsonl"
     journal.write_bytes(journal.read_bytes()[:2000])
-    again = audit(claim, [fingerprint_file], whole_case.digests, panel=panel_folder)
+    again = audited(claim, fingerprint_file, panel=panel_folder)
     assert [each.log_e for each in again.panel.found] == [each.log_e for each in whole.panel.found]
 
 
 def test_a_suspect_at_an_address_is_asked_beside_served_networks(
-    references, claimed, packed, fingerprint_file, target_file, panel_folder, whole_case, tmp_path
+    references, claimed, packed, audited, fingerprint_file, target_file, panel_folder, tmp_path
 ):
     claim = claimed(fingerprint_file, budget=120)
     with running(target_file) as url:
@@ -194,29 +207,144 @@ def test_a_suspect_at_an_address_is_asked_beside_served_networks(
         )
     (tmp_path / "panel").mkdir()
     shutil.copy(panel_folder / "network-1.safetensors", tmp_path / "panel")
-    case = audit(claim, [fingerprint_file], whole_case.digests, panel=tmp_path / "panel")
+    case = audited(claim, fingerprint_file, panel=tmp_path / "panel")
     assert case.panel.found[0].begun.address and case.panel.found[0].begun.amplification == 2
     assert case.panel.found[0].verdict.clock == "measured"
     packed(claim, fingerprint_file)
 
 
 def test_the_network_of_the_claim_is_looked_at(
-    references, claimed, fingerprint_file, target, target_file, whole_case, tmp_path
+    references, claimed, audited, fingerprint_file, target, target_file, whole_case
 ):
     claim = claimed(fingerprint_file)
     verified(claim, fingerprint_file, CostModel(target), "suspect", references)
-    assert audit(claim, [fingerprint_file], whole_case.digests, network=target_file).decision == "derived"
+    assert audited(claim, fingerprint_file, network=target_file).decision == "derived"
     with pytest.raises(ExitprintError, match="not the network"):
-        audit(claim, [fingerprint_file], whole_case.digests, network=whole_case.panel / "network-1.safetensors")
+        audited(claim, fingerprint_file, network=whole_case.panel / "network-1.safetensors")
 
 
-def test_a_network_that_does_not_behave_as_claimed(references, fingerprint_file, target, digits, whole_case, tmp_path):
+def test_a_network_that_does_not_behave_as_claimed(
+    references, audited, fingerprint_file, target, digits, whole_case, tmp_path
+):
     stranger = whole_case.panel / "network-1.safetensors"
     claim = tmp_path / "claim.json"
     commit(stranger, [fingerprint_file], claim, tmp_path / "key.pem", digits)
     verified(claim, fingerprint_file, CostModel(target), "suspect", references)
     with pytest.raises(ExitprintError, match="does not behave as claimed"):
-        audit(claim, [fingerprint_file], whole_case.digests, network=stranger)
+        audited(claim, fingerprint_file, network=stranger)
+
+
+def test_references_are_computed_again(
+    references, claimed, audited, packed, fingerprint_file, target, panel_folder, whole_case
+):
+    claim = claimed(fingerprint_file)
+    verified(claim, fingerprint_file, CostModel(target), "suspect", references)
+    assert audited(claim, fingerprint_file).unseen == ()
+    with pytest.raises(ExitprintError, match="his word without their networks: give another too"):
+        audited(claim, fingerprint_file, references=[])
+    with pytest.raises(ExitprintError, match="is no reference of this claim"):
+        audited(claim, fingerprint_file, references=[panel_folder / "network-1.safetensors"])
+    case, said = packed(claim, fingerprint_file)
+    assert case.unseen == ("another",) and "NOT CHECKED" in said and "the reference another came to" in said
+    assert "the asker’s word" in (claim.parent / "pack" / "page.html").read_text()
+
+
+def test_an_invented_reference_is_caught(references, claimed, audited, fingerprint_file, target):
+    """The register's chain holds, and so does the journal's, and the network comes to something else."""
+    claim = claimed(fingerprint_file)
+    register = Register(Place(claim).runs, file_digest(claim))
+    committed = committed_fingerprint(load_claim(claim), load_opening(Place(claim).opening), fingerprint_file)
+    invented = (Brought("another", file_digest(references["another"]), 0.0),)
+    begun = register.begin("suspect", committed, "cost model", 1, False, invented)
+    verify(
+        load_fingerprint(fingerprint_file),
+        CostModel(target),
+        seed=load_claim(claim).seed,
+        journal=register.journal(1),
+        subject=register.subject(begun),
+        references=begun.seen,
+    )
+    with pytest.raises(ExitprintError, match=r"comes to 0\.\d+ of the pairs, and .* says 0\.00: it was edited"):
+        audited(claim, fingerprint_file)
+
+
+@pytest.fixture
+def asked_again(audited, fingerprint_file):
+    """Audit a claim, and ask somebody again."""
+
+    def make(claim, network, **options):
+        @contextmanager
+        def opened(first):
+            yield CostModel(network)
+
+        return audited(claim, fingerprint_file, again=opened, **options)
+
+    return make
+
+
+def test_the_judge_asks_the_suspect_again(
+    references, claimed, packed, audited, asked_again, fingerprint_file, target, panel_folder
+):
+    claim = claimed(fingerprint_file)
+    verified(claim, fingerprint_file, CostModel(target), "suspect", references)
+    case = asked_again(claim, target, panel=panel_folder)
+    assert (case.decision, case.again.decision) == ("derived", "derived")
+    assert case.again.alike == case.again.both > 20
+    assert audited(claim, fingerprint_file).again.decision == "derived"
+    case, said = packed(claim, fingerprint_file)
+    assert "Asked by the judge the suspect is derived" in said and "Verdict: derived." in said
+    assert "This rests on nothing that the owner kept" in (claim.parent / "pack" / "page.html").read_text()
+
+
+def test_an_invented_journal_is_caught_while_the_suspect_answers(
+    references, claimed, packed, audited, asked_again, fingerprint_file, target, independent
+):
+    """The owner asks his own network and writes that the suspect answered: nothing in the files says otherwise."""
+    claim = claimed(fingerprint_file)
+    verified(claim, fingerprint_file, CostModel(target), "honest", references)
+    assert audited(claim, fingerprint_file).decision == "derived"
+    case = asked_again(claim, independent)
+    assert (case.by_journals, case.decision, case.again.decision) == ("derived", "inconclusive", "inconclusive")
+    case, said = packed(claim, fingerprint_file)
+    assert "Asked by the judge the suspect is inconclusive" in said and "Verdict: inconclusive." in said
+    assert "or they were invented" in (claim.parent / "pack" / "page.html").read_text()
+    shutil.rmtree(claim.parent / "pack" / "claim.again")
+    with pytest.raises(ExitprintError, match="the pack says"):
+        check_pack(claim.parent / "pack")
+    assert "DOES NOT HOLD: the verdict is what the answers say" in script(claim.parent / "pack").stderr
+
+
+def test_the_judges_asking_goes_on_where_it_was_stopped(
+    references, claimed, asked_again, fingerprint_file, target, independent
+):
+    claim = claimed(fingerprint_file)
+    verified(claim, fingerprint_file, CostModel(target), "suspect", references)
+    whole = asked_again(claim, target)
+    journal = Place(claim).again / "0001.jsonl"
+    journal.write_bytes(journal.read_bytes()[:2000])
+    assert asked_again(claim, target).again.log_e == whole.again.log_e
+    assert [each.begun.number for each in asked_again(claim, target).again.found] == [1]
+
+
+def test_who_does_not_answer_the_judge_leaves_the_claim_as_it_was(
+    references, claimed, audited, fingerprint_file, target
+):
+    claim = claimed(fingerprint_file)
+    verified(claim, fingerprint_file, Noisy(target, 1e-7, seed=5), "suspect", references)
+
+    @contextmanager
+    def gone(first):
+        suspect = Noisy(target, 1e-7, seed=5)
+        suspect.ask = fails
+        yield suspect
+
+    def fails(x):
+        raise ExitprintError("nobody answers at this address.")
+
+    with pytest.raises(ExitprintError, match="nobody answers"):
+        audited(claim, fingerprint_file, again=gone)
+    case = audited(claim, fingerprint_file)
+    assert case.decision == "derived" and case.again is None
 
 
 def test_the_rank_is_exact():

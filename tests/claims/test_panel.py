@@ -1,11 +1,13 @@
 import json
+import os
+import signal
 
 import pytest
 
 from exitprint.claims.panel import load_panel, members, planned, train_panel
 from exitprint.errors import ExitprintError
 from exitprint.networks import load_network
-from exitprint.training import all_logits
+from exitprint.training import all_logits, train_network
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,34 @@ def test_a_killed_run_goes_on_and_gives_the_same(panel, digits, tmp_path):
     assert members(tmp_path) == members(panel)
 
 
+@pytest.fixture
+def stopped_at_the_second(monkeypatch):
+    """Ctrl-C while the second network is trained."""
+    trained = []
+
+    def train(*words, **options):
+        if trained:
+            os.kill(os.getpid(), signal.SIGINT)
+        trained.append(train_network(*words, **options))
+        return trained[-1]
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr("exitprint.claims.panel.train_network", train)
+        yield stopping
+
+
+def test_a_stopped_run_says_so_and_goes_on(run, stopped_at_the_second, tmp_path):
+    words = ("panel", "--data", "digits", "--networks", 2, "--arch", "resnet8", "--width", 4, "--epochs", 1)
+    done = run(*words, "--out", tmp_path)
+    assert done.code == 130 and done.err.count("\n") == 1
+    assert "stopped; 1 of 2 networks are in" in done.err and "the same command goes on" in done.err
+    assert [each.name for each in tmp_path.glob("*.safetensors")] == ["01-resnet8.safetensors"]
+    stopped_at_the_second.undo()
+    first = (tmp_path / "01-resnet8.safetensors").stat().st_mtime_ns
+    assert run(*words, "--out", tmp_path).code == 0
+    assert len(members(tmp_path)) == 2 and (tmp_path / "01-resnet8.safetensors").stat().st_mtime_ns == first
+
+
 def test_another_panel_is_not_gone_on_with(panel, digits):
     with pytest.raises(ExitprintError, match="holds another panel"):
         train_panel(plan(digits, seed=7), digits, panel)
@@ -79,6 +109,13 @@ def test_an_unfinished_panel_is_no_panel(panel, tmp_path):
     half["networks"][2]["sha256"] = None
     (tmp_path / "panel.json").write_text(json.dumps(half))
     with pytest.raises(ExitprintError, match="not trained yet"):
+        members(tmp_path)
+
+
+def test_what_is_no_network_is_no_member(panel, fingerprint_file, tmp_path):
+    copied(panel, tmp_path)
+    (tmp_path / "f.safetensors").write_bytes(fingerprint_file.read_bytes())
+    with pytest.raises(ExitprintError, match="is no network: take it out of the panel"):
         members(tmp_path)
 
 

@@ -43,14 +43,16 @@ def test_a_claim_says_what_was_found_and_at_which_level():
     assert "orders the originals so in 100% of the pairs" in said and "they take it longer in 96% of the pairs" in said
     assert "more than the 65% that a network of other origin" in said and "at most alpha = 0.01" in said
     evidence = min(test.claim.e_value, test.nature.e_value)
-    assert said.endswith(f"the evidence is an e-value of {evidence:.3g}.") and test.claim.e_value != test.nature.e_value
+    assert (
+        said.endswith(f"the evidence is an e-value of {evidence:,.6g}.") and test.claim.e_value != test.nature.e_value
+    )
 
 
 def test_a_claim_by_the_papers_kind_does_not_speak_of_halves():
     test = fed(None, (30, 0, 0))
     said = reason(test, FOLLOWS, None, spent=False)
     assert said.startswith("The fingerprint's images take the suspect longer than originals of others in 100%")
-    assert said.endswith(f"an e-value of {test.claim.e_value:.3g}.") and "By nature" not in said
+    assert said.endswith(f"an e-value of {test.claim.e_value:,.6g}.") and "By nature" not in said
 
 
 def test_independence_is_promised_for_copies():

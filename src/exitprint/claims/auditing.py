@@ -1,23 +1,26 @@
-"""The judge's own control: a claim checked and recomputed, and networks of his own asked the same."""
+"""A claim checked and recomputed, and the judge's own askings: networks of his, and the suspect again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
 from exitprint.claims.case import Case, examine
 from exitprint.claims.committing import Place, committed_network, load_opening
 from exitprint.claims.panel import members
-from exitprint.claims.register import FILE, Begun, Register
+from exitprint.claims.register import FILE, Begun, Register, panel_register
 from exitprint.claims.statement import Claim
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints import Fingerprint, verify
 from exitprint.networks import load_network
 from exitprint.progress import progress
 from exitprint.serving import running
 from exitprint.suspects import CostModel, InProcess, Suspect, open_suspect
+
+Opener = Callable[[Begun], AbstractContextManager[Suspect]]
+"""Opens somebody to be asked as a verification was."""
 
 
 def audit(
@@ -27,6 +30,8 @@ def audit(
     *,
     panel: Path | None = None,
     network: Path | None = None,
+    references: Sequence[Path] = (),
+    again: Opener | None = None,
     authority: Path | None = None,
     key: str | None = None,
     suspect: str | None = None,
@@ -41,24 +46,56 @@ def audit(
         Folder of networks that the judge trained or brings; what they answer goes beside the claim, see `Place`.
     network
         The owner's network, where he shows it: it has to be the one that was committed to, and to behave as claimed.
+    references
+        Networks that the asker brought: what they come to is computed again, so all of them are needed.
+    again
+        Opens the suspect, so that the judge asks it himself what the first verification asked; what it answers goes
+        beside the claim.
 
     Raises
     ------
     ExitprintError
         With the first thing that does not hold.
+    Interrupted
+        On Ctrl-C; what was answered is kept.
     """
-    look = partial(examine, claim_file, fingerprints, digests, authority=authority, key=key, suspect=suspect)
-    case = look(with_panel=panel is None)
+    look = partial(
+        examine,
+        claim_file,
+        fingerprints,
+        digests,
+        authority=authority,
+        key=key,
+        suspect=suspect,
+        references=references,
+    )
+    case = look(controls=panel is None and again is None)
+    if case.unseen:
+        raise ExitprintError(
+            f"what the asker's references came to is his word without their networks: give {', '.join(case.unseen)} "
+            "too (--reference)."
+        )
     if network is not None:
         _check_network(claim_file, network, case)
-    if panel is None:
+    if panel is None and again is None:
         return case
-    networks = members(panel)
     first = case.ours[0].begun
     if first.fingerprint not in case.fingerprints:
         raise ExitprintError("the first verification is of a fingerprint that was not opened: give its file too.")
-    register = Register(Place(claim_file).panel, case.digest, "panel", networks)
-    _ask(register, panel, first, case.fingerprints[first.fingerprint], case.checked.claim)
+    ask = partial(_ask, first=first, fingerprint=case.fingerprints[first.fingerprint], claim=case.checked.claim)
+    networks = None if panel is None else members(panel)
+    try:
+        if panel is not None:
+            register = Register(Place(claim_file).panel, case.digest, "panel", networks)
+            _check_panel(register)
+            with progress("asking the panel (networks)", len(networks or {})) as advance:
+                for number, name in enumerate(networks or {}):
+                    ask(register, number, name, partial(_opened, panel / f"{name}.safetensors"))
+                    advance(1)
+        if again is not None:
+            ask(Register(Place(claim_file).again, case.digest, "again"), 0, first.suspect, again)
+    except KeyboardInterrupt as stop:
+        raise Interrupted("stopped; every answer is kept, and the same command goes on.") from stop
     return look(networks=networks)
 
 
@@ -77,32 +114,42 @@ def _check_network(claim_file: Path, network: Path, case: Case) -> None:
             )
 
 
-def _ask(register: Register, panel: Path, first: Begun, fingerprint: Fingerprint, claim: Claim) -> None:
-    """Ask every network of a panel as the suspect was asked first; what is in a journal is not asked again."""
+def _check_panel(register: Register) -> None:
+    """Refuse to go on with the answers of another panel."""
+    if (register.folder / FILE).exists():
+        asked = panel_register(register.folder, register.claim)
+        if asked.networks != register.networks:
+            raise ExitprintError(
+                f"another panel was asked for this claim ({str(register.folder)!r}): give that one, or audit a copy of "
+                "the claim's folder without it."
+            )
+
+
+def _ask(
+    register: Register, number: int, name: str, open_: Opener, first: Begun, fingerprint: Fingerprint, claim: Claim
+) -> None:
+    """Ask somebody as the suspect was asked first; what is in a journal is not asked again."""
     known = register.read() if (register.folder / FILE).exists() else ()
-    with progress("asking the panel (networks)", len(register.networks or {})) as advance:
-        for number, name in enumerate(register.networks or {}):
-            if number < len(known):
-                begun = known[number]
-            else:
-                begun = register.begin(
-                    name, first.fingerprint, first.clock, first.amplification, first.address, first.references
-                )
-            journal = register.journal(begun.number)
-            with _opened(panel / f"{name}.safetensors", first) as suspect:
-                verify(
-                    fingerprint,
-                    suspect,
-                    alpha=claim.alpha,
-                    beta=claim.beta,
-                    budget=claim.budget,
-                    journal=journal,
-                    resume=journal.exists(),
-                    seed=claim.seed,
-                    subject=register.subject(begun),
-                    references=begun.seen,
-                )
-            advance(1)
+    with open_(first) as suspect:
+        if number < len(known):
+            begun = known[number]
+        else:
+            begun = register.begin(
+                name, first.fingerprint, first.clock, first.amplification, first.address, first.references
+            )
+        journal = register.journal(begun.number)
+        verify(
+            fingerprint,
+            suspect,
+            alpha=claim.alpha,
+            beta=claim.beta,
+            budget=claim.budget,
+            journal=journal,
+            resume=journal.exists(),
+            seed=claim.seed,
+            subject=register.subject(begun),
+            references=begun.seen,
+        )
 
 
 @contextmanager

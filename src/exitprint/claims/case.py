@@ -9,33 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exitprint.claims.committing import Checked, Place, check_claim, committed_fingerprint, load_opening
+from exitprint.claims.control import Again, PanelResult, again_result, panel_result
 from exitprint.claims.images import check_originals, listed
-from exitprint.claims.register import FILE, Begun, Register, panel_register
-from exitprint.claims.replay import Replayed, combined, rank_p_value, replay
+from exitprint.claims.references import check_references
+from exitprint.claims.register import FILE, Register, panel_register
+from exitprint.claims.replay import Replayed, combined, replay
 from exitprint.claims.statement import Claim
 from exitprint.errors import ExitprintError
 from exitprint.evidence.limits import Decision
 from exitprint.files import file_digest
 from exitprint.fingerprints import Fingerprint, load_fingerprint
-
-
-@dataclass(frozen=True)
-class PanelResult:
-    """What a judge's panel came to.
-
-    Attributes
-    ----------
-    found
-        Each network, in the order of asking.
-    p_value
-        Of the suspect's rank among them, see `rank_p_value`.
-    claimed
-        Names of those that would be claimed: any sinks the fingerprint.
-    """
-
-    found: tuple[Replayed, ...]
-    p_value: float
-    claimed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,12 +37,18 @@ class Case:
         Whom it is about.
     runs
         Every verification that was begun, of any suspect.
+    by_journals
+        What all verifications of the suspect together come to.
     decision
-        All verifications of the suspect together, and the panel.
+        The same; *inconclusive* where the judge's own controls say otherwise.
     log_e, log_e_independent
         Natural logarithms of the mean e-values of the suspect's verifications.
     panel
         None without one.
+    again
+        What the suspect said when the judge asked it; None if he did not.
+    unseen
+        References that the asker brought and that were not at hand, by name: what they came to is his word.
     """
 
     checked: Checked
@@ -67,10 +56,13 @@ class Case:
     fingerprints: Mapping[str, Fingerprint]
     suspect: str
     runs: tuple[Replayed, ...]
+    by_journals: Decision
     decision: Decision
     log_e: float
     log_e_independent: float
     panel: PanelResult | None
+    again: Again | None
+    unseen: tuple[str, ...]
 
     @property
     def ours(self) -> tuple[Replayed, ...]:
@@ -135,8 +127,9 @@ def examine(
     authority: Path | None = None,
     key: str | None = None,
     suspect: str | None = None,
+    references: Sequence[Path] = (),
     networks: Mapping[str, str] | None = None,
-    with_panel: bool = True,
+    controls: bool = True,
 ) -> Case:
     """Check a claim and all that belongs to it, and recompute what it comes to.
 
@@ -152,10 +145,12 @@ def examine(
         As in `check_claim`.
     suspect
         Whom it is about; may be left out where only one was asked.
+    references
+        Files of networks that the asker brought: what they come to is computed again.
     networks
         SHA-256 of the panel's networks by name, where the panel is at hand; by default those that were asked.
-    with_panel
-        Whether to look at a panel that was asked.
+    controls
+        Whether to look at what the judge asked himself.
 
     Raises
     ------
@@ -174,38 +169,29 @@ def examine(
     ours = [each for each in runs if each.begun.suspect == suspect]
     if not ours:
         raise ExitprintError(f"no verification of {suspect!r} was begun under this claim: verify it first (--claim).")
-    decision, log_e, log_e_independent = combined(ours, claim)
-    panel = None
-    if with_panel and (place.panel / FILE).exists():
-        panel = _panel(panel_register(place.panel, digest), networks, opened_, claim, ours[0])
-        if panel.claimed and decision == "derived":
-            decision = "inconclusive"
+    by_journals, log_e, log_e_independent = combined(ours, claim)
+    panel, again = None, None
+    if controls and (place.panel / FILE).exists():
+        register = panel_register(place.panel, digest)
+        panel = panel_result(register, networks, replayed(register, opened_, claim), ours[0])
     elif networks is not None:
         raise ExitprintError("the panel was not asked yet: audit the claim first (audit).")
-    return Case(checked, digest, opened_, suspect, runs, decision, log_e, log_e_independent, panel)
-
-
-def _panel(
-    register: Register,
-    networks: Mapping[str, str] | None,
-    fingerprints: Mapping[str, Fingerprint],
-    claim: Claim,
-    first: Replayed,
-) -> PanelResult:
-    named = register.networks or {}
-    if networks is not None and dict(networks) != dict(named):
-        raise ExitprintError("the panel that was asked is not the panel at hand: a network was hidden, or exchanged.")
-    found = replayed(register, fingerprints, claim)
-    if [each.begun.suspect for each in found] != list(named):
-        raise ExitprintError("a network of the panel was not asked, or its answers were hidden: audit the claim again.")
-    for each in found:
-        if _how(each.begun) != _how(first.begun):
-            raise ExitprintError(f"the panel's network {each.begun.suspect!r} was asked otherwise than the suspect.")
-    needed = -math.log(claim.alpha)
-    claimed = tuple(each.begun.suspect for each in found if each.log_e >= needed)
-    return PanelResult(found, rank_p_value(first.log_e, [each.log_e for each in found]), claimed)
-
-
-def _how(begun: Begun) -> tuple[object, ...]:
-    """In which way a network is asked."""
-    return begun.fingerprint, begun.clock, begun.amplification, begun.address, begun.references
+    if controls and (place.again / FILE).exists():
+        again = again_result(replayed(Register(place.again, digest, "again"), opened_, claim), ours[0], claim)
+    unseen = check_references(references, [each.begun for each in runs], opened_)
+    sunk = by_journals == "derived" and panel is not None and bool(panel.followers)
+    otherwise = again is not None and again.decision != by_journals
+    return Case(
+        checked=checked,
+        digest=digest,
+        fingerprints=opened_,
+        suspect=suspect,
+        runs=runs,
+        by_journals=by_journals,
+        decision="inconclusive" if sunk or otherwise else by_journals,
+        log_e=log_e,
+        log_e_independent=log_e_independent,
+        panel=panel,
+        again=again,
+        unseen=unseen,
+    )

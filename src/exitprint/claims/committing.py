@@ -27,6 +27,7 @@ from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
 from exitprint.files import file_digest, read_header, write_bytes
 from exitprint.fingerprints import load_fingerprint
+from exitprint.fingerprints.verify import check_settings
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Place:
     def panel(self) -> Path:
         """Folder of what a judge's panel answered."""
         return self.claim.with_name(f"{self.claim.stem}.panel")
+
+    @property
+    def again(self) -> Path:
+        """Folder of what the suspect answered the judge."""
+        return self.claim.with_name(f"{self.claim.stem}.again")
 
 
 def commit(
@@ -99,8 +105,9 @@ def commit(
         If a file is not what it should be, an original is not in the data set, a file is there already, or the
         authority does not answer; then nothing is left.
     """
+    check_settings(alpha, beta, budget)
     place = Place(out)
-    for each in (out, place.stamp, place.opening, place.runs, place.panel):
+    for each in (out, place.stamp, place.opening, place.runs, place.panel, place.again):
         if each.exists():
             raise ExitprintError(f"{str(each)!r} is there already, and a claim is made once: choose another --out.")
     found = read_header(network)["kind"]
@@ -109,6 +116,8 @@ def commit(
     made = [load_fingerprint(path) for path in fingerprints]
     if not made:
         raise ExitprintError("a claim needs a fingerprint: name its file after the network's.")
+    if len({file_digest(path) for path in fingerprints}) < len(fingerprints):
+        raise ExitprintError("a fingerprint is named twice: name each once.")
     digests = image_digests(data.test.pixels[:])
     for fingerprint in made:
         check_originals(fingerprint.originals, digests)

@@ -26,6 +26,8 @@ VERDICT = "verdict.json"
 PAGE = "page.html"
 SCRIPT = "check.py"
 FINGERPRINTS = "fingerprints"
+SAID = ("decision", "panel", "panel_p_value", "panel_followers", "again")
+"""What a pack says of the verdict, and what has to follow from its answers."""
 
 
 def pack(
@@ -34,6 +36,7 @@ def pack(
     digests: Sequence[str],
     out: Path,
     *,
+    references: Sequence[Path] = (),
     authority: Path | None = None,
     key: str | None = None,
     suspect: str | None = None,
@@ -44,7 +47,7 @@ def pack(
 
     Parameters
     ----------
-    claim_file, fingerprints, digests, authority, key, suspect
+    claim_file, fingerprints, digests, references, authority, key, suspect
         As in `exitprint.claims.case.examine`.
     out
         The folder, which must not be there.
@@ -56,7 +59,9 @@ def pack(
     """
     if out.exists():
         raise ExitprintError(f"{str(out)!r} is there already: choose another --out.")
-    case = examine(claim_file, fingerprints, digests, authority=authority, key=key, suspect=suspect)
+    case = examine(
+        claim_file, fingerprints, digests, authority=authority, key=key, suspect=suspect, references=references
+    )
     place = Place(claim_file)
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -90,9 +95,10 @@ def _fill(
     for committed, path in fingerprints.items():
         shutil.copyfile(path, folder / FINGERPRINTS / f"{committed}.safetensors")
     (folder / IMAGES).write_bytes(listed(digests))
-    for source, target in ((place.runs, to.runs), (place.panel, to.panel)):
-        if source == place.panel and case.panel is None:
-            continue
+    folders = [(place.runs, to.runs)]
+    folders += [(place.panel, to.panel)] if case.panel is not None else []
+    folders += [(place.again, to.again)] if case.again is not None else []
+    for source, target in folders:
         target.mkdir()
         for path in sorted(source.glob("*.jsonl")):
             content = path.read_bytes()
@@ -112,7 +118,8 @@ def verdict_of(case: Case) -> dict[str, Any]:
         "verifications": len(case.ours),
         "panel": None if case.panel is None else len(case.panel.found),
         "panel_p_value": None if case.panel is None else case.panel.p_value,
-        "panel_claimed": None if case.panel is None else list(case.panel.claimed),
+        "panel_followers": None if case.panel is None else list(case.panel.followers),
+        "again": None if case.again is None else case.again.decision,
     }
 
 
@@ -144,7 +151,7 @@ def check_pack(folder: Path, authority: Path | None = None, key: str | None = No
         raise ExitprintError(f"the pack {str(folder)!r} has no list of images: get a whole copy.") from error
     case = examine(folder / CLAIM, files, digests, authority=trusted, key=key, suspect=str(said.get("suspect")))
     found = verdict_of(case)
-    if any(said.get(each) != found[each] for each in ("decision", "panel", "panel_p_value", "panel_claimed")):
+    if any(said.get(each) != found[each] for each in SAID):
         raise ExitprintError(f"the pack says {said.get('decision')!r}, and its answers say {case.decision!r}.")
     return case
 

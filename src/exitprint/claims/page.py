@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 from exitprint.claims.case import Case
+from exitprint.claims.control import Again
 from exitprint.claims.replay import Replayed
 from exitprint.claims.statement import now
 from exitprint.evidence.limits import Decision
 from exitprint.reports.charts import Lane, strip_chart
 from exitprint.reports.page import page
-from exitprint.reports.text import power_of_ten, probability
+from exitprint.reports.text import count, power_of_ten, probability
 
 GLOSSARY = (
     ("claim", "a signed file in which the owner committed to his network and his fingerprints without showing them"),
@@ -45,6 +47,7 @@ def judge_page(case: Case) -> str:
     claim = case.checked.claim
     verdicts = [each.verdict for each in case.ours if each.verdict is not None]
     panel = () if case.panel is None else case.panel.found
+    again = () if case.again is None else case.again.found
     return page(
         "judge.html",
         case=case,
@@ -55,8 +58,13 @@ def judge_page(case: Case) -> str:
         assumptions=list(dict.fromkeys(each for verdict in verdicts for each in verdict.assumptions)),
         e_value=e_value(case.log_e),
         strip=strip_chart([_lane(case, case.ours[0]), *(_lane(case, each) for each in panel)]) if panel else None,
+        again=case.again and again_in_words(case.again, case.by_journals),
         smallest=probability(1 / (1 + len(panel))),
-        account=[_row("suspect", each) for each in case.runs] + [_row("panel", each) for each in panel],
+        account=[
+            _row(what, each)
+            for what, found in (("suspect", case.runs), ("again", again), ("panel", panel))
+            for each in found
+        ],
         hashes=_hashes(case),
         glossary=GLOSSARY,
     )
@@ -69,10 +77,26 @@ def e_value(log_e: float) -> str:
     return f"{math.exp(log_e % math.log(10)):.1f} × {power_of_ten(int(log_e // math.log(10)))}"
 
 
+def again_in_words(again: Again, by_journals: Decision) -> str:
+    """What the judge's own asking came to, beside what the owner's journals say, in sentences."""
+    said = (
+        f"Asked again by the judge, the suspect is {again.decision} by itself, with an e-value of "
+        f"{e_value(again.log_e)}; {again.alike} of {again.both} images that both asked got the same answer."
+    )
+    if again.decision == by_journals:
+        return f"{said} This rests on nothing that the owner kept."
+    return (
+        f"{said} The owner's journals say {by_journals}, which this does not confirm: the suspect or the way to it is "
+        "not what it was, or they were invented."
+    )
+
+
 def _lead(case: Case) -> str:
-    if case.panel is not None and case.panel.claimed:
+    if case.again is not None and case.again.decision != case.by_journals:
+        return f"By the owner’s journals the suspect is {case.by_journals}; the judge’s own asking does not confirm it."
+    if case.decision != case.by_journals:
         return "What the suspect answered would be a claim; what the judge’s own networks answered takes it back."
-    return f"{len(case.ours)} verifications that were begun count together."
+    return f"{count(len(case.ours), 'verification')} of the suspect, all that were begun, count together."
 
 
 def _lane(case: Case, each: Replayed) -> Lane:
@@ -88,7 +112,7 @@ def _row(what: str, each: Replayed) -> dict[str, Any]:
     verdict = each.verdict
     return {
         "name": f"{what} {each.begun.number}",
-        "begun": each.begun.begun,
+        "begun": f"{datetime.fromisoformat(each.begun.begun):%Y-%m-%d %H:%M:%S}",
         "suspect": each.begun.suspect,
         "requests": "–" if verdict is None else f"{each.requests:,}",
         "e_value": e_value(each.log_e),
@@ -118,6 +142,8 @@ def _hashes(case: Case) -> list[tuple[str, str]]:
         for brought in each.begun.references:
             rows.append((f"reference {brought.name} of verification {each.begun.number}, SHA-256", brought.sha256))
         rows.append((f"journal of verification {each.begun.number}, last line SHA-256", each.head))
+    for each in () if case.again is None else case.again.found:
+        rows.append(("journal of the judge’s own asking, last line SHA-256", each.head))
     for each in () if case.panel is None else case.panel.found:
         rows.append((f"journal of {each.begun.suspect}, last line SHA-256", each.head))
     return rows

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exitprint.claims.statement import Digest
 from exitprint.data import ImageData
-from exitprint.errors import ExitprintError
-from exitprint.files import file_digest, write_bytes
+from exitprint.errors import ExitprintError, Interrupted
+from exitprint.files import file_digest, read_header, write_bytes
 from exitprint.networks import architecture, save_network
 from exitprint.progress import progress
 from exitprint.training import leaving_policy, recipe, train_network
@@ -128,20 +128,28 @@ def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
             raise ExitprintError(f"{str(folder)!r} holds another panel: choose another --out, or ask for the same one.")
     panel.write(folder)
     with progress("training the panel (networks)", len(panel.networks)) as advance:
-        for member in panel.networks:
-            path = folder / f"{member.name}.safetensors"
-            if member.sha256 is None:
-                arch = architecture(member.arch, data.input_shape, data.classes, width=member.width)
-                how = recipe(panel.preset, arch.family, data.name, panel.epochs, len(data.train))
-                partial = folder / f".{member.name}.partial"
-                network = train_network(arch, data, how, member.seed, checkpoint=partial)
-                network.policy = leaving_policy(network, data.calibration, panel.leave, *network.policy.rule)
-                save_network(network, path)
-                member.sha256 = file_digest(path)
-                panel.write(folder)
+        for number, member in enumerate(panel.networks):
+            try:
+                if member.sha256 is None:
+                    member.sha256 = _train(member, panel, data, folder)
+                    panel.write(folder)
+            except KeyboardInterrupt as stop:
+                done = f"{number} of {len(panel.networks)} networks are in {str(folder)!r}"
+                raise Interrupted(f"stopped; {done}, and the same command goes on.") from stop
             advance(1)
     members(folder)
     return panel
+
+
+def _train(member: Member, panel: Panel, data: ImageData, folder: Path) -> str:
+    """Train one network, and give the SHA-256 of its file."""
+    path = folder / f"{member.name}.safetensors"
+    arch = architecture(member.arch, data.input_shape, data.classes, width=member.width)
+    how = recipe(panel.preset, arch.family, data.name, panel.epochs, len(data.train))
+    network = train_network(arch, data, how, member.seed, checkpoint=folder / f".{member.name}.partial")
+    network.policy = leaving_policy(network, data.calibration, panel.leave, *network.policy.rule)
+    save_network(network, path)
+    return file_digest(path)
 
 
 def _untrained(member: Member) -> Member:
@@ -168,9 +176,13 @@ def members(folder: Path) -> dict[str, str]:
     Raises
     ------
     ExitprintError
-        If there is none, or one of the manifest is not trained, is missing or was changed.
+        If there is none, a file is no network, or one of the manifest is not trained, is missing or was changed.
     """
-    found = {path.stem: file_digest(path) for path in sorted(folder.glob("*.safetensors"))}
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        if read_header(path)["kind"] != "network":
+            raise ExitprintError(f"{str(path)!r} is no network: take it out of the panel.")
+        found[path.stem] = file_digest(path)
     if (folder / MANIFEST).exists():
         for member in load_panel(folder).networks:
             if member.sha256 is None:

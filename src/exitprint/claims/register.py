@@ -16,7 +16,7 @@ from exitprint.suspects.journal import Work, opened, read
 from exitprint.suspects.suspect import Clock
 
 FILE = "register.jsonl"
-Kind = Literal["runs", "panel"]
+Kind = Literal["runs", "panel", "again"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Register:
-    """The verifications of one claim, or of a panel for it.
+    """The verifications of one claim, or a judge's own for it.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Register:
     claim
         SHA-256 of the claim's file.
     kind
-        ``runs`` for the suspects, ``panel`` for a judge's panel.
+        ``runs`` for the asker's, ``panel`` for those of a judge's panel, ``again`` for a judge's of the suspect.
     networks
         Of a panel: SHA-256 of each network's file by its name.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -63,9 +63,11 @@ class Replayed:
         Natural logarithms of the evidence for a copy and for independence at the end: e-values, since the end was
         a stopping time. Without its fingerprint a verification counts as if it had none.
     requests
-        What it cost, by its journal's last line.
+        What it cost, by its journal's last line; on a cost model's clock the inputs that were needed.
     head
         SHA-256 of its journal's last line, which vouches for all lines.
+    labels
+        What each input was said to be, by kind and index, where the suspect says so.
     """
 
     begun: Begun
@@ -74,6 +76,7 @@ class Replayed:
     log_e_independent: float
     requests: int
     head: str
+    labels: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
 def replay(register: Register, begun: Begun, fingerprint: Fingerprint, claim: Claim) -> Replayed:
@@ -112,24 +115,26 @@ def replay(register: Register, begun: Begun, fingerprint: Fingerprint, claim: Cl
             )
         except ExitprintError as error:
             raise ExitprintError(f"{path.name} of {register.folder.name}: {error}") from error
-    lines = whole.count(b"\n") - 1
+    _, *rows = map(json.loads, whole.splitlines())
     head = sha256(whole[:-1].rpartition(b"\n")[2]).hexdigest()
     course = verdict.course
-    if not silent.asked and (course is None or len(course.asked) != lines):
+    if not silent.asked and (course is None or len(course.asked) != len(rows)):
         raise ExitprintError(f"the journal {str(path)!r} goes on after its verdict: answers were added.")
-    requests = int(json.loads(whole.splitlines()[-1]).get("requests", 0))
+    requests = rows[-1]["requests"] if rows else 0
     if requests > claim.budget:
         raise ExitprintError(f"the journal {str(path)!r} is of {requests} requests, and {claim.budget} are allowed.")
-    if lines and (verdict.clock == "cost model") != (begun.clock == "cost model"):
+    if rows and (verdict.clock == "cost model") != (begun.clock == "cost model"):
         raise ExitprintError(f"the journal {str(path)!r} is of another clock than the register says.")
+    requests = len(rows) if verdict.clock == "cost model" else requests
+    labels = {(row["kind"], row["index"]): row["label"] for row in rows if row.get("label") is not None}
     if course is None:
         nothing = math.log(slice_of(1))
-        return Replayed(begun, verdict, nothing, nothing, requests, head)
+        return Replayed(begun, verdict, nothing, nothing, requests, head, labels)
     claimed, clear = float(course.log_claim[-1]), float(course.log_clear[-1])
     if fingerprint.kind == "contrast":
         nature = float(course.log_nature[-1])
         claimed, clear = min(nature, claimed), min(nature, clear)
-    return Replayed(begun, verdict, claimed, clear, requests, head)
+    return Replayed(begun, verdict, claimed, clear, requests, head, labels)
 
 
 def combined(found: Sequence[Replayed], claim: Claim) -> tuple[Decision, float, float]:
@@ -149,12 +154,3 @@ def combined(found: Sequence[Replayed], claim: Claim) -> tuple[Decision, float, 
 def log_mean(logs: Sequence[float]) -> float:
     """Logarithm of the mean of numbers from their logarithms."""
     return float(np.logaddexp.reduce(logs)) - math.log(len(logs))
-
-
-def rank_p_value(suspect: float, panel: Sequence[float]) -> float:
-    """Exact p-value of a suspect's rank among a panel's networks, ties counting against a claim.
-
-    If the suspect is only one more independent, every rank is equally likely; that it is above all n of the panel has
-    the probability 1 / (n + 1).
-    """
-    return (1 + sum(each >= suspect for each in panel)) / (1 + len(panel))

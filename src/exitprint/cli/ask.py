@@ -111,16 +111,15 @@ def _under(
 ) -> UnderClaim:
     """Begin a verification under a claim, or go on with the last one of this suspect."""
     from exitprint.claims.verification import begin
-    from exitprint.suspects.address import is_address, shown
+    from exitprint.suspects.address import is_address
 
-    address = is_address(suspect)
     return begin(
         claim,
         fingerprint_file,
-        shown(suspect) if address else asking_of.subject(suspect),
+        asking_of.name(suspect),
         "cost model" if asking_of.clock == "cost-model" else "measured",
         asking_of.amplification,
-        address,
+        is_address(suspect),
         resume,
         references,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,12 +14,15 @@ from exitprint.cli.ask import EXIT_CODES
 from exitprint.cli.images import ImageOptions, takes_images
 from exitprint.cli.options import Json, Seed, out, print_json
 from exitprint.cli.outputs import check_output, check_writable
+from exitprint.cli.suspect_options import AskingOptions, ClockName, takes_suspect
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
     from exitprint.claims.case import Case
     from exitprint.claims.committing import Checked
+    from exitprint.claims.register import Begun
     from exitprint.data import ImageData
+    from exitprint.suspects.suspect import OpenSuspect
 
 Authority = Annotated[
     Path | None,
@@ -129,7 +133,7 @@ def _say_claim(checked: Checked) -> None:
 
 
 def _say_case(case: Case) -> None:
-    from exitprint.claims.page import e_value
+    from exitprint.claims.page import again_in_words, e_value
     from exitprint.reports.text import count
 
     needed = f"{1 / case.checked.claim.alpha:g}"
@@ -138,11 +142,17 @@ def _say_case(case: Case) -> None:
         f"from {count(len(case.ours), 'verification')} begun and {case.requests:,} requests."
     )
     if case.panel is not None:
-        sunk = ", ".join(case.panel.claimed)
+        names = ", ".join(case.panel.followers)
         out.print(
             f"Of the judge's {len(case.panel.found)} networks "
-            + (f"these are claimed, which sinks the fingerprint: {sunk}." if sunk else "none is claimed.")
+            + (f"these follow, which sinks the fingerprint: {names}." if names else "none follows the samples.")
             + f" The suspect's rank among them has the exact p-value {case.panel.p_value:.3g}."
+        )
+    if case.again is not None:
+        out.print(again_in_words(case.again, case.by_journals))
+    if case.unseen:
+        out.print(
+            f"What these references came to is the asker's word, without their networks: {', '.join(case.unseen)}."
         )
 
 
@@ -186,22 +196,36 @@ def panel(
 
 SuspectOf = Annotated[str | None, typer.Option("--suspect", help="Whom it is about, where several were asked.")]
 Fingerprints = Annotated[list[Path], typer.Argument(metavar="FINGERPRINT…")]
+References = Annotated[
+    list[Path] | None,
+    typer.Option(help="A network that the asker brought as a reference; what it comes to is computed. Repeatable."),
+]
 
 
 @takes_images
+@takes_suspect
 def audit(
     claim: Annotated[Path, typer.Argument(metavar="CLAIM")],
     fingerprints: Fingerprints,
     panel: Annotated[Path | None, typer.Option(help="Folder of networks of yours that are no copies.")] = None,
+    ask: Annotated[
+        str | None,
+        typer.Option(metavar="SUSPECT", help="Ask the suspect again yourself, so that nothing rests on the journal."),
+    ] = None,
     network: Annotated[Path | None, typer.Option(help="The owner's network, where he shows it.")] = None,
+    reference: References = None,
     source: ImageOptions = AS_THE_FINGERPRINT_SAYS,
+    asking_of: AskingOptions = AskingOptions(),
     authority: Authority = None,
     public_key: OwnersKey = None,
     suspect: SuspectOf = None,
     report: Annotated[Path | None, typer.Option(help="Write the page for a judge.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a claim, recompute it from the raw answers, and ask networks of yours the same; exit codes as of verify."""
+    """Check a claim, recompute it from the raw answers, and ask networks of yours, and the suspect, the same.
+
+    Exit codes as of verify: 0 derived, 1 independent, 3 inconclusive, 2 error.
+    """
     from exitprint.claims.auditing import audit as make
     from exitprint.claims.images import image_digests
     from exitprint.claims.packing import verdict_of
@@ -209,7 +233,7 @@ def audit(
     from exitprint.files import write_bytes
 
     if report is not None:
-        check_output(report, "page", claim, network, *fingerprints)
+        check_output(report, "page", claim, network, *fingerprints, *(reference or ()))
     digests = image_digests(_images(source, fingerprints).test.pixels)
     case = make(
         claim,
@@ -217,6 +241,8 @@ def audit(
         digests,
         panel=panel,
         network=network,
+        references=reference or (),
+        again=None if ask is None else partial(_again, ask, asking_of),
         authority=authority,
         key=public_key,
         suspect=suspect,
@@ -231,6 +257,18 @@ def audit(
     raise typer.Exit(EXIT_CODES[case.decision])
 
 
+def _again(suspect: str, asking_of: AskingOptions, first: Begun) -> OpenSuspect:
+    """The suspect of a claim, to be asked as it was asked first."""
+    from exitprint.suspects.address import is_address
+
+    clock: ClockName = "cost-model" if first.clock == "cost model" else "measured"
+    how = replace(asking_of, clock=clock, amplification=first.amplification)
+    name = how.name(suspect)
+    if not (name == first.suspect if is_address(suspect) else first.suspect.endswith(name.removeprefix(suspect))):
+        raise ExitprintError(f"the claim is about {first.suspect}, and not about {name}: ask that one (--ask).")
+    return how.open(suspect)
+
+
 @takes_images
 def pack(
     claim: Annotated[Path, typer.Argument(metavar="CLAIM")],
@@ -240,6 +278,7 @@ def pack(
     authority: Authority = None,
     public_key: OwnersKey = None,
     suspect: SuspectOf = None,
+    reference: References = None,
 ) -> None:
     """Put a claim and all that belongs to it in a folder, with a script that checks it without this program."""
     from exitprint.claims.images import image_digests
@@ -247,6 +286,15 @@ def pack(
     from exitprint.claims.packing import pack as make
 
     digests = image_digests(_images(source, fingerprints).test.pixels)
-    case = make(claim, fingerprints, digests, out_folder, authority=authority, key=public_key, suspect=suspect)
+    case = make(
+        claim,
+        fingerprints,
+        digests,
+        out_folder,
+        references=reference or (),
+        authority=authority,
+        key=public_key,
+        suspect=suspect,
+    )
     _say_case(case)
     out.print(f"{out_folder}: hand it over whole; python {out_folder / SCRIPT} checks it, and needs numpy only.")

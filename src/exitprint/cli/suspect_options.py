@@ -117,6 +117,12 @@ class AskingOptions:
             ways = f", amplification {self.amplification}{ways}"
         return f"{suspect}, {self.clock} clock, {_content(suspect)}{ways}"
 
+    def name(self, suspect: str) -> str:
+        """What the suspect is called in a claim's register: an address without secrets, or a file with its digest."""
+        from exitprint.suspects.address import is_address, shown
+
+        return shown(suspect) if is_address(suspect) else self.subject(suspect)
+
 
 def is_service(suspect: str) -> bool:
     """Whether each request to the suspect costs something: at an address, or by a function of the user's."""

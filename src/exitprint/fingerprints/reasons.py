@@ -22,7 +22,7 @@ DERIVED = {
 }
 CLAIM = (
     "Of a suspect for which one of the assumptions' limits is kept, this would be said, whenever the test stops, with "
-    "a probability of at most alpha = {alpha:g}; the evidence is an e-value of {e_value:.3g}."
+    "a probability of at most alpha = {alpha:g}; the evidence is an e-value of {e_value:,.6g}."
 )
 INDEPENDENT = (
     "The images made late take the suspect longer in {share:.0%} of the pairs only, clearly less than one half: the "

@@ -95,10 +95,7 @@ def verify(
     Interrupted
         On Ctrl-C; what was answered is in the journal.
     """
-    check_probability("alpha", alpha)
-    check_probability("beta", beta)
-    if budget < LEAST_BUDGET:
-        raise ExitprintError(f"{budget} requests cannot decide anything: allow at least {LEAST_BUDGET}.")
+    check_settings(alpha, beta, budget)
     fingerprint.check()
     fingerprint.check_change()
     seen = asked_references(fingerprint, references) if isinstance(references, Mapping) else references
@@ -149,6 +146,20 @@ def verify(
             timings=asking.timings(),
             course=recorder.course(asking),
         )
+
+
+def check_settings(alpha: float, beta: float, budget: int) -> None:
+    """Refuse error rates that are none, and a budget with which nothing could be decided.
+
+    Raises
+    ------
+    ExitprintError
+        With the one that is wrong.
+    """
+    check_probability("alpha", alpha)
+    check_probability("beta", beta)
+    if budget < LEAST_BUDGET:
+        raise ExitprintError(f"{budget} requests cannot decide anything: allow at least {LEAST_BUDGET}.")
 
 
 def inputs(fingerprint: Fingerprint) -> dict[str, Tensor]:

@@ -2,20 +2,22 @@
 
 The forger's suspects are twenty networks that he never saw. A panel for one of them is drawn from the other nineteen,
 so that suspect and panel are exchangeable, as honest ones are. Decided by the product's own `verify` on the cost
-model's clock.
+model's clock. Where the change is so large that a verifier must bring a reference, the accuser brings one that follows
+nothing, which is the best that he can do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from exitprint.claims.replay import rank_p_value
+from exitprint.claims.control import follows, rank_p_value
 from exitprint.files import write_bytes
-from exitprint.fingerprints import ContrastMethod, Fingerprint, verify
+from exitprint.fingerprints import ContrastMethod, Fingerprint, Reference, verify
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.suspects import CostModel
 from exitprint.tampering.kinds import tamper
@@ -30,6 +32,7 @@ PANEL = 9
 PANELS = 1000
 """Panels that are drawn for each suspect."""
 STRATEGIES = ("crafted on all networks at hand", "best of 1,000 choices", "large changes on his own network")
+BROUGHT = (Reference("one that follows nothing", (0.0,), "other"),)
 HONEST = "honest: crafted on his own network"
 COPIES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("retrain-exits", {}),
@@ -71,28 +74,52 @@ def _asked(
     copy: bool = False,
 ) -> Row:
     kept, network.policy = network.policy, policy
-    verdict = verify(made, CostModel(network))
+    verdict = verify(made, CostModel(network), references=BROUGHT)
     network.policy = kept
     return {
         "fingerprint": name,
         "L2": float(made.l2.mean()),
+        "change": f"{made.change:.0%}",
         "suspect": suspect,
         "rule": rule,
         "copy": copy,
         "said": verdict.decision,
         "e-value": verdict.e_value,
+        "follows": follows(verdict),
     }
 
 
-def with_panels(suspect: Row, others: Sequence[Row], seed: int) -> tuple[float, float]:
-    """Shares of the panels drawn from `others` with which the suspect is claimed, and with a rank of p at most 0.1."""
+@dataclass(frozen=True)
+class Panelled:
+    """What comes of one suspect with panels of nine: shares of the panels.
+
+    Attributes
+    ----------
+    unclaimed
+        It is derived, and no network of the panel is.
+    claimed
+        It is derived, and no network of the panel follows the samples: what `audit` decides.
+    ranked
+        The exact p-value of its rank is the smallest one.
+    """
+
+    unclaimed: float
+    claimed: float
+    ranked: float
+
+
+def with_panels(suspect: Row, others: Sequence[Row], seed: int) -> Panelled:
+    """What comes of a suspect with panels that are drawn from `others`."""
     rng = np.random.default_rng(seed)
-    claimed = ranked = 0
+    found = []
     for _ in range(PANELS):
         panel = [others[index] for index in rng.permutation(len(others))[:PANEL]]
-        claimed += suspect["said"] == "derived" and all(each["said"] != "derived" for each in panel)
-        ranked += rank_p_value(suspect["e-value"], [each["e-value"] for each in panel]) <= 1 / (1 + PANEL)
-    return claimed / PANELS, ranked / PANELS
+        derived = suspect["said"] == "derived"
+        unclaimed = derived and all(each["said"] != "derived" for each in panel)
+        claimed = derived and not any(each["follows"] for each in panel)
+        p_value = rank_p_value(suspect["e-value"], [each["e-value"] for each in panel])
+        found.append((unclaimed, claimed, p_value <= 1 / (1 + PANEL)))
+    return Panelled(*np.mean(found, axis=0).tolist())
 
 
 def table(rows: Sequence[Row]) -> list[Row]:
@@ -103,19 +130,21 @@ def table(rows: Sequence[Row]) -> list[Row]:
         independents = [row for row in cell if not row["copy"]]
         for rule in dict.fromkeys(row["rule"] for row in cell):
             asked = [row for row in cell if row["rule"] == rule]
-            shares = []
+            panelled = []
             for number, row in enumerate(asked):
                 rest = [each for each in independents if each["suspect"] != row["suspect"]]
                 rest = [each for each in rest if each["rule"] == (rest[0]["rule"] if row["copy"] else rule)]
-                shares.append(with_panels(row, rest, number))
+                panelled.append(with_panels(row, rest, number))
             found.append(
                 {
                     "fingerprint": name,
-                    "L2": size,
+                    "change": cell[0]["change"],
                     "suspects": f"{len(asked)} {'copies' if asked[0]['copy'] else 'independents'}, {rule}",
                     "derived": sum(row["said"] == "derived" for row in asked),
-                    "derived with a panel of nine, mean": float(np.sum([claimed for claimed, _ in shares])),
-                    "share with p ≤ 0.1": float(np.mean([ranked for _, ranked in shares])),
+                    "follow": sum(row["follows"] for row in asked),
+                    "derived, and none of nine is": sum(each.unclaimed for each in panelled),
+                    "derived, and none of nine follows": sum(each.claimed for each in panelled),
+                    "share with p ≤ 0.1": float(np.mean([each.ranked for each in panelled])),
                 }
             )
     return found
