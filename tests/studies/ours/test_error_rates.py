@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from exitprint_studies.ours import error_rates as study
 from exitprint_studies.ours.error_rates import Case, every, outcome, outcomes, page_of, upper
+from exitprint_studies.population.store import Store
 
 
 @pytest.mark.parametrize("number", range(len(every())), ids=lambda number: every()[number].name)
@@ -38,6 +41,13 @@ def test_a_broken_promise_is_said() -> None:
     found = [outcome(case, 0.05, seed) for seed in range(40)]
     row = study._row(case, 0.05, found)
     assert not row["kept"] and "Not kept: a liar." in page_of([row])
+
+
+def test_a_row_is_simulated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    row = study.row_of(store, 0, 0.05, 3)
+    monkeypatch.setattr(study, "outcomes", None)
+    assert study.row_of(store, 0, 0.05, 3) == row and row["runs"] == 3
 
 
 def test_the_upper_end_is_clopper_pearsons() -> None:
