@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import beta as beta_distribution
 
-from exitprint.files import write_bytes
 from exitprint.evidence import betting, eprocess
+from exitprint.files import write_bytes
 from exitprint.fingerprints import statistic
 from exitprint.fingerprints.statistic import Stream, Test, run
 from exitprint.fingerprints.threshold import CAUTIOUS
