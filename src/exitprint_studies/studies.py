@@ -8,6 +8,7 @@ from exitprint_studies.ours.error_rates import STUDY as ERROR_RATES
 from exitprint_studies.ours.exits_from_time import STUDY as EXITS_FROM_TIME
 from exitprint_studies.ours.forgeries import STUDY as FORGERIES
 from exitprint_studies.ours.panel import STUDY as PANEL
+from exitprint_studies.ours.paper_well_trained import STUDY as PAPER_WELL_TRAINED
 from exitprint_studies.ours.remote import STUDY as REMOTE
 from exitprint_studies.ours.same_maker import STUDY as SAME_MAKER
 from exitprint_studies.ours.stealing import STUDY as STEALING
@@ -15,7 +16,18 @@ from exitprint_studies.ours.strength import STUDY as STRENGTH
 from exitprint_studies.paper import STUDIES as PAPER
 from exitprint_studies.study import Study
 
-OURS = (CONTRAST, ERROR_RATES, EXITS_FROM_TIME, FORGERIES, PANEL, REMOTE, SAME_MAKER, STEALING, STRENGTH)
+OURS = (
+    CONTRAST,
+    ERROR_RATES,
+    EXITS_FROM_TIME,
+    FORGERIES,
+    PANEL,
+    PAPER_WELL_TRAINED,
+    REMOTE,
+    SAME_MAKER,
+    STEALING,
+    STRENGTH,
+)
 STUDIES: dict[str, Study] = {study.name: study for study in (*OURS, *PAPER)}
 
 

@@ -33,6 +33,17 @@ THEFTS: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
     "8-bit, new ICs": ("quantise", {}, 5),
 }
 """What a thief does: kind of tampering, its parameters, seed."""
+ALONE: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
+    "every 2nd IC removed": ("remove-exits", {"every": 2}, 0),
+    "every 2nd IC trained anew": ("add-exits", {}, 6),
+    "fine-tuned 2 epochs, own ICs": ("finetune", {"epochs": 2, "retrain_heads": False}, 2),
+    "pruned 0.2, own ICs": ("prune", {"rate": 0.2, "retrain_heads": False}, 0),
+    "pruned 0.4, own ICs": ("prune", {"rate": 0.4, "retrain_heads": False}, 0),
+    "8-bit, own ICs": ("quantise", {"retrain_heads": False}, 0),
+}
+"""Changes of exits or of the backbone alone, for the paper's tables."""
+ON_TOP: Mapping[str, str] = {"every 2nd IC trained anew": "every 2nd IC removed"}
+"""What is done to a copy that was changed before, and how."""
 
 
 def of_the_maker(depth: Depth, original: bool = True, exits: int = EXITS) -> Adopted:
@@ -71,8 +82,10 @@ class Workshop:
         owned = adopted.realise(self.store, self.data_dir)
         if theft is None:
             return owned
-        kind, parameters, seed = THEFTS[theft]
+        kind, parameters, seed = _theft(theft)
         key = {**adopted.key, "kind": kind, "parameters": parameters, "seed": seed}
+        if theft in ON_TOP:
+            owned = self.network(adopted, ON_TOP[theft])
         return load_network(self.store.get(key, partial(self._steal, adopted, owned, theft)))
 
     def policies(self, adopted: Adopted, theft: str | None = None) -> tuple[list[ExitPolicy], list[float]]:
@@ -86,11 +99,15 @@ class Workshop:
             right = [float((policy.answered(logits) == tested.labels).double().mean()) for policy in policies]
             write_bytes(to, json.dumps([[policy.thresholds[0] for policy in policies], right]).encode())
 
-        key = {"policies": adopted.key, "theft": THEFTS[theft] if theft else None}
+        key = {"policies": adopted.key, "theft": _theft(theft) if theft else None}
         thresholds, accuracies = json.loads(self.store.get(key, measure, ".policies").read_bytes())
         return [ExitPolicy(T_c) for T_c in thresholds], accuracies
 
     def _steal(self, adopted: Adopted, owned: MultiExitNetwork, theft: str, to: Path) -> None:
-        kind, parameters, seed = THEFTS[theft]
+        kind, parameters, seed = _theft(theft)
         with single_thread():
             save_network(tamper(owned, self.images(adopted), kind, parameters, seed), to)
+
+
+def _theft(name: str) -> tuple[str, Mapping[str, Any], int]:
+    return {**THEFTS, **ALONE}[name]

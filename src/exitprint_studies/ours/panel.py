@@ -21,7 +21,8 @@ from exitprint.fingerprints import ContrastMethod, Fingerprint, Reference, verif
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.suspects import CostModel
 from exitprint.tampering.kinds import tamper
-from exitprint_studies.ours.forgeries import DIGITS, LARGEST, Arena, digits_networks, forged, on_digits
+from exitprint_studies.ours.arenas import DIGITS, Arena, of_a_cohort
+from exitprint_studies.ours.forgeries import LARGEST, forged
 from exitprint_studies.ours.forgers import own_contrast, shrunk
 from exitprint_studies.population.declare import Trained
 from exitprint_studies.population.jobs import realise_all
@@ -52,7 +53,7 @@ def rows_of(arena: Arena, run: Run) -> Iterator[Row]:
     forger = arena.forger
     honest = own_contrast(forger, ContrastMethod().margin_log_odds, len(whole))
     yield from _of(arena, HONEST, honest)
-    data = DIGITS.load(run.data_dir)
+    data = DIGITS.data.load(run.data_dir)
     for kind, parameters in COPIES:
         stolen = tamper(forger.own, data, kind, {**parameters, "rad": None})
         yield _asked(HONEST, honest, kind, "as the owner's", stolen, forger.policies[0], copy=True)
@@ -151,12 +152,12 @@ def table(rows: Sequence[Row]) -> list[Row]:
 
 
 def _networks(preset: Preset) -> list[Trained]:
-    return digits_networks()
+    return DIGITS.networks()
 
 
 def _make(run: Run) -> list[Path]:
-    realise_all(digits_networks(), run.store, run.data_dir, run.pool)
-    rows = list(rows_of(on_digits(run), run))
+    realise_all(DIGITS.networks(), run.store, run.data_dir, run.pool)
+    rows = list(rows_of(of_a_cohort(DIGITS, run), run))
     page, file = run.out / "panel.md", run.out / "panel.parquet"
     write_parquet(rows, file)
     write_bytes(page, f"# A judge's panel\n\n{markdown(table(rows))}".encode())

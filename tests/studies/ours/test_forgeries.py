@@ -7,11 +7,15 @@ import torch
 
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.shares import logits_of, share_of_pairs
+from exitprint.fingerprints.threshold import SMALL_CHANGE
 from exitprint.training import leaving_policy
+from exitprint_studies.ours import arenas, forgers
 from exitprint_studies.ours import forgeries as study
-from exitprint_studies.ours import forgers
+from exitprint_studies.ours.banks import seconds_of
 from exitprint_studies.ours.forgers import POOL, STRATEGIES, Forger, nothing_changed, shrunk
 from exitprint_studies.studies import study_named
+
+NO_REFERENCES = {"reference": None, "said with references": None}
 
 
 @pytest.fixture(autouse=True)
@@ -59,19 +63,41 @@ def test_what_never_passes_is_refused(forger):
 
 
 def test_the_table_counts_claims_and_refusals():
-    row = {"images": "a", "strategy": "s", "largest L2": None, "L2": 0.5, "suspect": "x", "rule": "r", "p0": 0.8}
+    about = {"images": "a", "strategy": "s", "largest L2": None, "L2": 0.5, "change": 0.3, "suspect": "x", "rule": "r"}
+    row = about | {"reference": 0.4, "said with references": "inconclusive"}
     rows = [
         row | {"share": 0.9, "nature": 0.1, "said": "derived"},
-        row | {"share": 0.7, "nature": 0.2, "said": "inconclusive"},
-        row | {"largest L2": 0.1, "share": None, "nature": None, "said": "refused: too large"},
+        row | {"share": 0.7, "nature": 0.2, "said": "inconclusive", "said with references": "refused: a reference"},
+        row | {"largest L2": 0.1, "share": None, "nature": None, "said": "refused: too large"} | {"reference": None},
+        about | {"strategy": "t", "share": 0.1, "nature": 0.1, "said": "independent"} | NO_REFERENCES,
     ]
-    first, second = study.table(rows)
+    first, second, third = study.table(rows)
     assert (first["derived"], first["largest"], first["suspects × policies"]) == (1, 0.9, 2)
+    assert (first["derived with them"], first["refused with them"]) == (0, 1)
     assert (second["derived"], second["refused"], second["suspects × policies"]) == (0, 1, 0)
+    assert (third["derived"], third["derived with them"]) == (0, None)
+
+
+def test_what_needs_no_references_is_tried(forger):
+    whole = STRATEGIES["large changes on his own network"](forger)
+    smallest = min(size for size in study.sizes(whole) if size is not None)
+    assert shrunk(whole, smallest).change <= SMALL_CHANGE
+
+
+def test_verifiers_references_come_into_the_verdict(forger):
+    made = shrunk(STRATEGIES["crafted on all networks at hand"](forger))
+    network, policy = forger.at_hand[0], forger.policies[1]
+    seen = study._seen(made, "at hand", network, {"strict": policy})
+    exits = policy.exits(logits_of(network, made.samples)), policy.exits(logits_of(network, made.originals))
+    row = study._asked(made, exits, seconds_of(network), [seen])
+    assert row["reference"] == row["share"] > 0.9 and row["said with references"].startswith("refused: a network known")
+    assert row["said"].startswith("refused: this fingerprint changes")
 
 
 def test_the_study_is_declared():
-    networks = study.digits_networks()
-    assert len(networks) == 1 + study.AT_HAND + study.SUSPECTS >= 31
-    assert len({spec.seed for spec in networks}) == len(networks)
+    for cohort in (arenas.DIGITS, arenas.FASHION):
+        networks = cohort.networks()
+        assert len(networks) == 1 + arenas.AT_HAND + arenas.SUSPECTS + arenas.OWN_REFERENCES >= 33
+        assert len({spec.seed for spec in networks}) == len(networks)
+    assert arenas.cohorts(None) == [arenas.DIGITS]
     assert study_named("forgeries").presets == ("laptop",)

@@ -1,0 +1,74 @@
+"""The study's suspects, what it measures of one, and its tables by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from exitprint.fingerprints import Fingerprint
+from exitprint.fingerprints.shares import logits_of
+from exitprint.networks import ExitPolicy
+from exitprint_studies.ours import paper_well_trained as study
+from exitprint_studies.ours.makers import ALONE, DEPTHS, ON_TOP, THEFTS
+from exitprint_studies.studies import study_named
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_every_block_but_the_last_has_a_classifier(depth):
+    blocks = (depth - 2) // 2
+    assert study.target(depth).exits == tuple(range(blocks - 1))
+
+
+def test_the_suspects_are_the_target_its_copies_and_the_other_networks():
+    suspects = study.suspects(20)
+    assert [each.change for each in suspects[:6]] == ["none", *["policy"] * 4, "exits"]
+    assert {each.theft for each in suspects} == {None, *THEFTS, *ALONE}
+    others = [each for each in suspects if each.change == "another network"]
+    assert {each.network.depth for each in others} == {32, 44} and len(others) == 4
+    assert len({each.name for each in suspects}) == len(suspects)
+    assert set(ON_TOP) | set(ON_TOP.values()) <= set(ALONE)
+
+
+def test_the_papers_measurement_of_images_that_were_not_changed_is_that_of_benign_ones(target, digits):
+    images, every = digits.test.pixels[:40], torch.ones(40, dtype=torch.bool)
+    made = Fingerprint(
+        kind="paper",
+        samples=images.flip(0),
+        originals=images,
+        late=every,
+        reached=every,
+        steps=every.long(),
+        chosen=torch.arange(40),
+        pool=100,
+        answers=digits.test.labels[:40],
+    )
+    logits = {"paper": (logits_of(target, made.samples), logits_of(target, images))}
+    found = study._timed({"paper": made}, logits, ExitPolicy(0.9), target)
+    assert found["T_N, paper"] == pytest.approx(found["benign T_N"]) and 0 < found["T_N, paper"] < 1
+
+
+def row(change, T_N, share, rad=5):
+    return {
+        "target": "ResNet-20",
+        "suspect": change,
+        "change": change,
+        "RAD": rad,
+        "T_N, paper": T_N,
+        "benign T_N": 0.4,
+        "share, contrast": share,
+        "verdict, contrast": "derived" if share > 0.9 else "inconclusive",
+        "label share, baseline": None,
+    }
+
+
+def test_the_tables_say_whether_copies_and_strangers_are_parted():
+    rows = [row("none", 0.0, 1.0), row("exits", 0.1, 0.95), row("exits", 0.3, 0.7), row("another network", 0.2, 0.5)]
+    T_N, share = study.parted(rows)
+    assert (T_N["copy least like it"], T_N["stranger most like it"], T_N["parted"]) == (0.3, 0.2, False)
+    assert (share["copy least like it"], share["stranger most like it"], share["parted"]) == (0.7, 0.5, True)
+    exits = study.by_change(rows)[1]
+    assert exits["suspects"] == 2 and exits["T_N, paper"] == pytest.approx(0.2) and exits["derived"] == 1
+    assert exits["label share, baseline"] is None
+    page = study.page_of(rows)
+    assert "Parted or not" in page and "another network" in page
+    assert study_named("paper-well-trained") is study.STUDY
