@@ -36,7 +36,6 @@ THEFTS: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
 ALONE: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
     "every 2nd IC removed": ("remove-exits", {"every": 2}, 0),
     "every 2nd IC trained anew": ("add-exits", {}, 6),
-    "fine-tuned 2 epochs, own ICs": ("finetune", {"epochs": 2, "retrain_heads": False}, 2),
     "pruned 0.2, own ICs": ("prune", {"rate": 0.2, "retrain_heads": False}, 0),
     "pruned 0.4, own ICs": ("prune", {"rate": 0.4, "retrain_heads": False}, 0),
     "8-bit, own ICs": ("quantise", {"retrain_heads": False}, 0),

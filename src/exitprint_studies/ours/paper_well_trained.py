@@ -40,9 +40,10 @@ RADS = (5.0, 15.0)
 SAMPLES = 100
 CONTRAST_SAMPLES = 200
 POOL = 1000
-PAPER_STEPS = 200
+TESTED = 500
+PAPER_STEPS = 50
 """Of the paper's method where it stops no sample early; 1,000 in the paper."""
-BASELINE_STEPS = 40
+BASELINE_STEPS = 20
 """500 in the paper."""
 SURROGATES = ("fine-tuned 2 epochs, new ICs", "pruned 0.4, new ICs")
 """Of the target's copies, those that the baseline is crafted on; they are not among its suspects."""
@@ -163,7 +164,7 @@ def rows_of(depth: Depth, workshop: Workshop) -> Iterator[Row]:
     known = next(target(other) for other in DEPTHS if other != depth)
     for suspect in suspects(depth):
         network, data = workshop.network(suspect.network, suspect.theft), workshop.images(suspect.network)
-        tested = data.test[:POOL]
+        tested = data.test[:TESTED]
         plain = logits_of(network, tested.pixels)
         logits = {
             name: (logits_of(network, each.samples), logits_of(network, each.originals)) for name, each in made.items()
