@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
+from typing import TypeVar
 
 from exitprint.errors import ExitprintError, Interrupted
+from exitprint.processes import InThisProcess, processes
 from exitprint.progress import progress
-from exitprint.threads import single_thread
 from exitprint_studies.population.cluster import cluster
 from exitprint_studies.population.declare import Spec, Trained, is_there, realise, with_ancestors
 from exitprint_studies.population.estimate import estimated_bytes, estimated_seconds
@@ -26,20 +19,6 @@ from exitprint_studies.population.store import Store
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class InThisProcess(Executor):
-    """An executor that does each job at once, here, on one PyTorch thread as everywhere else."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """The finished future of a call."""
-        future: Future[Any] = Future()
-        try:
-            with single_thread():
-                future.set_result(fn(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 @contextmanager
@@ -58,31 +37,14 @@ def executor(jobs: int = 1, ray: str | None = None) -> Iterator[Executor]:
     ExitprintError
         If `jobs` is not positive, one of the processes was killed, or there is no such cluster.
     """
-    if jobs < 1:
-        raise ExitprintError(f"the number of processes must be positive, and not {jobs}.")
     if ray is not None:
         if jobs > 1:
             raise ExitprintError("jobs run either in processes of this machine or on a Ray cluster, not both.")
         with cluster(ray) as pool_of_cluster:
             yield pool_of_cluster
         return
-    if jobs == 1:
-        yield InThisProcess()
-        return
-    before = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initializer=_begin_worker)
-    try:
+    with processes(jobs) as pool:
         yield pool
-        pool.shutdown()
-    except BrokenProcessPool as error:
-        raise ExitprintError(
-            "one of the processes was killed (out of memory?): run the same command again and it continues."
-        ) from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            if process not in before:
-                process.terminate()
 
 
 def run_jobs(
@@ -189,16 +151,3 @@ def stoppable() -> Iterator[None]:
         yield
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped; what was finished is kept: run the same command again and it continues.") from stop
-
-
-def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
