@@ -87,7 +87,7 @@ class OverAPath:
         self.asked: list[bytes] = []
 
     def ask(self, x: Tensor) -> Answer:
-        assert len(x) == 1 or self.clock == "cost model"
+        assert len(x) == 1 or self.clock == "cost-model"
         return Answer(np.array([EXIT + self._seconds(key(image)) for image in x]), self.clock)
 
     def _seconds(self, name: bytes) -> float:

@@ -138,6 +138,6 @@ def test_the_share_counts_expected_labels(fingerprint: LabelFingerprint) -> None
         def ask(self, x: torch.Tensor) -> Answer:
             labels = fingerprint.labels.numpy().copy()
             labels[: len(labels) // 2] += 1
-            return Answer(np.zeros(len(x)), "cost model", labels)
+            return Answer(np.zeros(len(x)), "cost-model", labels)
 
     assert share_of_labels(fingerprint, Half()) == 0.5

@@ -48,7 +48,7 @@ def verified(
     claim: Path, fingerprint: Path, suspect: object, name: str, references: dict[str, Path] | None = None
 ) -> Verdict:
     """Verify under a claim."""
-    clock = "measured" if isinstance(suspect, Noisy) else "cost model"
+    clock = "measured" if isinstance(suspect, Noisy) else "cost-model"
     under = begin(claim, fingerprint, name, clock, 1, False, references=references)
     return verify(
         load_fingerprint(fingerprint),

@@ -138,14 +138,14 @@ def test_other_suspects_do_not_count_and_are_told(
 def test_a_run_goes_on_under_its_claim(references, claimed, fingerprint_file, target):
     claim = claimed(fingerprint_file)
     verified(claim, fingerprint_file, CostModel(target), "suspect", references)
-    first = begin(claim, fingerprint_file, "suspect", "cost model", 1, False, True, references)
+    first = begin(claim, fingerprint_file, "suspect", "cost-model", 1, False, True, references)
     assert first.journal.name == "0001.jsonl"
     assert (
-        begin(claim, fingerprint_file, "suspect", "cost model", 1, False, False, references).journal.name
+        begin(claim, fingerprint_file, "suspect", "cost-model", 1, False, False, references).journal.name
         == "0002.jsonl"
     )
     with pytest.raises(ExitprintError, match="leave out --resume"):
-        begin(claim, fingerprint_file, "another", "cost model", 1, False, True, references)
+        begin(claim, fingerprint_file, "another", "cost-model", 1, False, True, references)
 
 
 def test_a_secret_fingerprint_counts_as_if_it_brought_nothing(
@@ -255,7 +255,7 @@ def test_an_invented_reference_is_caught(references, claimed, audited, fingerpri
     register = Register(Place(claim).runs, file_digest(claim))
     committed = committed_fingerprint(load_claim(claim), load_opening(Place(claim).opening), fingerprint_file)
     invented = (Brought("another", file_digest(references["another"]), 0.0),)
-    begun = register.begin("suspect", committed, "cost model", 1, False, invented)
+    begun = register.begin("suspect", committed, "cost-model", 1, False, invented)
     verify(
         load_fingerprint(fingerprint_file),
         CostModel(target),

@@ -104,7 +104,7 @@ class History:
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    clock = draw(st.sampled_from(["cost model", "measured"]))
+    clock = draw(st.sampled_from(["cost-model", "measured"]))
     way = st.builds(
         Way,
         seed=st.integers(0, 99),

@@ -21,7 +21,7 @@ def test_an_owner_sees_his_strategy_leak_and_what_hides_it(run, victim_file, tmp
                "--plot", tmp_path / "exits.png")  # fmt: skip
     assert done.code == 0
     said = done.json
-    assert said["clock"] == "cost model" and said["end"] == "clear" and said["images"] == 300
+    assert said["clock"] == "cost-model" and said["end"] == "clear" and said["images"] == 300
     assert said["leak"]["ARI"] == pytest.approx(1) and said["leak"]["share"] == pytest.approx(1)
     assert len(said["boundaries"]) == said["exits"] - 1 and sum(said["inputs"]) == 300
     measures = {row["name"]: row for row in said["countermeasures"]}
@@ -32,7 +32,7 @@ def test_an_owner_sees_his_strategy_leak_and_what_hides_it(run, victim_file, tmp
 def test_the_same_in_words(run, victim_file):
     done = run("probe", victim_file, "--data", "digits", "--queries", 200, "--clock", "cost-model")
     assert done.code == 0
-    for words in ("told apart", "relative depth", "Your strategy", "constant time", "cost model time"):
+    for words in ("told apart", "relative depth", "Your strategy", "constant time", "cost-model time"):
         assert words in done.out
 
 

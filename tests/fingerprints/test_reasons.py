@@ -29,7 +29,7 @@ def fed(nature: tuple[int, int, int] | None, samples: tuple[int, int, int]) -> T
 def computed(seconds: list[float]):
     """A session on a cost model's clock."""
     images = {"a": torch.zeros(len(seconds), 1, 1, 1)}
-    suspect = Scripted([seconds[0], *seconds], "cost model")
+    suspect = Scripted([seconds[0], *seconds], "cost-model")
     with session(suspect, images, Work("test", "", Asked, ""), expected=1) as asking:
         for index in range(len(seconds)):
             asking.ask("a", index)

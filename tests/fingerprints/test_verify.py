@@ -78,8 +78,8 @@ def test_a_monotone_distortion_of_the_clock_changes_nothing():
 
 def test_the_computed_clock_needs_no_warm_up_and_no_repeats():
     for truth in TRUTHS:
-        verdict = verify(CONTRAST, suspect_of(CONTRAST, truth, clock="cost model"))
-        assert (verdict.decision, verdict.clock) == (truth, "cost model")
+        verdict = verify(CONTRAST, suspect_of(CONTRAST, truth, clock="cost-model"))
+        assert (verdict.decision, verdict.clock) == (truth, "cost-model")
 
 
 def test_the_first_requests_are_slow():
@@ -168,7 +168,7 @@ def test_the_papers_fingerprint_finds_a_copy_and_clears_nobody():
     verdict = verify(PAPER, suspect_of(PAPER, "derived", noisy("gaussian", 2e-5)), budget=4000)
     assert (verdict.decision, verdict.kind, verdict.nature) == ("derived", "paper", None)
     assert verdict.interval[0] <= verdict.share <= verdict.interval[1]
-    other = verify(PAPER, suspect_of(PAPER, "independent", clock="cost model"))
+    other = verify(PAPER, suspect_of(PAPER, "independent", clock="cost-model"))
     assert other.decision == "inconclusive" and "measure_t_n" in other.reason
 
 
@@ -399,18 +399,18 @@ def test_too_few_samples_are_refused_with_the_number_that_is_needed():
     few = crafted("contrast", samples=60, references=())
     with pytest.raises(ExitprintError, match=r"p0 = 0.8 needs at least 80 samples from a pool of at least 400 images"):
         verify(few, suspect_of(few, "derived"))
-    assert verify(few, suspect_of(few, "derived", clock="cost model"), alpha=0.05).decision == "derived"
+    assert verify(few, suspect_of(few, "derived", clock="cost-model"), alpha=0.05).decision == "derived"
 
 
 def test_without_references_the_threshold_is_cautious_and_the_verdict_says_so():
     alone = crafted("contrast", samples=200, references=())
-    verdict = verify(alone, suspect_of(alone, "derived", clock="cost model"))
+    verdict = verify(alone, suspect_of(alone, "derived", clock="cost-model"))
     assert (verdict.decision, verdict.p0) == ("derived", 0.8)
     assert "No network known to be independent was seen" in verdict.assumptions[0]
 
 
 def test_the_verifiers_own_reference_raises_the_threshold():
-    close = suspect_of(CONTRAST, "derived", clock="cost model")
+    close = suspect_of(CONTRAST, "derived", clock="cost-model")
 
     with pytest.raises(ExitprintError, match="leaves a copy nothing to be told by"):
         verify(CONTRAST, suspect_of(CONTRAST, "derived"), references={"close": close})
@@ -427,12 +427,12 @@ class Timed:
 
 def test_a_suspect_that_sends_nearly_everything_to_one_exit_is_neither():
     for truth in TRUTHS:
-        slow = OverAPath({name: 0.01 for name in behaviour(CONTRAST, copy=truth == "derived")}, clock="cost model")
+        slow = OverAPath({name: 0.01 for name in behaviour(CONTRAST, copy=truth == "derived")}, clock="cost-model")
         verdict = verify(CONTRAST, slow)
         assert verdict.decision == "inconclusive" and "same time for every input" in verdict.reason
     few = behaviour(CONTRAST, copy=True)
     mostly = {name: (seconds if number % 12 == 0 else 0.01) for number, (name, seconds) in enumerate(few.items())}
-    verdict = verify(CONTRAST, OverAPath(mostly, clock="cost model"))
+    verdict = verify(CONTRAST, OverAPath(mostly, clock="cost-model"))
     assert verdict.decision == "inconclusive" and "nearly all to one exit" in verdict.reason
 
 

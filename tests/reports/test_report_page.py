@@ -61,7 +61,7 @@ def test_a_suspect_given_up_on_before_the_fingerprint_was_asked_makes_a_page(
 
 def test_computed_times_are_called_computed(made: Any, verdict: Any, parsed: Any) -> None:
     warning = "computed, not measured"
-    assert warning in parsed(verification_report(verdict(clock="cost model"), made()[0], "s")).text
+    assert warning in parsed(verification_report(verdict(clock="cost-model"), made()[0], "s")).text
     assert warning not in parsed(verification_report(verdict(), made()[0], "s")).text
 
 

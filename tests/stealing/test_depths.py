@@ -36,23 +36,23 @@ def test_a_network_of_the_thiefs_own_kind_is_read_exactly(steps, shares, overhea
 
 
 def test_on_a_cost_model_times_are_costs(inquiry, digits, target):
-    told = victim_depths(inquiry, ARCH, digits.train.pixels)
+    told = victim_depths(inquiry, ARCH)
     assert len(told) == inquiry.estimate.count > 1 and told[-1] == 1
     used = np.unique(target.predict(digits.test.x[:200]).exits.numpy())
     costs = np.array(exit_costs(target))[used]
     assert told == pytest.approx(costs / costs[-1])
 
 
-def test_measured_times_are_read_against_a_network_of_ones_own(monkeypatch, inquiry, digits):
+def test_measured_times_are_read_against_a_network_of_ones_own(monkeypatch, inquiry):
     seen = {}
 
-    def timed(arch, pixels, clock, copies, seed):
+    def timed(arch, images, clock, copies, seed):
         seen.update(arch=arch, copies=copies, clock=clock)
         return np.array([1.0, 2.0, 4.0]), np.array([0.1, 0.5, 1.0])
 
     monkeypatch.setattr(depths, "timed_costs", timed)
     measured = replace(inquiry, clock="measured", copies=8)
-    told = victim_depths(measured, ARCH, digits.train.pixels)
+    told = victim_depths(measured, ARCH)
     assert told == pytest.approx(np.interp(inquiry.relative_times, [0, 0.25, 0.5, 1], [0, 0.1, 0.5, 1]))
     assert seen == {"arch": ARCH, "copies": 8, "clock": "measured"}
 
@@ -65,7 +65,7 @@ def test_what_the_path_adds_is_not_the_networks(inquiry):
 
 
 def test_later_exits_of_ones_own_network_take_longer(digits):
-    seconds, costs = timed_costs(ARCH, digits.train.pixels, "measured")
+    seconds, costs = timed_costs(ARCH, digits.train[:40].x, "measured")
     assert seconds.shape == costs.shape and costs[-1] == 1
     assert seconds.min() > 0 and seconds[-1] > seconds[0]
     assert costs == pytest.approx(exit_costs(MultiExitNetwork.build(ARCH.model_copy(update={"exits": None}))))

@@ -37,8 +37,8 @@ def inquiry(victim, pixels):
 
 
 @pytest.fixture(scope="module")
-def stolen(inquiry, pixels):
-    return steal(inquiry, pixels, 10, flips=False, width=8, recipe=RECIPE)
+def stolen(inquiry):
+    return steal(inquiry, 10, flips=False, width=8, recipe=RECIPE)
 
 
 def test_the_substitute_leaves_where_the_victim_leaves(stolen, victim, digits, inquiry):
@@ -54,35 +54,35 @@ def test_the_substitute_leaves_where_the_victim_leaves(stolen, victim, digits, i
     assert stolen.network.policy.thresholds == pytest.approx(stolen.search.thresholds)
 
 
-def test_the_same_seed_gives_the_same_file(tmp_path, inquiry, pixels):
+def test_the_same_seed_gives_the_same_file(tmp_path, inquiry):
     short = default_recipe(small=True, epochs=1)
     for name in ("a", "b"):
-        save_network(steal(inquiry, pixels, 10, width=8, recipe=short, seed=3).network, tmp_path / name)
+        save_network(steal(inquiry, 10, width=8, recipe=short, seed=3).network, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_the_function_alone_has_one_exit(inquiry, pixels):
-    stolen = steal(inquiry, pixels, 10, flips=False, width=4, recipe=RECIPE, function_only=True)
+def test_the_function_alone_has_one_exit(inquiry):
+    stolen = steal(inquiry, 10, flips=False, width=4, recipe=RECIPE, function_only=True)
     assert stolen.network.num_exits == 1 and stolen.search is None
     assert stolen.fidelity > 0.5
 
 
-def test_labels_are_enough(inquiry, pixels):
+def test_labels_are_enough(inquiry):
     labels = inquiry.probabilities.argmax(1).astype(np.int64)
     told = replace(inquiry, probabilities=None, labels=labels)
     assert (one_hot_or_probabilities(told, 10).argmax(1).numpy() == labels).all()
-    stolen = steal(told, pixels, 10, flips=False, width=8, recipe=default_recipe(True, 6))
+    stolen = steal(told, 10, flips=False, width=8, recipe=default_recipe(True, 6))
     assert stolen.search.agreement > 0.25
     with pytest.raises(ExitprintError, match="use other data"):
         one_hot_or_probabilities(told, 5)
 
 
-def test_without_differences_in_time_the_strategy_is_not_made_up(inquiry, pixels):
+def test_without_differences_in_time_the_strategy_is_not_made_up(inquiry):
     constant = replace(inquiry, estimate=_constant(inquiry))
     with pytest.raises(ExitprintError, match="--function-only"):
-        steal(constant, pixels, 10, recipe=RECIPE)
+        steal(constant, 10, recipe=RECIPE)
     one_epoch = default_recipe(True, 1)
-    assert steal(constant, pixels, 10, width=4, recipe=one_epoch, function_only=True).network.num_exits == 1
+    assert steal(constant, 10, width=4, recipe=one_epoch, function_only=True).network.num_exits == 1
 
 
 def _constant(inquiry):
@@ -91,9 +91,9 @@ def _constant(inquiry):
     return estimate_exits(np.full(len(inquiry.seconds), 0.5))
 
 
-def test_too_few_queries_are_refused(inquiry, pixels):
+def test_too_few_queries_are_refused(inquiry):
     with pytest.raises(ExitprintError, match="too few"):
-        steal(inquiry, pixels[:30], 10, recipe=RECIPE)
+        steal(replace(inquiry, queries=inquiry.queries[:30]), 10, recipe=RECIPE)
 
 
 def test_thresholds_are_told_by_the_victims_confidence(victim, digits):

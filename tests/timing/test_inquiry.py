@@ -87,7 +87,7 @@ def test_the_budget_ends_asking_with_whole_rounds():
 def test_a_cost_model_is_asked_once_and_all_at_once(target, digits):
     x = digits.test.x[:100]
     inquiry = inquire(CostModel(target), x, repeats=9)
-    assert inquiry.clock == "cost model" and inquiry.seconds.shape == (100, 1)
+    assert inquiry.clock == "cost-model" and inquiry.seconds.shape == (100, 1)
     assert (inquiry.estimate.exits == np.unique(target.predict(x).exits, return_inverse=True)[1]).all()
 
 

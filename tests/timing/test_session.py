@@ -152,7 +152,7 @@ def test_never_more_than_the_budget():
 
 def test_a_cost_model_is_asked_for_all_inputs_at_once_and_repeats_itself_at_no_cost():
     x = {"a": torch.arange(2 * CHUNK + 3).float().reshape(-1, 1, 1, 1), "b": torch.tensor([7.0]).reshape(1, 1, 1, 1)}
-    suspect = Numbered("probabilities", clock="cost model")
+    suspect = Numbered("probabilities", clock="cost-model")
     with asking(suspect, inputs=x, keep_probabilities=True) as made:
         made.warm_up("a", np.array([CHUNK + 1, 3, 4]))
         assert made.ask("a", CHUNK + 1) == CHUNK + 1 == made.ask("a", CHUNK + 1)
@@ -164,16 +164,16 @@ def test_a_cost_model_is_asked_for_all_inputs_at_once_and_repeats_itself_at_no_c
         ("a", 2 * CHUNK + 2),
         ("b", 0),
     ]
-    assert made.requests == 4 and made.clock == "cost model" and made.timings()["b"].clock == "cost model"
+    assert made.requests == 4 and made.clock == "cost-model" and made.timings()["b"].clock == "cost-model"
     assert made.places == {("a", CHUNK + 1): [1], ("a", 2 * CHUNK + 2): [2], ("b", 0): [3]}
     assert made.first("b", 0).label == 1 and made.first("b", 0).probabilities == (0.0, 1.0, 0.0)
 
 
 def test_a_cost_model_has_no_path_that_could_be_timed():
     class Computed(WithAFloor):
-        clock = "cost model"
+        clock = "cost-model"
 
-    suspect = Computed(clock="cost model")
+    suspect = Computed(clock="cost-model")
     with asking(suspect) as made:
         made.warm_up("a", np.arange(5))
     assert suspect.floors == 0 and len(made.asked) == 1 and made.floor is None
@@ -267,7 +267,7 @@ def test_the_bar_moves_by_the_requests_that_were_made(monkeypatch):
         made.ask("a", 1)
     assert moved == [3, 1] and made.requests == 4
     moved.clear()
-    with asking(Numbered(clock="cost model")) as made:
+    with asking(Numbered(clock="cost-model")) as made:
         made.ask("a", 0)
         made.ask("b", 1)
     assert moved == [1, 1]

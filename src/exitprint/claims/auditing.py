@@ -158,7 +158,7 @@ def _opened(network: Path, first: Begun) -> Iterator[Suspect]:
     if first.address:
         with running(network) as url:
             yield open_suspect(url, amplification=first.amplification)
-    elif first.clock == "cost model":
+    elif first.clock == "cost-model":
         yield CostModel(load_network(network))
     else:
         yield InProcess(load_network(network))

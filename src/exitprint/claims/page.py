@@ -53,7 +53,7 @@ def judge_page(case: Case) -> str:
         case=case,
         claim=claim,
         lead=verdicts[0].reason if len(verdicts) == 1 and verdicts[0].decision == case.decision else _lead(case),
-        computed=any(verdict.clock == "cost model" for verdict in verdicts),
+        computed=any(verdict.clock == "cost-model" for verdict in verdicts),
         contrast=any(made.kind == "contrast" for made in case.fingerprints.values()),
         assumptions=list(dict.fromkeys(each for verdict in verdicts for each in verdict.assumptions)),
         e_value=e_value(case.log_e),

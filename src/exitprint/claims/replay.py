@@ -123,9 +123,9 @@ def replay(register: Register, begun: Begun, fingerprint: Fingerprint, claim: Cl
     requests = rows[-1]["requests"] if rows else 0
     if requests > claim.budget:
         raise ExitprintError(f"the journal {str(path)!r} is of {requests} requests, and {claim.budget} are allowed.")
-    if rows and (verdict.clock == "cost model") != (begun.clock == "cost model"):
+    if rows and (verdict.clock == "cost-model") != (begun.clock == "cost-model"):
         raise ExitprintError(f"the journal {str(path)!r} is of another clock than the register says.")
-    requests = len(rows) if verdict.clock == "cost model" else requests
+    requests = len(rows) if verdict.clock == "cost-model" else requests
     labels = {(row["kind"], row["index"]): row["label"] for row in rows if row.get("label") is not None}
     if course is None:
         nothing = math.log(slice_of(1))

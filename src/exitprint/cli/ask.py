@@ -117,7 +117,7 @@ def _under(
         claim,
         fingerprint_file,
         asking_of.name(suspect),
-        "cost model" if asking_of.clock == "cost-model" else "measured",
+        asking_of.clock,
         asking_of.amplification,
         is_address(suspect),
         resume,

@@ -87,7 +87,7 @@ def _self_check(
 
     truth = load_network(network_file).predict(x).exits.numpy()
     return leak(inquiry.estimate, truth), countermeasures(
-        inquiry.steady, truth, method, seed, exact=inquiry.clock == "cost model"
+        inquiry.steady, truth, method, seed, exact=inquiry.clock == "cost-model"
     )
 
 

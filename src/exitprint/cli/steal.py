@@ -82,7 +82,6 @@ def steal(
     try:
         stolen = steal_network(
             inquiry,
-            pixels,
             images.classes,
             flips=images.flips,
             arch=arch,

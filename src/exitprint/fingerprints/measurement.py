@@ -28,7 +28,7 @@ class TNMeasurement:
     requests, seconds
         What it cost.
     clock
-        ``measured`` or ``cost model``.
+        ``measured`` or ``cost-model``.
     timings
         The runtimes, ``fingerprint`` and ``benign``, in the order of the samples.
     """

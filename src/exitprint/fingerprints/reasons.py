@@ -146,4 +146,4 @@ def _tied(test: Test, session: Session) -> bool:
     """Whether a clock without noise could not tell most pairs apart."""
     processes = [process for process in (test.nature, test.claim) if process is not None]
     counts = [counts for process in processes for counts in process.rounds]
-    return session.clock == "cost model" and 2 * sum(each.tied for each in counts) > sum(each.total for each in counts)
+    return session.clock == "cost-model" and 2 * sum(each.tied for each in counts) > sum(each.total for each in counts)

@@ -44,7 +44,7 @@ class Verdict:
     requests, seconds, bytes
         What it cost; bytes where the suspect counts them.
     clock
-        ``measured`` or ``cost model``.
+        ``measured`` or ``cost-model``.
     reason
         A sentence that a lawyer could read.
     assumptions

@@ -114,7 +114,7 @@ def verify(
         spent = True
         with suppress(BudgetSpent):
             _warm_up(asking, parts[0].slow, parts[0].sizes[0], seed)
-            for stream in run(parts, test, asking.ask, seed, lambda: asking.clock != "cost model"):
+            for stream in run(parts, test, asking.ask, seed, lambda: asking.clock != "cost-model"):
                 recorder.note(stream, asking.requests)
                 if stream == "crafted" and like is None:
                     like = _likeness(fingerprint, asking)
@@ -211,7 +211,7 @@ def asked_references(fingerprint: Fingerprint, references: Mapping[str, Suspect]
 def _asked(fingerprint: Fingerprint, name: str, reference: Suspect) -> Reference:
     """What the samples come to on a verifier's reference."""
     answers = [reference.ask(x) for x in (fingerprint.x, fingerprint.benign)]
-    if answers[0].clock != "cost model":
+    if answers[0].clock != "cost-model":
         raise ExitprintError(f"the reference {name!r} must answer on a cost model's clock: pass CostModel(network).")
     samples, originals = (torch.from_numpy(answer.seconds) for answer in answers)
     return Reference(name, (share_of_pairs(fingerprint.kind, samples, originals, fingerprint.late),), "other")

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exitprint.data import unit_range
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_costs
 from exitprint.networks.policy import CLOSED
 from exitprint.progress import progress
@@ -31,7 +30,7 @@ MOST_COPIES = 32
 """Images in a batch from which the time of one no longer falls."""
 
 
-def victim_depths(inquiry: Inquiry, arch: Architecture, pixels: Tensor, seed: int = 0) -> Array:
+def victim_depths(inquiry: Inquiry, arch: Architecture, seed: int = 0) -> Array:
     """Cost of each of a victim's exits as a share of the deepest one's, as its times tell.
 
     On a cost model times are costs. Measured times are not: small layers take longer than their FLOPs say, and
@@ -41,11 +40,9 @@ def victim_depths(inquiry: Inquiry, arch: Architecture, pixels: Tensor, seed: in
     Parameters
     ----------
     inquiry
-        What the victim was asked, and the exits in its times.
+        What the victim was asked, and the exits in its times; the thief's network is timed with the same images.
     arch
         The thief's network; it is timed with an exit wherever it has room for one.
-    pixels
-        8-bit images to time it with, shape (images, channels, height, width).
     seed
         Of the order.
 
@@ -54,7 +51,7 @@ def victim_depths(inquiry: Inquiry, arch: Architecture, pixels: Tensor, seed: in
     ndarray
         Ascending, the last 1, shape (K,).
     """
-    seconds, costs = timed_costs(arch, pixels, inquiry.clock, inquiry.copies, seed)
+    seconds, costs = timed_costs(arch, inquiry.queries, inquiry.clock, inquiry.copies, seed)
     return costs_at(inquiry.relative_times, seconds, costs)
 
 
@@ -78,7 +75,7 @@ def costs_at(relative_times: Array, seconds: Array, costs: Array) -> Array:
 
 
 def timed_costs(
-    arch: Architecture, pixels: Tensor, clock: Clock, copies: int = 1, seed: int = 0
+    arch: Architecture, images: Tensor, clock: Clock, copies: int = 1, seed: int = 0
 ) -> tuple[Array, Array]:
     """Seconds to each exit that a network of this architecture has room for, and FLOPs as a share of all; shape (E,).
 
@@ -88,8 +85,8 @@ def timed_costs(
     ----------
     arch
         Weights do not matter: each exit is made to take every image.
-    pixels
-        8-bit images, shape (images, channels, height, width).
+    images
+        In [0, 1], shape (images, channels, height, width).
     clock
         The victim's.
     copies
@@ -99,17 +96,17 @@ def timed_costs(
     """
     network = MultiExitNetwork.build(arch.model_copy(update={"exits": None}), seed).eval()
     costs = np.array(exit_costs(network))
-    if clock == "cost model":
+    if clock == "cost-model":
         return costs, costs
-    x = unit_range(pixels[:ROUNDS]).repeat_interleave(min(copies, MOST_COPIES), 0)
-    images = x.split(min(copies, MOST_COPIES))
+    copied = images[:ROUNDS].repeat_interleave(min(copies, MOST_COPIES), 0)
+    batches = copied.split(min(copies, MOST_COPIES))
     suspect, rng = InProcess(network), np.random.default_rng(seed)
     quickest, start = np.full(network.num_exits, np.inf), perf_counter()
     with progress("timing a network of one's own (rounds)", ROUNDS) as advance, torch.inference_mode():
         for number in range(ROUNDS):
             for exit in rng.permutation(network.num_exits):
                 network.policy = ExitPolicy([0.0 if i == exit else CLOSED for i in range(network.num_exits - 1)])
-                seconds = suspect.ask(images[number % len(images)]).seconds[0]
+                seconds = suspect.ask(batches[number % len(batches)]).seconds[0]
                 quickest[exit] = min(quickest[exit], seconds)
             advance(1)
             if number + 1 >= FEWEST and perf_counter() - start > ENOUGH:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from exitprint.data import eight_bit
 from exitprint.errors import ExitprintError
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, architecture
 from exitprint.stealing.depths import victim_depths
@@ -126,7 +127,6 @@ def substitute_architecture(
 
 def steal(
     inquiry: Inquiry,
-    pixels: Tensor,
     classes: int,
     *,
     flips: bool = True,
@@ -142,9 +142,7 @@ def steal(
     Parameters
     ----------
     inquiry
-        What the victim answered, and the exits in its times (see `timing.inquiry.inquire`).
-    pixels
-        The 8-bit images that it was asked with, shape (queries, channels, height, width).
+        What the victim was asked and answered, and the exits in its times (see `timing.inquiry.inquire`).
     classes
         Number of classes, for a victim that answers labels only.
     flips
@@ -174,6 +172,7 @@ def steal(
     ----------
     Model Stealing Attack against Multi-Exit Networks.
     """
+    pixels = eight_bit(inquiry.queries)
     if len(pixels) < FEWEST_QUERIES:
         raise ExitprintError(
             f"{len(pixels)} queries are too few to learn from: ask with at least {FEWEST_QUERIES}, better thousands."
@@ -189,7 +188,7 @@ def steal(
     channels, height, side = pixels.shape[1:]
     exits = 1 if function_only else estimate.count
     chosen = substitute_architecture(arch, exits, (channels, height, side), answers.shape[1], depth, width)
-    depths = None if function_only else victim_depths(inquiry, chosen, pixels, seed)
+    depths = None if function_only else victim_depths(inquiry, chosen, seed)
     chosen = place_exits(chosen, [1.0] if depths is None else depths)
     how = recipe or default_recipe(side < 28)
     left_at = None if function_only else torch.from_numpy(estimate.exits.astype(np.int64))

@@ -64,7 +64,7 @@ class CostModel(Closing):
     def ask(self, x: Tensor) -> Answer:
         """Answer and say how long each input would have taken."""
         prediction = self._network.predict(x.to(self._network.mean.device))
-        return _answer(prediction, self._seconds[prediction.exits.cpu().numpy()], "cost model")
+        return _answer(prediction, self._seconds[prediction.exits.cpu().numpy()], "cost-model")
 
 
 def _wait_for(device: torch.device) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 
-Clock = Literal["measured", "server-reported", "cost model"]
+Clock = Literal["measured", "server-reported", "cost-model"]
 """Whose time it is: taken here, said by the server of its own work, or computed. They are never mixed."""
 
 

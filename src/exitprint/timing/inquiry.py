@@ -51,6 +51,8 @@ class Inquiry:
 
     Attributes
     ----------
+    queries
+        The images that it was asked with, in [0, 1], shape (images, channels, height, width).
     seconds
         As they were taken, shape (images, repeats).
     steady
@@ -74,6 +76,7 @@ class Inquiry:
         What it cost in all runs; bytes only where the suspect counts them.
     """
 
+    queries: Tensor
     seconds: NDArray[np.float64]
     steady: NDArray[np.float64]
     clock: Clock
@@ -179,7 +182,7 @@ def inquire(
         resume=resume,
         keep_probabilities=True,
     ) as asking:
-        return _rounds(asking, len(x), repeats, method, seed)
+        return _rounds(asking, x, repeats, method, seed)
 
 
 def _digest(x: Tensor, subject: str, seed: int) -> str:
@@ -188,10 +191,11 @@ def _digest(x: Tensor, subject: str, seed: int) -> str:
     return content.hexdigest()
 
 
-def _rounds(asking: Session, images: int, repeats: int, method: Method, seed: int) -> Inquiry:
+def _rounds(asking: Session, queries: Tensor, repeats: int, method: Method, seed: int) -> Inquiry:
+    images = len(queries)
     asking.warm_up(IMAGE, np.random.default_rng([seed, 0]).integers(images, size=WARM_UP))
-    if asking.clock == "cost model":
-        return _of_cost_model(asking, images, method, seed)
+    if asking.clock == "cost-model":
+        return _of_cost_model(asking, queries, method, seed)
     columns: list[NDArray[np.float64]] = []
     end: End = "repeats"
     look = None
@@ -212,7 +216,7 @@ def _rounds(asking: Session, images: int, repeats: int, method: Method, seed: in
                 break
     if look is None or look.end is None:
         look = _look(columns, method, seed, fewest_for_chance=2)
-    return _inquiry(asking, np.stack(columns, 1), look.steady, look.estimate, look.end or end)
+    return _inquiry(asking, queries, np.stack(columns, 1), look.steady, look.estimate, look.end or end)
 
 
 @dataclass(frozen=True)
@@ -246,19 +250,26 @@ def _order(images: int, number: int, seed: int) -> NDArray[np.intp]:
     return np.random.default_rng([seed, number]).permutation(images)
 
 
-def _of_cost_model(asking: Session, images: int, method: Method, seed: int) -> Inquiry:
-    seconds = np.array([asking.ask(IMAGE, index) for index in range(images)])[:, None]
+def _of_cost_model(asking: Session, queries: Tensor, method: Method, seed: int) -> Inquiry:
+    seconds = np.array([asking.ask(IMAGE, index) for index in range(len(queries))])[:, None]
     estimate = estimate_exits(seconds, method, seed, exact=True)
-    return _inquiry(asking, seconds, seconds, estimate, "clear" if estimate.depends_on_input else "no difference")
+    end: End = "clear" if estimate.depends_on_input else "no difference"
+    return _inquiry(asking, queries, seconds, seconds, estimate, end)
 
 
 def _inquiry(
-    asking: Session, seconds: NDArray[np.float64], steady: NDArray[np.float64], estimate: ExitEstimate, end: End
+    asking: Session,
+    queries: Tensor,
+    seconds: NDArray[np.float64],
+    steady: NDArray[np.float64],
+    estimate: ExitEstimate,
+    end: End,
 ) -> Inquiry:
     answers = [asking.first(IMAGE, index) for index in range(len(seconds))]
     labels = [answer.label for answer in answers if answer is not None]
     probabilities = [answer.probabilities for answer in answers if answer is not None]
     return Inquiry(
+        queries,
         seconds,
         steady,
         asking.clock,

@@ -54,9 +54,9 @@ def measure(suspect: Suspect, groups: Mapping[str, Tensor], repeats: int = 10, s
         for at in rng.integers(len(inputs), size=WARM_UP):
             kind, index = inputs[at]
             asking.ask(kind, index, warm_up=True)
-            if asking.clock == "cost model":
+            if asking.clock == "cost-model":
                 break
-        for _ in range(1 if asking.clock == "cost model" else repeats):
+        for _ in range(1 if asking.clock == "cost-model" else repeats):
             for at in rng.permutation(len(inputs)):
                 asking.ask(*inputs[at])
         return asking.timings()

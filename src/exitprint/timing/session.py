@@ -88,7 +88,7 @@ class Session:
     @property
     def requests(self) -> int:
         """Requests made so far, of all kinds and in all runs; on a cost model's clock the inputs that were needed."""
-        return len(self.asked) if self.clock == "cost model" else self._limited.requests
+        return len(self.asked) if self.clock == "cost-model" else self._limited.requests
 
     @property
     def bytes(self) -> int | None:
@@ -126,10 +126,10 @@ class Session:
         which says that it is one.
         """
         for index in indices:
-            if len(self.asked) >= len(indices) or self.clock == "cost model":
+            if len(self.asked) >= len(indices) or self.clock == "cost-model":
                 return
             self.ask(kind, int(index), warm_up=True)
-            if len(self.asked) == 1 and self.clock != "cost model":
+            if len(self.asked) == 1 and self.clock != "cost-model":
                 self._ask_floor()
 
     def ask(self, kind: str, index: int, warm_up: bool = False) -> float:
@@ -145,7 +145,7 @@ class Session:
             If the budget allows no further request.
         """
         known = self._places.get((kind, index))
-        if known and self.clock == "cost model":
+        if known and self.clock == "cost-model":
             return self.asked[known[0]].seconds
         asked = self._earlier(kind, index)
         if asked is None:
@@ -188,7 +188,7 @@ class Session:
     def _request(self, kind: str, index: int) -> Asked:
         if (kind, index) not in self._computed:
             answer = timed(self._limited, self._inputs[kind][index : index + 1])
-            if answer.clock != "cost model":
+            if answer.clock != "cost-model":
                 return self._answered(kind, index, answer, 0)
             self._compute_all()
         answer, row = self._computed[kind, index]
@@ -196,7 +196,7 @@ class Session:
 
     def _compute_all(self) -> None:
         """Every input's answer on a clock that gives each input of a request its own time, and costs nothing."""
-        self.clock = "cost model"
+        self.clock = "cost-model"
         for kind, x in self._inputs.items():
             for start in range(0, len(x), CHUNK):
                 answer = self._limited.ask(x[start : start + CHUNK])
@@ -244,7 +244,7 @@ class Session:
 
     def _hear(self, asked: Asked) -> None:
         before = self.asked[-1].requests if self.asked else 0
-        self._advance(1 if asked.clock == "cost model" else asked.requests - before)
+        self._advance(1 if asked.clock == "cost-model" else asked.requests - before)
         self.clock = asked.clock
         self.asked.append(asked)
         self._first.setdefault((asked.kind, asked.index), asked)

@@ -21,7 +21,7 @@ class Timings:
     seconds
         Shape (inputs, repeats).
     clock
-        ``measured`` or ``cost model``.
+        ``measured`` or ``cost-model``.
     """
 
     seconds: FloatArray

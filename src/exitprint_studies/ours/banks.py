@@ -205,4 +205,4 @@ class Replayed:
     def ask(self, x: Tensor) -> Answer:
         """How long each image takes."""
         times = [self._seconds[image.numpy().tobytes()] for image in eight_bit(x)]
-        return Answer(np.array(times), "cost model")
+        return Answer(np.array(times), "cost-model")

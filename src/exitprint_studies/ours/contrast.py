@@ -174,7 +174,7 @@ def rows_of(run: Run) -> list[Row]:
                         **about,
                         "group": member.group,
                         "keeps": scores["accuracy"] / own,
-                        "clock": "cost model",
+                        "clock": "cost-model",
                         **scores,
                     }
                 )

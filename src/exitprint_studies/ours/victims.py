@@ -181,6 +181,7 @@ class Robbed:
         seconds = tensors["seconds"].numpy()
         steady = steadied(seconds, places(seconds.shape, SEED)) if header["clock"] == "measured" else seconds
         return Inquiry(
+            unit_range(self.queries),
             seconds,
             steady,
             header["clock"],
@@ -188,7 +189,7 @@ class Robbed:
             1,
             None,
             tensors["probabilities"].numpy(),
-            estimate_exits(steady, exact=header["clock"] == "cost model"),
+            estimate_exits(steady, exact=header["clock"] != "measured"),
             header["end"],
             header["requests"],
             None,

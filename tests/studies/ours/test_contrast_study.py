@@ -88,7 +88,7 @@ def test_rows_of_a_small_population(tmp_path, monkeypatch):
     rows = study.rows_of(run)
     assert [r["truth"] for r in rows] == ["target", "independent"]
     assert rows[0]["everything"] > 0.9 and rows[0]["keeps"] == 1.0
-    assert rows[1]["everything"] < rows[0]["everything"] and rows[0]["clock"] == "cost model"
+    assert rows[1]["everything"] < rows[0]["everything"] and rows[0]["clock"] == "cost-model"
     assert study.rows_of(run) == rows
     assert {line["method"] for line in study.visibility_table(run)} == {"contrast", "paper"}
 

@@ -196,7 +196,7 @@ class Drifting(CostModel):
 def test_a_drifting_clock_is_steadied_and_one_machines_times_are_not_anothers(monkeypatch, store, robbed):
     monkeypatch.setattr("exitprint_studies.ours.victims.InProcess", Drifting)
     drifting = Robbed(VICTIM, store, None, "drifting")
-    assert robbed.inquiry.clock == "cost model" and drifting.inquiry.clock == "measured"
+    assert robbed.inquiry.clock == "cost-model" and drifting.inquiry.clock == "measured"
     assert adjusted_rand_score(drifting.true_exits, drifting.inquiry.estimate.exits) > 0.9
     raw = estimate_exits(drifting.inquiry.seconds).exits
     assert adjusted_rand_score(drifting.true_exits, raw) < adjusted_rand_score(

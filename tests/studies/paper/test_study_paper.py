@@ -36,7 +36,7 @@ def test_there_is_a_row_for_each_network_method_and_rad(results: Results, cell: 
     networks = len(cell.members) + len(cell.more) + policies
     assert len(results.rows) == networks * len(METHODS) * len(RADS)
     assert len({(r["network"], r["method"], r["RAD"]) for r in results.rows}) == len(results.rows)
-    assert {row["clock"] for row in results.rows} == {"cost model"}
+    assert {row["clock"] for row in results.rows} == {"cost-model"}
     for row in results.rows:
         assert (row["contrast AUC"] is None) == (row["method"] != "contrast")
         assert (row["label share"] is None) == (row["method"] != "baseline")

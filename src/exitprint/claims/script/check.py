@@ -127,7 +127,7 @@ class Bet:
 
 def replay(name, rows, made, arrays, p0):
     """Logarithms of the evidence for a copy and for independence, and whether the share of pairs is over p0."""
-    contrast, noisy = made["fingerprint"] == "contrast", bool(rows) and rows[0]["clock"] != "cost model"
+    contrast, noisy = made["fingerprint"] == "contrast", bool(rows) and rows[0]["clock"] != "cost-model"
     samples, late, known, least = len(arrays["late"]), int(arrays["late"].sum()), {}, 1
     nature, against, copy, clear = Bet(0.5), Bet(0.5), Bet(p0), Bet(0.5)
     alpha, beta = -log(claim["alpha"]), -log(claim["beta"])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from exitprint.data import ImageData, Images
+from exitprint.data import ImageData, Images, unit_range
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
 from exitprint.networks import (
@@ -93,7 +93,7 @@ class Attack:
         }
 
         def timed(path: Path) -> None:
-            seconds, costs = timed_costs(arch, self.robbed.queries, clock)
+            seconds, costs = timed_costs(arch, unit_range(self.robbed.queries), clock)
             tensors = {"times": torch.from_numpy(seconds / seconds[-1]), "costs": torch.from_numpy(costs)}
             save_tensors(path, TIMES, {}, tensors)
 
