@@ -182,7 +182,7 @@ def test_which_input_takes_the_image_must_be_clear(model: Model, inputs: list[di
 def test_what_went_wrong_before_is_not_timed(model: Model) -> None:
     model.infer = lambda n, r: (503, {}, b"") if n == 1 else answering([[0.5, 0.5]], r)
     suspect = KServeSuspect(model.url)
-    assert np.isnan(suspect.ask(X[:2]).seconds).all() and np.isfinite(suspect.ask(X[:2]).seconds).all()
+    assert suspect.ask(X[:2]).seconds is None and np.isfinite(suspect.ask(X[:2]).seconds).all()
     assert suspect.requests == len(model.asked)
 
 
@@ -197,7 +197,7 @@ def test_retry_after_is_honoured(model: Model, as_date: bool) -> None:
         return (429, {"retry-after": wait}, b"") if number == 1 else answering([[1, 0]], request)
 
     model.infer = infer
-    assert np.isnan(KServeSuspect(model.url).ask(X[:1]).seconds).all()
+    assert KServeSuspect(model.url).ask(X[:1]).seconds is None
     assert times[1] - times[0] >= 0.9
 
 
@@ -271,7 +271,7 @@ def test_faults_pass_and_their_times_are_not_used(
         answers = [suspect.ask(x[None]) for x in X[:asked]]
     labels = [int(answer.labels[0]) for answer in answers if answer.labels is not None]
     assert labels == network.predict(X[:asked]).labels.tolist()
-    unused = sum(bool(np.isnan(answer.seconds).any()) for answer in answers)
+    unused = sum(answer.seconds is None for answer in answers)
     assert 1 <= unused < asked and suspect.requests >= 2 + asked + unused
 
 
@@ -405,8 +405,8 @@ def test_tritons_statistics_are_those_of_one_request(model: Model) -> None:
 
     model.reply = reply  # type: ignore[method-assign]
     suspect = KServeSuspect(model.url, server_clock="statistics")
-    first, second, third = (suspect.ask(X[:1]).seconds[0] for _ in range(3))
-    assert first == third == pytest.approx(0.002) and np.isnan(second)
+    first, second, third = (suspect.ask(X[:1]).seconds for _ in range(3))
+    assert first == third == pytest.approx(0.002) and second is None
 
 
 def test_without_httpx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

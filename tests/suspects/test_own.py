@@ -145,7 +145,7 @@ def test_what_is_sent_is_encoded_once_and_tried_again() -> None:
             raise ConnectionResetError("gone")
 
     suspect = CallableSuspect(send, encode, amplification=2)
-    usable = [np.isfinite(suspect.ask(X[:1]).seconds[0]) for _ in range(4)]
+    usable = [suspect.ask(X[:1]).seconds is not None for _ in range(4)]
     assert usable == [True, False, False, True] and encoded == [2] * 4 and len(calls) == suspect.requests == 6
     assert suspect.bytes_sent == 6 * 16
 
@@ -171,7 +171,7 @@ def test_too_often_slows_down_for_good() -> None:
         moments.append(time.monotonic())
 
     suspect = CallableSuspect(send)
-    usable = [np.isfinite(suspect.ask(X[:1]).seconds[0]) for _ in range(8)]
+    usable = [suspect.ask(X[:1]).seconds is not None for _ in range(8)]
     assert all(usable[3:])
 
 

@@ -150,7 +150,7 @@ def test_keys_and_headers_are_sent(server: str, tmp_path: Path, monkeypatch: pyt
 def test_a_limit_without_retry_after_slows_down_and_stays(server: str, tmp_path: Path) -> None:
     path = described_as(tmp_path, RAW.format(server=server).replace("/raw", "/limited"))
     with open_suspect(path) as suspect:
-        usable = [np.isfinite(suspect.ask(X[:1]).seconds[0]) for _ in range(8)]
+        usable = [suspect.ask(X[:1]).seconds is not None for _ in range(8)]
         start = time.monotonic()
         suspect.ask(X[:1])
         assert time.monotonic() - start >= 0.1

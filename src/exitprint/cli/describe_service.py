@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -99,7 +98,7 @@ def _say(seen: Seen) -> None:
 
     for each in seen.refused:
         out.print(f"refused {each}")
-    took = duration(seen.seconds) if isfinite(seen.seconds) else "an unknown time, after a fault"
+    took = "an unknown time, after a fault" if seen.seconds is None else duration(seen.seconds)
     tries = "1 request" if seen.requests == 1 else f"{seen.requests} requests"
     out.print(f"It takes {named(seen.description.body)}, and answered after {took} ({tries} in all):")
     out.print(printable(seen.body[:SHOWN].decode(errors="replace"), SHOWN))

@@ -30,11 +30,11 @@ EARLY_QUANTILE = 0.25
 """An image counts as early under a policy if no more than this share of benign images leaves before it."""
 NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
 MOST_SAME = 0.25
-SMALL_CHANGE, COMPARED = 0.25, 1000
-"""A change is small if its L2 is below this share of the median distance of an image to its nearest neighbour among so
-many images."""
+WARNED_CHANGE, COMPARED = 0.25, 1000
+"""Crafting warns of a change whose mean L2 is above this share of the median distance of an image to its nearest
+neighbour among so many images."""
 LARGEST_CHANGE = {True: LARGEST, False: 0.6}
-"""The largest that is allowed, with networks known to be independent and without."""
+"""The largest such share that is crafted at all, with networks known to be independent and without."""
 EVERY = 2
 """In one of so many steps one reference is asked."""
 NEAREST = 1e-7
@@ -346,7 +346,7 @@ def contrast_fingerprint(
             "nearest neighbour, and independent networks would follow that: use --kind paper, give networks known to "
             "be independent (--reference), or policies with a higher threshold (--rad)."
         )
-    if share > SMALL_CHANGE:
+    if share > WARNED_CHANGE:
         warnings.append(
             f"The change is {share:.0%} of the distance between an image and its nearest neighbour, so large that "
             "independent networks may follow it"

@@ -10,8 +10,8 @@ networks known to be independent, which the verdict names as an assumption.
   comes to as much behind any noise: noise turns clear pairs into coins at worst, so of the share d of pairs in which
   the early sample takes longer it can hide at most one half.
 - *The change.* Whoever crafts on many networks until the samples transfer to all, or picks the best of many tries,
-  needs a large change for it (docs/results/forgeries.md). So beyond `SMALL_CHANGE` the owner's word is not enough: the
-  verifier brings references of his own.
+  needs a large change for it (docs/results/forgeries.md). So beyond `CHANGE_ON_OWNERS_WORD` the owner's word is not
+  enough: the verifier brings references of his own.
 - *The pool.* Halves that are a large part of the images they were chosen from are not extreme by nature, and strangers
   start nearer to one half: p0 is raised, and beyond one half of the pool nothing is claimed.
 """
@@ -32,7 +32,7 @@ LARGE_PART = 0.2
 RAISED = 0.05
 LARGEST_PART = 0.5
 """Share of the pool beyond which nothing is claimed."""
-SMALL_CHANGE = 0.2
+CHANGE_ON_OWNERS_WORD = 0.2
 """Mean change, as a share of the distance between images, beyond which the verifier needs references of his own."""
 HIGHEST = 0.95
 
@@ -102,11 +102,11 @@ def check_change(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> No
     ExitprintError
         If it is not small and the verifier brought no reference of his own.
     """
-    if fingerprint.change > SMALL_CHANGE and not seen:
+    if fingerprint.change > CHANGE_ON_OWNERS_WORD and not seen:
         raise ExitprintError(
             f"this fingerprint changes its images by {fingerprint.change:.0%} of the distance between an image and its "
-            f"nearest neighbour, and beyond {SMALL_CHANGE:.0%} its owner's word does not suffice that other networks "
-            "do not follow: ask one or two networks that you know to be independent as well (--reference)."
+            f"nearest neighbour, and beyond {CHANGE_ON_OWNERS_WORD:.0%} its owner's word does not suffice that other "
+            "networks do not follow: ask one or two networks that you know to be independent as well (--reference)."
         )
 
 

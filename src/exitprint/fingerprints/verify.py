@@ -26,7 +26,7 @@ from exitprint.fingerprints.threshold import check_change, check_size, threshold
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.suspects.journal import Work
 from exitprint.suspects.suspect import BudgetSpent, Suspect
-from exitprint.timing.session import Asked, Session, session
+from exitprint.timing.session import Asked, Session, session, timed
 
 LEAST_BUDGET = 50
 WARM_UP = 10
@@ -210,7 +210,7 @@ def asked_references(fingerprint: Fingerprint, references: Mapping[str, Suspect]
 
 def _asked(fingerprint: Fingerprint, name: str, reference: Suspect) -> Reference:
     """What the samples come to on a verifier's reference."""
-    answers = [reference.ask(x) for x in (fingerprint.x, fingerprint.benign)]
+    answers = [timed(reference, x) for x in (fingerprint.x, fingerprint.benign)]
     if answers[0].clock != "cost-model":
         raise ExitprintError(f"the reference {name!r} must answer on a cost model's clock: pass CostModel(network).")
     samples, originals = (torch.from_numpy(answer.seconds) for answer in answers)

@@ -6,11 +6,10 @@ Imported only where the extra `remote` is there.
 from __future__ import annotations
 
 import gc
-import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import perf_counter
@@ -43,22 +42,28 @@ class Reply:
     status, headers, body
         Of the answer.
     seconds
-        From the first byte sent to the last byte received; NaN when the request had to be repeated, since a server
+        From the first byte sent to the last byte received; None when the request had to be repeated, since a server
         may have begun, finished or kept the work of an earlier try.
     """
 
     status: int
     headers: httpx.Headers
     body: bytes
-    seconds: float
+    seconds: float | None
 
 
 class _Exchange:
     """Listens to what the HTTP client does, for the moments that are timed and for the socket."""
 
     def __init__(self) -> None:
-        self.sent = self.received = math.nan
+        self.sent: float | None = None
+        self.received: float | None = None
         self.socket: socket.socket | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """From the first byte sent to the last byte received."""
+        return None if self.sent is None or self.received is None else self.received - self.sent
 
     def __call__(self, event: str, info: dict[str, Any]) -> None:
         if event == "http11.send_request_headers.started":
@@ -149,7 +154,7 @@ class Connection:
         """
         request = self._client.build_request(method, url, content=content or None, headers=headers)
         reply, at_once = self.pace.insist(lambda: self._once(request, len(content), also))
-        return reply if at_once else Reply(reply.status, reply.headers, reply.body, math.nan)
+        return reply if at_once else replace(reply, seconds=None)
 
     def _once(self, request: httpx.Request, sent: int, also: frozenset[int]) -> Reply:
         self.bytes_sent += sent
@@ -183,7 +188,7 @@ class Connection:
         self.pace.reached = True
         if response.status_code not in also:
             self._check_status(response, body)
-        return Reply(response.status_code, response.headers, body, exchange.received - exchange.sent)
+        return Reply(response.status_code, response.headers, body, exchange.seconds)
 
     def _why(self, error: httpx.TransportError) -> Exception:
         """What to say of an exchange that failed below HTTP; faults that cannot pass end the asking."""

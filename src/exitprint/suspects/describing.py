@@ -35,7 +35,7 @@ class Seen:
     body
         What it answered.
     seconds
-        How long it took; NaN where the request had to be repeated.
+        How long it took; None where the request had to be repeated.
     requests
         Sent to find out.
     times
@@ -46,7 +46,7 @@ class Seen:
 
     description: Description
     body: bytes
-    seconds: float
+    seconds: float | None
     requests: int
     times: tuple[str, ...]
     refused: tuple[str, ...]

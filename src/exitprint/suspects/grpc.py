@@ -84,7 +84,7 @@ class GrpcSuspect(V2Suspect):
         """Close the connection."""
         self._channel.close()
 
-    def floor(self) -> float:
+    def floor(self) -> float | None:
         """Seconds of the cheapest request, for the model's metadata: what path and server add to every answer."""
         return self._call("ModelMetadata", self._asking("ModelMetadataRequest"), NOT_DESCRIBED)[1]
 
@@ -125,9 +125,9 @@ class GrpcSuspect(V2Suspect):
         if self.options.clock is None:
             return Outcome(outputs, seconds)
         reported = self._read_statistics()
-        return Outcome(outputs, reported if math.isfinite(seconds) else math.nan)
+        return Outcome(outputs, None if seconds is None else reported)
 
-    def _read_statistics(self) -> float:
+    def _read_statistics(self) -> float | None:
         body, _ = self._call("ModelStatistics", self._asking("ModelStatisticsRequest"))
         spent = [
             each.inference_stats.compute_infer for each in self._parsed("ModelStatisticsResponse", body).model_stats
@@ -164,12 +164,12 @@ class GrpcSuspect(V2Suspect):
         except Exception as error:
             raise nonsense("it is no message of the Open Inference Protocol v2") from error
 
-    def _call(self, method: str, request: Any, also: frozenset[str] = frozenset()) -> tuple[Any, float]:
+    def _call(self, method: str, request: Any, also: frozenset[str] = frozenset()) -> tuple[Any, float | None]:
         """The answer's bytes and the seconds; None for bytes where the server answers with a status in `also`."""
         content = request.SerializeToString()
         call = self._channel.unary_unary(SERVICE + method)
         (body, seconds), at_once = self.pace.insist(lambda: self._once(call, content, also))
-        return body, seconds if at_once else math.nan
+        return body, seconds if at_once else None
 
     def _once(self, call: Callable[..., Any], content: bytes, also: frozenset[str]) -> tuple[Any, float]:
         self.bytes_sent += len(content)

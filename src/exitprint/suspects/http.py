@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.suspects.address import model_at, taken_apart
 from exitprint.suspects.options import SuspectOptions, options_of
+from exitprint.suspects.paced import OverHttp
 from exitprint.suspects.server_clock import Statistics
 from exitprint.suspects.tensors import DATATYPES, ENCODED, Declared, as_bytes, numbers_of
 from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense
@@ -67,7 +68,7 @@ class _Statistics(BaseModel):
     model_stats: list[_ModelStats] = Field(min_length=1)
 
 
-class KServeSuspect(V2Suspect):
+class KServeSuspect(OverHttp, V2Suspect):
     """A model behind `http(s)://host/v2/models/NAME[/versions/V]`.
 
     Names, shapes and types of its tensors are read from the server, where it describes them and the options do not;
@@ -118,21 +119,7 @@ class KServeSuspect(V2Suspect):
             self.close()
             raise
 
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of the bodies sent so far."""
-        return self._connection.bytes_sent
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes of the bodies received so far."""
-        return self._connection.bytes_received
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-    def floor(self) -> float:
+    def floor(self) -> float | None:
         """Seconds of the cheapest request, for the model's metadata: what path and server add to every answer."""
         return self._connection.exchange("GET", self._model + self._query, also=NOT_DESCRIBED).seconds
 
@@ -157,9 +144,9 @@ class KServeSuspect(V2Suspect):
         if clock is None:
             return Outcome(outputs, reply.seconds)
         reported = self._read_statistics() if clock.source == "statistics" else clock.read(reply.headers)
-        return Outcome(outputs, reported if math.isfinite(reply.seconds) else math.nan)
+        return Outcome(outputs, None if reply.seconds is None else reported)
 
-    def _read_statistics(self) -> float:
+    def _read_statistics(self) -> float | None:
         reply = self._connection.exchange("GET", f"{self._model}/stats{self._query}")
         spent = [each.inference_stats.compute_infer for each in _parsed(_Statistics, reply.body).model_stats]
         return self._statistics.since(sum(each.count for each in spent), sum(each.ns for each in spent))

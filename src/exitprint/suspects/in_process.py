@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork, Prediction, exit_flops
-from exitprint.suspects.suspect import Answer, Closing
+from exitprint.suspects.suspect import Clock, Closing, TimedAnswer
 from exitprint.threads import single_thread
 
 FLOPS_PER_SECOND = 1e9
@@ -34,7 +33,7 @@ class InProcess(Closing):
     def __init__(self, network: MultiExitNetwork) -> None:
         self._network = _with_exits(network)
 
-    def ask(self, x: Tensor) -> Answer:
+    def ask(self, x: Tensor) -> TimedAnswer:
         """Answer and say how long it took, all inputs of the batch together.
 
         On an accelerator the clock starts when earlier work and the images have arrived there, and stops when the
@@ -61,7 +60,7 @@ class CostModel(Closing):
         self._network = _with_exits(network)
         self._seconds = np.array(exit_flops(network), dtype=np.float64) / FLOPS_PER_SECOND
 
-    def ask(self, x: Tensor) -> Answer:
+    def ask(self, x: Tensor) -> TimedAnswer:
         """Answer and say how long each input would have taken."""
         prediction = self._network.predict(x.to(self._network.mean.device))
         return _answer(prediction, self._seconds[prediction.exits.cpu().numpy()], "cost-model")
@@ -82,5 +81,6 @@ def _with_exits(network: MultiExitNetwork) -> MultiExitNetwork:
     return network.eval()
 
 
-def _answer(prediction: Prediction, seconds: np.ndarray, clock: Any) -> Answer:
-    return Answer(seconds, clock, prediction.labels.cpu().numpy(), prediction.probabilities.float().cpu().numpy())
+def _answer(prediction: Prediction, seconds: np.ndarray, clock: Clock) -> TimedAnswer:
+    probabilities = prediction.probabilities.float().cpu().numpy()
+    return TimedAnswer(seconds, clock, prediction.labels.cpu().numpy(), probabilities)

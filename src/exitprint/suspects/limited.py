@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from time import perf_counter
 
 from torch import Tensor
@@ -88,7 +87,7 @@ class Limited:
         for _ in range(FAULTS_IN_A_ROW):
             self._count()
             seconds = self._with_floor.floor()
-            if math.isfinite(seconds):
+            if seconds is not None:
                 return seconds
         raise ExitprintError(
             f"none of {FAULTS_IN_A_ROW} requests in a row was answered without a fault: ask at a lower rate, or later."

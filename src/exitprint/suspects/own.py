@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import math
 import re
 import sys
 import traceback
@@ -22,7 +21,8 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.suspects.options import SuspectOptions, options_of
-from exitprint.suspects.pace import Fault, Pace
+from exitprint.suspects.pace import Fault
+from exitprint.suspects.paced import Paced
 from exitprint.suspects.suspect import Answer, Closing, Metered, OpenSuspect, WithFloor
 from exitprint.suspects.tensors import read_outputs
 
@@ -48,7 +48,7 @@ class TryAgain(Exception):  # noqa: N818
         self.too_often = too_often
 
 
-class CallableSuspect(Closing):
+class CallableSuspect(Paced):
     """A user's own function as a suspect; whatever it returns, its time counts.
 
     It may return labels, probabilities or logits, one for each image. What it raises ends the asking, but for
@@ -74,8 +74,8 @@ class CallableSuspect(Closing):
     def __init__(
         self, send: Callable[[Any], Any], encode: Callable[[Tensor], Any] | None = None, **options: Any
     ) -> None:
-        self._options: SuspectOptions = options_of(options)
-        unused = self._options.said.keys() - {"amplification", "rate", "budget", "patience"}
+        said: SuspectOptions = options_of(options)
+        unused = said.said.keys() - {"amplification", "rate", "budget", "patience"}
         if unused:
             raise ExitprintError(
                 f"{', '.join(sorted(unused))}: what a function of your own sends is for itself to say; leave it out."
@@ -85,32 +85,12 @@ class CallableSuspect(Closing):
         self._name = f"your function {getattr(send, '__qualname__', type(send).__name__)!r}"
         self._bytes: int | None = 0
         self.bytes_received = None
-        self.pace = Pace(
-            self._name,
-            self._options.rate,
-            self._options.budget,
-            self._options.patience,
-            "check that the service runs.",
-        )
-
-    @property
-    def requests(self) -> int:
-        """Calls of `send` so far."""
-        return self.pace.requests
+        super().__init__(said, self._name, "check that the service runs.")
 
     @property
     def bytes_sent(self) -> int | None:
         """Bytes that `send` was given so far; None where it was given something else."""
         return self._bytes
-
-    @property
-    def amplification(self) -> int:
-        """How often an image is handed over in one call."""
-        return self._options.amplification
-
-    def limit(self, requests: int) -> None:
-        """Allow so many calls in all, those already made included; a smaller budget stays."""
-        self.pace.limit(requests)
 
     def ask(self, x: Tensor) -> Answer:
         """Encode, call the function, and say how long the call took.
@@ -132,7 +112,8 @@ class CallableSuspect(Closing):
         answer = self._read(said, len(x))
         labels = None if answer[0] is None else answer[0][::copies]
         probabilities = None if answer[1] is None else answer[1][::copies]
-        return Answer(np.full(len(x) // copies, seconds if at_once else math.nan), "measured", labels, probabilities)
+        times = np.full(len(x) // copies, seconds) if at_once else None
+        return Answer(times, "measured", labels, probabilities)
 
     def _once(self, content: Any) -> tuple[Any, float]:
         counted = isinstance(content, bytes | bytearray) and self._bytes is not None

@@ -68,32 +68,30 @@ class ServerClock:
             If they do not say.
         """
         if self.source == "header":
-            said = headers.get(self.name)
-            seconds = _number(said) * self.unit
+            said, unit = _number(headers.get(self.name)), self.unit
         else:
-            said = headers.get("server-timing")
-            seconds = self._metric(said or "") / 1000
-        if not seconds >= 0:
+            said, unit = self._metric(headers.get("server-timing") or ""), UNITS["ms"]
+        if said is None:
             where = self.name if self.source == "header" else "Server-Timing"
             raise ExitprintError(
                 f"the server's answers have no time of its own in the header {where}: ask without --server-clock."
             )
-        return seconds
+        return said * unit
 
-    def _metric(self, text: str) -> float:
+    def _metric(self, text: str) -> float | None:
         times = {}
         for metric in METRIC.finditer(text):
             duration = re.search(r";\s*dur\s*=\s*\"?([^;,\"\s]+)", metric["parameters"] or "")
             if duration:
                 times[metric["name"]] = _number(duration[1])
         if self.name:
-            return times.get(self.name, math.nan)
+            return times.get(self.name)
         if len(times) > 1:
             raise ExitprintError(
                 f"the server says several times ({', '.join(sorted(times)[:8])}): say which, as in "
                 f"--server-clock server-timing:{min(times)}."
             )
-        return next(iter(times.values()), math.nan)
+        return next(iter(times.values()), None)
 
 
 @dataclass
@@ -109,15 +107,17 @@ class Statistics:
     count: int = -1
     nanoseconds: int = 0
 
-    def since(self, count: int, nanoseconds: int) -> float:
-        """Seconds of the one request since the last reading; NaN where others' were among them."""
+    def since(self, count: int, nanoseconds: int) -> float | None:
+        """Seconds of the one request since the last reading; None where others' were among them."""
         before = self.count, self.nanoseconds
         self.count, self.nanoseconds = count, nanoseconds
-        return (nanoseconds - before[1]) / 1e9 if before[0] >= 0 and count == before[0] + 1 else math.nan
+        return (nanoseconds - before[1]) / 1e9 if before[0] >= 0 and count == before[0] + 1 else None
 
 
-def _number(text: str | None) -> float:
+def _number(text: str | None) -> float | None:
+    """A number that can be a time."""
     try:
-        return float(text or "")
+        number = float(text or "")
     except ValueError:
-        return math.nan
+        return None
+    return number if 0 <= number < math.inf else None

@@ -27,8 +27,8 @@ class Answer:
     ----------
     seconds
         Float64, shape (batch,): how long each input's answer took. On a measured clock all inputs of a request
-        share the time of the whole request; a cost model gives each input its own. NaN where a request had to be
-        repeated after a fault: that time must not be used, ask again.
+        share the time of the whole request; a cost model gives each input its own. None where a request had to be
+        repeated after a fault, so that its time says nothing: ask again.
     clock
         Whose time it is; clocks are never mixed.
     labels
@@ -37,10 +37,17 @@ class Answer:
         Float32, shape (batch, classes), where the suspect gives them.
     """
 
-    seconds: NDArray[np.float64]
+    seconds: NDArray[np.float64] | None
     clock: Clock
     labels: NDArray[np.int64] | None = None
     probabilities: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class TimedAnswer(Answer):
+    """An answer whose time can be used, as all are of a network in this process."""
+
+    seconds: NDArray[np.float64]
 
 
 @runtime_checkable
@@ -112,6 +119,6 @@ class Metered(Suspect, Protocol):
 class WithFloor(Suspect, Protocol):
     """A suspect behind a path that can be measured alone; of no use where the server's own clock is taken."""
 
-    def floor(self) -> float:
-        """Seconds of the cheapest request; NaN where it had to be repeated after a fault."""
+    def floor(self) -> float | None:
+        """Seconds of the cheapest request; None where it had to be repeated after a fault."""
         ...

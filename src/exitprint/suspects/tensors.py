@@ -390,8 +390,9 @@ def together(answers: Sequence[Answer]) -> Answer:
     probabilities = [answer.probabilities for answer in answers if answer.probabilities is not None]
     if len({rows.shape[1] for rows in probabilities}) > 1:
         raise ExitprintError("the suspect's number of classes changes from answer to answer: it is broken.")
+    seconds = [answer.seconds for answer in answers if answer.seconds is not None]
     return Answer(
-        np.concatenate([answer.seconds for answer in answers]),
+        np.concatenate(seconds) if len(seconds) == len(answers) else None,
         answers[0].clock,
         np.concatenate(labels) if len(labels) == len(answers) else None,
         np.concatenate(probabilities) if len(probabilities) == len(answers) else None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import copy
 import json
-import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -16,16 +15,16 @@ from torch import Tensor
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.suspects.description import Body, Description, read_description
 from exitprint.suspects.options import SuspectOptions, options_of
-from exitprint.suspects.pace import Pace
+from exitprint.suspects.paced import OverHttp
 from exitprint.suspects.pictures import encoded
-from exitprint.suspects.suspect import Answer, Clock, Closing
+from exitprint.suspects.suspect import Answer
 from exitprint.suspects.tensors import read_outputs, together
 
 BOUNDARY = "exitprint-3f1c9a7e5b2d4860"
 APPLYING = frozenset({"amplification", "rate", "budget", "timeout", "patience", "server_clock"})
 
 
-class UploadSuspect(Closing):
+class UploadSuspect(OverHttp):
     """A service that takes an image file over HTTP.
 
     The file is made before the clock starts, the answer read after it stops. Retries, rate, budget and what the
@@ -51,62 +50,27 @@ class UploadSuspect(Closing):
     """
 
     def __init__(self, description: Description | str | os.PathLike[str], **options: Any) -> None:
-        self.options: SuspectOptions = options_of(options)
-        if unused := self.options.said.keys() - APPLYING:
+        said: SuspectOptions = options_of(options)
+        if unused := said.said.keys() - APPLYING:
             raise ExitprintError(f"{', '.join(sorted(unused))}: the description of the upload says that; leave it out.")
         if not isinstance(description, Description):
             description = read_description(description)
         self.description = description
-        if self.amplification > 1 and not description.body.several:
+        if said.amplification > 1 and not description.body.several:
             raise ExitprintError(
                 "the service takes one image in a request, so nothing can be amplified: do without, "
                 "or say that it takes several (several = true under [body])."
             )
-        clock = self.options.clock
-        if clock is not None and clock.source == "statistics":
+        if said.clock is not None and said.clock.source == "statistics":
             raise ExitprintError("an upload has no statistics: name a header that says the time (--server-clock).")
         require_extra("httpx", "remote")
         from exitprint.suspects.connection import Connection
 
         address = description.taken_apart()
-        self.pace = Pace(
-            address.origin,
-            self.options.rate,
-            self.options.budget,
-            self.options.patience,
-            "check the address and that the server runs.",
-        )
+        super().__init__(said, address.origin)
         query = f"?{address.query}" if address.query else ""
         self._url = f"{address.origin}{address.path}{query}"
-        self._connection = Connection(address, self.options.timeout, self.pace, description.sent_headers())
-
-    @property
-    def requests(self) -> int:
-        """Requests sent so far."""
-        return self.pace.requests
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of the bodies sent so far."""
-        return self._connection.bytes_sent
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes of the bodies received so far."""
-        return self._connection.bytes_received
-
-    @property
-    def amplification(self) -> int:
-        """How often an image is sent in one request."""
-        return self.options.amplification
-
-    def limit(self, requests: int) -> None:
-        """Allow so many requests in all, those already made included; a smaller budget stays."""
-        self.pace.limit(requests)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        self._connection = Connection(address, said.timeout, self.pace, description.sent_headers())
 
     def ask(self, x: Tensor) -> Answer:
         """Upload each image, and say how long the exchange took; see `Answer.seconds`.
@@ -120,7 +84,7 @@ class UploadSuspect(Closing):
         """
         return together([self._ask(each) for each in x.split(1)])
 
-    def exchange(self, x: Tensor) -> tuple[bytes, float, dict[str, str]]:
+    def exchange(self, x: Tensor) -> tuple[bytes, float | None, dict[str, str]]:
         """What the service answers to one image: the body, the seconds, and the headers."""
         picture = self.description.image
         file = encoded(x, picture.format, picture.quality, picture.resize)[0]
@@ -132,12 +96,10 @@ class UploadSuspect(Closing):
 
     def _ask(self, x: Tensor) -> Answer:
         body, seconds, headers = self.exchange(x)
-        clock: Clock = "measured"
-        if self.options.clock is not None:
-            clock = "server-reported"
-            seconds = self.options.clock.read(headers) if math.isfinite(seconds) else math.nan
+        if self.options.clock is not None and seconds is not None:
+            seconds = self.options.clock.read(headers)
         labels, probabilities = self.read(body)
-        return Answer(np.full(1, seconds), clock, labels, probabilities)
+        return Answer(None if seconds is None else np.full(1, seconds), self.clock, labels, probabilities)
 
     def read(self, body: bytes) -> tuple[Any, Any]:
         """Label and probabilities of the one image, shapes (1,) and (1, classes), where they are described."""

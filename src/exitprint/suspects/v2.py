@@ -12,8 +12,8 @@ from torch import Tensor
 from exitprint.errors import ExitprintError
 from exitprint.suspects.address import Address
 from exitprint.suspects.options import SuspectOptions
-from exitprint.suspects.pace import Pace
-from exitprint.suspects.suspect import Answer, Clock, Closing
+from exitprint.suspects.paced import Paced
+from exitprint.suspects.suspect import Answer
 from exitprint.suspects.tensors import Declared, further_inputs, image_among, read_outputs, together
 
 Tensors = Sequence[tuple[Declared, np.ndarray]]
@@ -28,14 +28,14 @@ class Outcome:
     outputs
         Numeric outputs.
     seconds
-        From sending to receiving, or by the server's own clock; NaN where the request had to be repeated.
+        From sending to receiving, or by the server's own clock; None where the request had to be repeated.
     """
 
     outputs: list[np.ndarray]
-    seconds: float
+    seconds: float | None
 
 
-class V2Suspect(Closing):
+class V2Suspect(Paced):
     """A model at an address, whose inputs are known once `_declare` was called.
 
     Attributes
@@ -45,14 +45,7 @@ class V2Suspect(Closing):
     """
 
     def __init__(self, address: Address, options: SuspectOptions) -> None:
-        self.options = options
-        self.pace = Pace(
-            address.origin,
-            options.rate,
-            options.budget,
-            options.patience,
-            "check the address and that the server runs.",
-        )
+        super().__init__(options, address.origin)
 
     def _declare(self, inputs: Sequence[Declared]) -> None:
         self._inputs = inputs
@@ -68,25 +61,6 @@ class V2Suspect(Closing):
     def _check_amplification(self, takes: int) -> None:
         if takes == 1 and self.options.amplification > 1:
             raise ExitprintError("the model takes one image at a time, so nothing can be amplified: do without.")
-
-    @property
-    def requests(self) -> int:
-        """Requests sent so far, of all kinds."""
-        return self.pace.requests
-
-    @property
-    def amplification(self) -> int:
-        """How often an image is sent in one request."""
-        return self.options.amplification
-
-    @property
-    def clock(self) -> Clock:
-        """Whose time is taken."""
-        return "measured" if self.options.clock is None else "server-reported"
-
-    def limit(self, requests: int) -> None:
-        """Allow so many requests in all, those already made included; a smaller budget stays."""
-        self.pace.limit(requests)
 
     def ask(self, x: Tensor) -> Answer:
         """Answer and say how long the exchange took; see `Answer.seconds` for when there is no usable time.
@@ -115,7 +89,7 @@ class V2Suspect(Closing):
         outcome = self._infer([(image, images), *further])
         labels, probabilities = read_outputs(outcome.outputs, len(x) * copies)
         return Answer(
-            np.full(len(x), outcome.seconds),
+            None if outcome.seconds is None else np.full(len(x), outcome.seconds),
             self.clock,
             labels if labels is None else labels[::copies],
             probabilities if probabilities is None else probabilities[::copies],

@@ -20,7 +20,7 @@ from exitprint.errors import ExitprintError, Interrupted
 from exitprint.progress import progress
 from exitprint.suspects.journal import Journal, Record, Work, opened
 from exitprint.suspects.limited import FAULTS_IN_A_ROW, Limited
-from exitprint.suspects.suspect import Answer, Clock, Suspect
+from exitprint.suspects.suspect import Clock, Suspect, TimedAnswer
 from exitprint.timing.timings import Timings
 
 FLOOR = "floor"
@@ -83,7 +83,7 @@ class Session:
         self._keep_probabilities = keep_probabilities
         self._places: dict[tuple[str, int], list[int]] = {}
         self._first: dict[tuple[str, int], Asked] = {}
-        self._computed: dict[tuple[str, int], tuple[Answer, int]] = {}
+        self._computed: dict[tuple[str, int], tuple[TimedAnswer, int]] = {}
 
     @property
     def requests(self) -> int:
@@ -199,10 +199,10 @@ class Session:
         self.clock = "cost-model"
         for kind, x in self._inputs.items():
             for start in range(0, len(x), CHUNK):
-                answer = self._limited.ask(x[start : start + CHUNK])
+                answer = timed(self._limited, x[start : start + CHUNK])
                 self._computed |= {(kind, start + row): (answer, row) for row in range(len(answer.seconds))}
 
-    def _answered(self, kind: str, index: int, answer: Answer, row: int) -> Asked:
+    def _answered(self, kind: str, index: int, answer: TimedAnswer, row: int) -> Asked:
         known = (kind, index) in self._first
         label = None
         if not known and answer.labels is not None:
@@ -306,8 +306,8 @@ def session(
             raise ExitprintError(f"{str(error).rstrip('.')}; {asking.kept}.") from error
 
 
-def timed(suspect: Suspect | Limited, x: Tensor) -> Answer:
-    """Ask until the time is usable: it is not where a request had to be repeated after a fault.
+def timed(suspect: Suspect | Limited, x: Tensor) -> TimedAnswer:
+    """Ask until the time can be used, which it cannot where a request had to be repeated after a fault.
 
     Raises
     ------
@@ -316,8 +316,8 @@ def timed(suspect: Suspect | Limited, x: Tensor) -> Answer:
     """
     for _ in range(FAULTS_IN_A_ROW):
         answer = suspect.ask(x)
-        if np.isfinite(answer.seconds).all():
-            return answer
+        if answer.seconds is not None and np.isfinite(answer.seconds).all():
+            return TimedAnswer(answer.seconds, answer.clock, answer.labels, answer.probabilities)
     raise ExitprintError(
         f"none of {FAULTS_IN_A_ROW} requests in a row was answered without a fault, so nothing can be timed: "
         "ask at a lower rate, or later."

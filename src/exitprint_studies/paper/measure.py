@@ -22,7 +22,7 @@ from exitprint.files import write_bytes
 from exitprint.fingerprints import load_fingerprint
 from exitprint.fingerprints.score import auc, t_n
 from exitprint.fingerprints.threshold import CAUTIOUS
-from exitprint.suspects import CostModel, Suspect
+from exitprint.suspects import CostModel
 from exitprint.training.backbone import final_logits
 from exitprint.training.compute import on_best_device
 from exitprint_studies.metrics import decision_of
@@ -182,7 +182,7 @@ def _backbone(network: Spec, store: Store, data_dir: Path | None) -> dict[str, f
     return {"backbone accuracy": float((labels == images.labels).double().mean())}
 
 
-def _ordinary(suspect: Suspect, test: Images) -> dict[str, float]:
+def _ordinary(suspect: CostModel, test: Images) -> dict[str, float]:
     images = ordinary_images(test)
     answer = suspect.ask(images.x)
     assert answer.labels is not None

@@ -1,0 +1,71 @@
+"""What suspects that somebody else answers for share: they are asked at a pace, count it, and keep to a limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exitprint.suspects.options import SuspectOptions
+from exitprint.suspects.pace import Pace
+from exitprint.suspects.suspect import Clock, Closing
+
+if TYPE_CHECKING:
+    from exitprint.suspects.connection import Connection
+
+
+class Paced(Closing):
+    """A suspect that is asked no quicker and no more often than allowed.
+
+    Parameters
+    ----------
+    options
+        How it is asked.
+    name
+        What sentences call it.
+    advice
+        What to do when it does not answer.
+    """
+
+    def __init__(
+        self, options: SuspectOptions, name: str, advice: str = "check the address and that the server runs."
+    ) -> None:
+        self.options = options
+        self.pace = Pace(name, options.rate, options.budget, options.patience, advice)
+
+    @property
+    def requests(self) -> int:
+        """Requests made so far, of all kinds."""
+        return self.pace.requests
+
+    @property
+    def amplification(self) -> int:
+        """How often an image is sent in one request."""
+        return self.options.amplification
+
+    @property
+    def clock(self) -> Clock:
+        """Whose time is taken."""
+        return "measured" if self.options.clock is None else "server-reported"
+
+    def limit(self, requests: int) -> None:
+        """Allow so many requests in all, those already made included; a smaller budget stays."""
+        self.pace.limit(requests)
+
+
+class OverHttp(Paced):
+    """A suspect behind one kept-alive connection, `_connection`."""
+
+    _connection: Connection
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of the bodies sent so far."""
+        return self._connection.bytes_sent
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of the bodies received so far."""
+        return self._connection.bytes_received
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
