@@ -6,16 +6,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
 from commands import Run
 from exitprint.cli import main
 from exitprint.data import ImageData, load_data
-from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, save_network
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, load_network, save_network
 from exitprint.training import recipe, train_network
 
 torch.set_num_threads(1)
@@ -34,16 +36,40 @@ def digits() -> ImageData:
 
 
 @pytest.fixture(scope="session")
-def trained(digits: ImageData) -> Callable[[int], MultiExitNetwork]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """The file of this name, made by the first process of the test run that asks for it."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "made-once"
+    folder.mkdir(exist_ok=True)
+
+    def get(name: str, make: Callable[[Path], None]) -> Path:
+        path = folder / name
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                unfinished = path.with_name(f"unfinished-{name}")
+                make(unfinished)
+                unfinished.rename(path)
+        return path
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def trained(
+    digits: ImageData, made_once: Callable[[str, Callable[[Path], None]], Path]
+) -> Callable[[int], MultiExitNetwork]:
     """A ResNet-14 of width 8 trained on digits with this seed, T_c = 0.9, made once; copy before you change it."""
     made: dict[int, MultiExitNetwork] = {}
 
+    def train(seed: int, path: Path) -> None:
+        arch = architecture("resnet14", digits.input_shape, digits.classes, width=8)
+        network = train_network(arch, digits, recipe("fast", "resnet", "digits", epochs=8), seed)
+        network.policy = ExitPolicy(0.9)
+        save_network(network, path)
+
     def get(seed: int) -> MultiExitNetwork:
         if seed not in made:
-            arch = architecture("resnet14", digits.input_shape, digits.classes, width=8)
-            network = train_network(arch, digits, recipe("fast", "resnet", "digits", epochs=8), seed)
-            network.policy = ExitPolicy(0.9)
-            made[seed] = network
+            made[seed] = load_network(made_once(f"trained-{seed}.safetensors", partial(train, seed)))
         return made[seed]
 
     return get

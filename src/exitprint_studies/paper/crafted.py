@@ -92,11 +92,6 @@ def craft(cell: Cell, method: Method, store: Store, data_dir: Path | None = None
         return None
 
 
-def is_crafted(cell: Cell, method: Method, store: Store) -> bool:
-    """Whether the fingerprint is there."""
-    return store.has(_key(cell, method))
-
-
 def crafting_seconds(cell: Cell, method: Method, store: Store) -> float:
     """CPU seconds that crafting it took, 0 where that is unknown."""
     return store.seconds(_key(cell, method)) or 0.0

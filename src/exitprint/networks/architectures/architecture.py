@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import nn
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import branchynet, mobilenet, msdnet, resnet, vgg
@@ -140,10 +139,3 @@ def checked_architecture(fields: object) -> Architecture:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "architecture"
         raise ExitprintError(f"this architecture cannot be built: {where}: {first['msg'].lower()}.") from error
-
-
-def initialise(module: nn.Module) -> None:
-    """He initialisation of convolutions, as all backbones use it."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
