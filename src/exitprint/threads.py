@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 SMALLEST_SIDE_FOR_THREADS = 28
+"""Smaller images are computed on one thread: more would wait for each other."""
 
 
 @contextmanager

@@ -72,7 +72,8 @@ def test_late_samples_are_early_by_nature_and_the_other_way_round(target, made):
 
 
 def test_the_same_seed_gives_the_same_file(target, digits, made, tmp_path):
-    again = contrast_fingerprint(target, digits.test, POLICIES, samples=100, seed=3)
+    tried_last = ContrastMethod(**made.record["method"])
+    again = contrast_fingerprint(target, digits.test, POLICIES, 100, 3, tried_last)
     save_fingerprint(made, tmp_path / "one")
     save_fingerprint(again, tmp_path / "two")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

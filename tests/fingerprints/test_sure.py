@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch.nn import functional as F
 
 from exitprint.data import ImageData, Images
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import PaperMethod, contrast_fingerprint, default_policies, paper_fingerprint
+from exitprint.fingerprints import Fingerprint, PaperMethod, contrast_fingerprint, default_policies, paper_fingerprint
 from exitprint.fingerprints.own import check_own, in_8_bits
 from exitprint.fingerprints.shares import shares
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
@@ -61,6 +63,18 @@ def strict_and_loose(network: MultiExitNetwork, data: ImageData) -> list[ExitPol
     return [rule(network) for rule in default_policies("contrast", network, data.test, data.calibration)[-2:]]
 
 
+@pytest.fixture(scope="module")
+def contrast_of(networks, like_mnist) -> Callable[[str], Fingerprint]:
+    """The contrast of each kind of network, crafted once."""
+
+    @cache
+    def made(kind: str) -> Fingerprint:
+        network = networks[kind]
+        return contrast_fingerprint(network, like_mnist.test, strict_and_loose(network, like_mnist), samples=40)
+
+    return made
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_policies_with_room_are_found_where_rad_gives_none(networks, like_mnist, kind):
     network = networks[kind]
@@ -73,10 +87,9 @@ def test_policies_with_room_are_found_where_rad_gives_none(networks, like_mnist,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_contrast_tells_the_network_and_its_8_bit_copy_under_every_policy(networks, like_mnist, kind):
-    network = networks[kind]
+def test_a_contrast_tells_the_network_and_its_8_bit_copy_under_every_policy(networks, like_mnist, contrast_of, kind):
+    network, made = networks[kind], contrast_of(kind)
     policies = strict_and_loose(network, like_mnist)
-    made = contrast_fingerprint(network, like_mnist.test, policies, samples=40)
     assert made.reached.all() and (made.l2 > 0).all()
     for suspect in (network, in_8_bits(network, like_mnist.test)):
         assert min(shares(suspect, policies, "contrast", made.samples, made.originals, made.late)) >= 0.85
@@ -90,10 +103,9 @@ def test_the_papers_kind_reaches_its_goal_where_an_answer_is_sure(networks, like
     assert made.reached.all()
 
 
-def test_a_policy_under_which_nothing_is_told_is_refused_by_name(networks, like_mnist):
-    network = networks["as trained"]
+def test_a_policy_under_which_nothing_is_told_is_refused_by_name(networks, like_mnist, contrast_of):
+    network, made = networks["as trained"], contrast_of("as trained")
     policies = strict_and_loose(network, like_mnist)
-    made = contrast_fingerprint(network, like_mnist.test, policies, samples=40, check=False)
     shut = ExitPolicy(2.0, network.policy.criterion)
     with pytest.raises(
         ExitprintError, match=r"the network itself: where images leave at T_c = 2\.000.*50%.*85%.*--leave"
@@ -111,7 +123,7 @@ def test_the_8_bit_copy_has_to_be_told_too(networks, like_mnist, monkeypatch):
             layer.reset_parameters()
     monkeypatch.setattr("exitprint.fingerprints.own.in_8_bits", lambda *_: stranger)
     with pytest.raises(ExitprintError, match="the network in 8 bits"):
-        contrast_fingerprint(network, like_mnist.test, policies, samples=40)
+        contrast_fingerprint(network, like_mnist.test, policies, samples=10)
 
 
 def test_images_that_pass_every_exit_unchanged_are_no_fingerprint(networks, like_mnist):

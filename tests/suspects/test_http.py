@@ -351,7 +351,7 @@ def test_a_limit_without_retry_after_is_kept_for_the_next_request(model: Model) 
 
     model.infer = infer
     suspect = KServeSuspect(model.url)
-    usable = [np.isfinite(suspect.ask(X[:1]).seconds[0]) for _ in range(8)]
+    usable = [suspect.ask(X[:1]).seconds is not None for _ in range(8)]
     assert all(usable[3:]) and len(refused) <= 4
 
 

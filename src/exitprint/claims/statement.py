@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from exitprint.files import file_digest
 
 SALT_BYTES = 32
+"""Bytes of the salt that hides what is committed to: 256 bits, as many as the digest has."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest, or 32 other bytes, in hexadecimal."""

@@ -11,6 +11,7 @@ from exitprint.errors import ExitprintError, require_extra
 from exitprint.files import write_bytes
 
 MOST_BYTES = 1 << 17
+"""An authority's answer is read up to so many bytes; with its certificates one has a few thousand."""
 PATIENCE = 30.0
 """Seconds that an authority is waited for."""
 TOLERANCE = timedelta(days=1)

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 ERROR = 2
 INTERRUPTED = 130
+"""128 and the number of SIGINT, as shells say it."""
 
 
 def main() -> None:

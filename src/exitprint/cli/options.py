@@ -13,6 +13,7 @@ from rich.text import Text
 from exitprint.display import legible
 
 NEARLY_ALL = 0.95
+"""Share of images that leave at the first exit, from which on it is said that time tells little."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,6 +15,7 @@ Read = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
 USUAL_BATCH = 256
 USUAL_PIXELS = 64 * 64
+"""Larger images than of so many pixels go in smaller batches, so that a batch takes about the same memory."""
 
 
 class LazyPixels:

@@ -24,6 +24,7 @@ import numpy as np
 from exitprint.errors import ExitprintError
 
 BISECTIONS = 50
+"""Halvings of an interval of length 1: 2⁻⁵⁰ is left."""
 
 
 @lru_cache(maxsize=1)

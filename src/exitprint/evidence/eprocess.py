@@ -26,9 +26,12 @@ from exitprint.evidence.betting import check_probability, log_growth, log_total,
 FIRST_SLICE = 0.75
 """The first round's part of the error: a quiet path is decided in it, and a quarter is what later rounds need."""
 LARGEST_LOG = 300 * math.log(10)
+"""An e-value is said up to 1e300, so that it is a finite float."""
 MOST_OBSERVATIONS = 10_000
+"""Where so many of the clearest observations do not decide, the thresholds lie too close to each other."""
 CONFIDENCE = 0.95
 OUTCOMES = (1.0, 0.5, 0.0)
+"""What one observation can be: a pair in the expected order, a tie, a pair in the other order."""
 
 
 class Counts(NamedTuple):

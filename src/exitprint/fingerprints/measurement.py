@@ -13,6 +13,7 @@ from exitprint.suspects.suspect import Suspect
 from exitprint.timing import Timings, measure
 
 REPEATS = 10
+"""How often the paper times each input (section 4.1)."""
 
 
 @dataclass(frozen=True)

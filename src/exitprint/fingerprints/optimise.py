@@ -20,6 +20,7 @@ INSIDE = 1 - 0.9 / 255
 """Where tanh starts, as a share of the range: black and white pixels, at which it would be flat, can then be left, and
 all are the same as before when rounded."""
 MOMENTUM = 0.75
+"""Share of the last direction in the next; with it steps do not swing between the sides of a valley."""
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]

@@ -15,6 +15,7 @@ from exitprint.networks.integer import quantise_layers
 ROOM = 0.05
 """How far beyond the threshold of a claim a fingerprint has to come on its own network."""
 RANGE_IMAGES = 512
+"""Images by which the ranges of the 8-bit copy's activations are set."""
 
 
 def check_own(

@@ -11,6 +11,7 @@ from exitprint.evidence.betting import log_growth, log_total, stakes
 from exitprint.evidence.eprocess import FIRST_SLICE
 
 RUNS = 2000
+"""Simulated verifications by which a probability is told; its standard error is 1.1 % at most."""
 MOST_PAIRS = 1000
 
 

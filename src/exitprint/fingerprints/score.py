@@ -10,6 +10,7 @@ from exitprint.errors import ExitprintError
 
 FloatArray = NDArray[np.float64]
 LONGEST_SHARE = 0.98
+"""So much of the benign images' times lies below the longest time that counts: a few are slow by chance."""
 
 
 def longest_time(benign: FloatArray) -> float:

@@ -39,6 +39,7 @@ from exitprint.timing.pairs import Pair, compared, matched, split
 
 Name = Literal["nature", "crafted"]
 HALF = 0.5
+"""The share of pairs that coins would give."""
 ROUNDS_WITHOUT_NOISE = 3
 """Where asking again gives the same time, so many rounds of new matches are made and no more."""
 TIED = 0.9

@@ -30,11 +30,13 @@ CAUTIOUS = (0.8, 0.7, 0.65)
 LARGE_PART = 0.2
 """Share of the pool beyond which p0 is raised by `RAISED`."""
 RAISED = 0.05
+"""By so much, for strangers that start nearer to one half."""
 LARGEST_PART = 0.5
 """Share of the pool beyond which nothing is claimed."""
 CHANGE_ON_OWNERS_WORD = 0.2
 """Mean change, as a share of the distance between images, beyond which the verifier needs references of his own."""
 HIGHEST = 0.95
+"""A claim that would need more than this share of pairs is refused as impossible."""
 
 
 @dataclass(frozen=True)

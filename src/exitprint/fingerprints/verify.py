@@ -29,7 +29,9 @@ from exitprint.suspects.suspect import BudgetSpent, Suspect
 from exitprint.timing.session import Asked, Session, session, timed
 
 LEAST_BUDGET = 50
+"""A smaller budget is refused at once, since it decides nothing."""
 WARM_UP = 10
+"""Requests before the first that counts, while an idle server wakes up."""
 METHOD = 3
 """Raised whenever the same seed would ask other inputs than before: older journals do not fit then."""
 NEEDS = "fingerprint, suspect, seed or settings"

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from exitprint.errors import ExitprintError
 
 POOLED_SIDE = 4
+"""Side to which a head pools its features; 4 is Kaya and Dumitras's (2019)."""
 
 
 class ExitHead(nn.Module):

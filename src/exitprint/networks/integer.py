@@ -25,7 +25,9 @@ from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 
 HAS_KERNELS = torch.backends.mkldnn.is_available() and hasattr(torch.ops.onednn, "qconv2d_pointwise")
 LEVELS = 255
+"""Steps of an unsigned 8-bit integer."""
 LARGEST_WEIGHT = 127
+"""Of a signed 8-bit integer, both signs alike."""
 
 
 @cache

@@ -26,8 +26,11 @@ WRAPPERS = ("module", "_orig_mod")
 """What `DataParallel`, `AveragedModel` and `torch.compile` put into a name, at any depth."""
 TRAINED = ("weight", "bias", "running_mean", "running_var")
 DEEPEST = 5
+"""Depth of dictionaries in which weights are looked for."""
 SHOWN = 4
+"""So many names are said in a sentence."""
 HEAD = 4096
+"""Bytes by which the format of a file is told."""
 CONVERT = 'torch.save(torch.load("old.pt", weights_only=False)["state_dict"], "weights.pt")'
 
 

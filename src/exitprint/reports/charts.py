@@ -23,6 +23,7 @@ BINS = 40
 MOST_DOTS = 80
 MOST_POINTS = 400
 MOST_BLOCKS = 60
+"""Width of a picture in its own units, bins of a histogram, and how many dots, points and blocks it has at most."""
 
 
 @dataclass(frozen=True)

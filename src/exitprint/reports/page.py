@@ -27,6 +27,7 @@ from exitprint.timing.timings import Timings
 
 FloatArray = NDArray[np.float64]
 EXAMPLES = 10
+"""Images that are shown of a fingerprint."""
 LABELS: dict[charts.GroupKey, str] = {
     "fingerprint": "fingerprint images",
     "late": "images made slow",

@@ -11,7 +11,9 @@ from markupsafe import Markup, escape
 from exitprint.display import legible
 
 LONGEST_TEXT = 400
+"""Characters of what others wrote that are shown."""
 MOST_ENTRIES = 60
+"""Lines of a record that are shown."""
 MISSING = "–"
 MINUS = "−"
 

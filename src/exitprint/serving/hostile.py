@@ -75,11 +75,15 @@ TROUBLES = {
     "silent": Trouble("takes the request and never answers"),
 }
 DEAD_SECONDS = 1.0
+"""How long a server that restarts is away."""
 LONGEST_DELAY = 2.0
+"""In seconds; a heavy tail has no end of its own."""
 PARETO_SHAPE = 2.5
 PARETO_DEVIATION = (PARETO_SHAPE / ((PARETO_SHAPE - 1) ** 2 * (PARETO_SHAPE - 2))) ** 0.5
+"""Standard deviation of a Pareto distribution of this shape, by which delays are scaled to the wanted one."""
 LARGEST_REQUEST = 64 * 2**20
 ENDLESS_BYTES = 2**30
+"""After so many, an answer without end ends."""
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from exitprint.networks import load_network
 from exitprint.serving.server import serve
 
 START_SECONDS = 300.0
+"""How long a server may take to start; importing torch takes seconds on a quiet machine."""
 
 
 @contextmanager

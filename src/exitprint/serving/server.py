@@ -24,6 +24,7 @@ from exitprint.suspects.in_process import single_thread
 
 INPUT = "images"
 LARGEST_BATCH = 4096
+"""Images in one request, beyond which it is refused."""
 
 
 def serve(

@@ -25,6 +25,7 @@ ENOUGH = 10.0
 """Seconds after which it is timed no more, once it was `FEWEST` times."""
 
 FEWEST = 5
+"""Rounds, after which the quickest of each exit changes little."""
 
 MOST_COPIES = 32
 """Images in a batch from which the time of one no longer falls."""

@@ -30,7 +30,9 @@ from exitprint.suspects.environment import (
 from exitprint.suspects.pace import Fault, Pace
 
 LARGEST_ANSWER = 64 * 2**20
+"""Bytes of an answer that are read; a thousand probabilities take a few thousand."""
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses of faults that may pass, after which a request is repeated."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ CANDIDATES: tuple[Body, ...] = (
 )
 LABELS = ("label", "class", "class_id", "prediction", "predicted_class", "index", "category", "name")
 DEEPEST = 6
+"""Depth to which labels and probabilities are looked for in a JSON answer."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense
 SERVICE = "/inference.GRPCInferenceService/"
 LARGEST_ANSWER = 64 * 2**20
 LONGEST_DETAILS = 400
+"""Characters of a server's own words in a sentence."""
 NOT_DESCRIBED = frozenset({"UNIMPLEMENTED", "NOT_FOUND", "INVALID_ARGUMENT"})
 PASSING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED", "INTERNAL", "UNKNOWN"})
 CONTENTS = {

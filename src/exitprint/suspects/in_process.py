@@ -14,6 +14,7 @@ from exitprint.suspects.suspect import Clock, Closing, TimedAnswer
 from exitprint.threads import single_thread
 
 FLOPS_PER_SECOND = 1e9
+"""Speed of the cost model's machine. Verdicts do not depend on it."""
 
 
 class InProcess(Closing):

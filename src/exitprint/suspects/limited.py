@@ -11,6 +11,7 @@ from exitprint.suspects.journal import Record
 from exitprint.suspects.suspect import Answer, BudgetSpent, Metered, Suspect, WithFloor
 
 FAULTS_IN_A_ROW = 10
+"""Answers without a usable time, after which asking ends."""
 
 
 class Limited:

@@ -16,6 +16,7 @@ RETRIES = 8
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+"""Seconds of the first pause after a fault, which doubles with each further one, and of the longest."""
 OVERLOADS = 3
 """Times of status 503 from which on they are taken for a limit of the rate, which nginx says so by default."""
 

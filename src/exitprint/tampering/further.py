@@ -24,6 +24,8 @@ LEARNING_RATE = 1e-3
 BATCH = 128
 EPSILON = 8 / 256
 PGD_STEPS = 10
+"""Training of a copy, by default, and the attack of adversarial training: images change by ε = 8/256 in L∞ at most, in
+so many steps (Dong et al., sections 4.1 and A)."""
 FOLLOW_UPS = ("exits retrained", "calibrated")
 
 

@@ -26,6 +26,7 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 HeadKind = Literal["own", "sdn"]
 RANGE_IMAGES = 512
+"""Images by which the ranges of activations are set."""
 
 
 def interruptible(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -14,6 +14,7 @@ from exitprint.timing.session import Asked, session
 from exitprint.timing.timings import Timings
 
 WARM_UP = 20
+"""Requests before the first that counts."""
 
 
 def measure(suspect: Suspect, groups: Mapping[str, Tensor], repeats: int = 10, seed: int = 0) -> dict[str, Timings]:

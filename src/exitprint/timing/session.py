@@ -28,7 +28,9 @@ FLOOR = "floor"
 FLOORS = 5
 """How often the cheapest request is timed, where the suspect has one."""
 NO_LIMIT = 2**62
+"""A budget that nobody spends."""
 CHUNK = 256
+"""Images that a cost model computes at once."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ LEAST_AGREEMENT = 0.5
 NO_AGREEMENT = 0.25
 """The same below which nothing of the input shows."""
 LEAST_INPUTS = 8
+"""Inputs asked at least twice, below which a correlation says nothing."""
 CHANCE = 3.0
 """Standard deviations (Fisher's z) that a correlation of a few inputs only has to be away from none."""
 CACHED = 0.75

@@ -15,6 +15,7 @@ from exitprint.training.compute import on_best_device
 
 Rule = tuple[Criterion, Answer, float]
 HALF = 0.5
+"""Where a network's first half ends, as a share of its cost."""
 MOST_AT_ONE = 0.9
 """There is room for later and for earlier images as long as no exit takes a larger share of them."""
 SURE = 1 - 1e-6

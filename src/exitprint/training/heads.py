@@ -19,10 +19,13 @@ from exitprint.training.descend import epoch_generator, shown
 from exitprint.training.recipe import HeadRecipe
 
 CACHE_BYTES = 6_000_000_000
+"""Features of at most so many bytes are kept between epochs, else computed again."""
 CACHE_BYTES_OF_LARGE_SET = 1_500_000_000
 """Of images that do not fit into memory, features take so much less of it."""
 SAMPLED_ROWS = 4096
+"""Rows by which the mean and the spread of features are told."""
 LEAST_SPREAD = 0.1
+"""A feature that spreads over less than this share of the mean spread is not blown up further."""
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from exitprint.training.compute import reduced_precision
 from exitprint.training.recipe import BackboneRecipe
 
 LAST_OF_BRANCHYNET = 0.3
+"""Teerapittayanon et al. 2016."""
 
 
 def exit_weights(network: MultiExitNetwork) -> list[float]:

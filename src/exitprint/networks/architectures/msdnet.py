@@ -9,7 +9,9 @@ from exitprint.errors import ExitprintError
 from exitprint.networks.architectures.backbone import Backbone, convolution
 
 FACTORS = (1, 2, 4)
+"""Channels of the three scales, as multiples of the finest one's (Huang et al. 2018, on CIFAR)."""
 BASE, STEP = 4, 2
+"""Layers before the first exit, and between two exits (the same)."""
 
 
 class MSDLayer(nn.Module):

@@ -46,6 +46,7 @@ PREFIX = "module."
 SWITCH = re.compile("infer|early|exit|adapt|fast|dynamic|train", re.IGNORECASE)
 """What the name of an attribute holds that says whether a module leaves early."""
 TO_THE_END = 2**63 - 1
+"""How torch.export writes the open end of a slice."""
 
 
 @dataclass

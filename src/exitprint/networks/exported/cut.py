@@ -16,6 +16,7 @@ from exitprint.networks.exported.program import Convolution, Linear, Operation, 
 from exitprint.networks.exported.steps import INPUT, Ref, Step, needed, references
 
 AUTO_EXITS = 9
+"""Exits that are placed where the user names no places."""
 NEARLY_NOTHING = 0.02
 """An exit that saves, or comes after, less than this share of the cost is not worth placing."""
 Layers = Mapping[int, tuple[str, Convolution | Linear]]

@@ -17,6 +17,7 @@ from exitprint.networks.exported.program import Convolution, Linear, Operation, 
 from exitprint.networks.walk import Features, walk
 
 LARGEST_VALUE = 2**28
+"""Numbers in one value of a network from a file, which is run once without data: 1 GiB of float32."""
 FRESH = {LAYER, "aten.add.Tensor", "aten.batch_norm.default", "aten.conv2d.default", "aten.linear.default"}
 """Operators whose result lies in memory of its own."""
 Run = tuple[int, bool, torch.device, bool]

@@ -8,11 +8,13 @@ from exitprint.timing.exits.emg import Array
 from exitprint.timing.exits.mixture import LEAST, STRAY
 
 BINS = 1 << 14
+"""Places at which the density is computed."""
 
 VALLEY = 0.5
 """A valley parts two peaks when its density is below this share of the lower one's."""
 
 DRAWS = 50
+"""Bootstrap samples that the certainty of the number of exits is told by."""
 
 
 class Density:
