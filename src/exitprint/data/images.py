@@ -63,7 +63,7 @@ class Images:
         return Images._of(self.pixels[index], None if self._labels is None else self._labels[index])
 
     def part(self, index: Tensor | slice) -> Images:
-        """Some of the images, read as these are: now, or when they are asked for."""
+        """Some of the images, in memory where these are, else read when they are asked for."""
         pixels = self.pixels.part(index) if isinstance(self.pixels, LazyPixels) else self.pixels[index]
         return Images._of(pixels, None if self._labels is None else self._labels[index])
 

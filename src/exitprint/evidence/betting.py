@@ -67,7 +67,7 @@ def log_total(log_wealth: np.ndarray) -> np.ndarray:
 
 
 def lower_bound(log_e: Callable[[float], float], error: float) -> float:
-    """The means below this one are refuted: where the wealth against "mean <= m" falls under `1 / error`.
+    """The largest mean that is refuted: against "mean <= m" the wealth reaches `1 / error` for every smaller m.
 
     Inverting the test turns it into one end of a confidence sequence: at all times together, the bound lies above
     the true mean with probability at most `error`.

@@ -145,7 +145,7 @@ class EProcess:
 
     @property
     def deciding(self) -> int:
-        """The round, counted from 0, that estimate and interval are of: of those with observations the strongest."""
+        """The strongest round with observations, counted from 0; estimate and interval are taken from it."""
         begun = [number for number, counts in enumerate(self.rounds) if counts.total]
         return max(begun, key=lambda k: math.log(slice_of(k + 1)) + log_e(self.rounds[k], self.null), default=0)
 
@@ -187,7 +187,7 @@ def log_e(counts: Counts, null: float) -> float:
 
 @lru_cache(maxsize=256)
 def least_observations(null: float, error: float) -> int:
-    """So many observations of 1 and nothing else refute the null hypothesis in the first round: fewer cannot.
+    """The fewest observations, all of them 1, that refute the null hypothesis in the first round.
 
     Raises
     ------

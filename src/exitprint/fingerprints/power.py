@@ -36,7 +36,7 @@ def chance_of_claim(share: float, p0: float, samples: int, alpha: float = 1e-3) 
 
 
 def samples_for(share: float, p0: float, power: float, alpha: float = 1e-3) -> int:
-    """So many samples claim a copy with this probability; arguments as in `chance_of_claim`.
+    """The number of samples that claim a copy with this probability; arguments as in `chance_of_claim`.
 
     Raises
     ------

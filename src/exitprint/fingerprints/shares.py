@@ -18,7 +18,7 @@ Rule = Callable[[MultiExitNetwork], ExitPolicy]
 
 
 def policy_of(network: MultiExitNetwork, given: ExitPolicy | Rule) -> ExitPolicy:
-    """The policy that a rule gives a network; a policy is its own, and the network's where it has other exits."""
+    """The policy that `given` means for a network: its own where `given` is for another number of exits."""
     if not isinstance(given, ExitPolicy):
         return given(network)
     return given if len(given.thresholds) in (1, network.num_exits - 1) else network.policy

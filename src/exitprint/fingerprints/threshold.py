@@ -113,7 +113,7 @@ def check_change(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> No
 
 
 def pool_needed(samples: int) -> int:
-    """From how many images so many must be chosen at least for the lowest p0."""
+    """The smallest pool of images to choose so many samples from, so that p0 is not raised."""
     return int(-(-samples // LARGE_PART))
 
 

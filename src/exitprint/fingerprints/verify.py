@@ -173,7 +173,7 @@ def inputs(fingerprint: Fingerprint) -> dict[str, Tensor]:
 
 
 def run_digest(fingerprint: Fingerprint, **words: Any) -> str:
-    """What the askings of a run depend on; the budget is not among it, since the test may stop when it likes."""
+    """A digest of what a run's askings depend on: not of the budget, since the test may stop at any time."""
     content = sha256(json.dumps({**words, "method": METHOD}, sort_keys=True).encode())
     for part in (fingerprint.samples, fingerprint.originals, fingerprint.late):
         content.update(part.contiguous().numpy().tobytes())

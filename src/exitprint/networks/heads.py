@@ -47,7 +47,7 @@ class ExitHead(nn.Module):
         self.linear = nn.Linear((shape[1] if len(shape) == 2 else shape[0]) * math.prod(sides), classes)
 
     def pool(self, features: Tensor) -> Tensor:
-        """What the head needs of `features` and does not learn, shape (batch, pooled features).
+        """What the head computes without its weights, shape (batch, pooled features).
 
         Max-pooled and average-pooled features side by side, or the features themselves where nothing is pooled.
         """

@@ -112,7 +112,7 @@ class Published(ModelHubMixin):
 
 @contextmanager
 def _told(what: str, kind: type[Exception] = Exception) -> Iterator[None]:
-    """Of the hub, of its cache and of the network below it: all errors mean the same to a user."""
+    """Turn errors of the hub, its cache and the network below into one sentence: they mean the same to a user."""
     try:
         yield
     except ExitprintError:

@@ -33,7 +33,7 @@ Given = tuple[Tensor, ...]
 
 
 class _Segment(nn.Module):
-    """All from one exit to the next, for one input: what is handed over, then `DECISION`, as far as there is one."""
+    """The network between two exits, for one input; it gives what is handed over, and `DECISION` if any."""
 
     def __init__(self, network: MultiExitNetwork, exit: int, alone: bool) -> None:
         """`alone` says whether the first stage takes a tensor, and not a tuple of them."""

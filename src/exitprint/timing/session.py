@@ -171,7 +171,7 @@ class Session:
         return self._places
 
     def timings(self) -> dict[str, Timings]:
-        """Times by kind of input, of the inputs that were asked: as many of each as the least often asked one has."""
+        """Times of the inputs that were asked, by kind; each has as many as the one that was asked least."""
         kinds: dict[str, list[list[float]]] = {}
         for kind, index in sorted(self._places):
             kinds.setdefault(kind, []).append(self.times(kind, index))

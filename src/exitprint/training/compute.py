@@ -28,7 +28,7 @@ def on_best_device(network: MultiExitNetwork) -> MultiExitNetwork:
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """Of cuDNN's algorithms only those that give the same bits in every run, while the block runs."""
+    """While the block runs, cuDNN uses only algorithms that give the same bits in every run."""
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = True
     try:

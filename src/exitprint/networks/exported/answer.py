@@ -162,7 +162,7 @@ def _found(given: Sequence[tuple[str, Tensor]], outputs: Sequence[Ref], steps: S
 
 
 def _shape(ref: Ref, steps: Sequence[Step]) -> tuple[int, ...]:
-    """Of a result, −1 for the batch; of what does not depend on the number of inputs nothing."""
+    """Shape of a result, −1 for the batch; empty where it does not depend on the number of inputs."""
     return (steps[ref.key].shape or ()) if ref.kind == "value" and ref.key != INPUT else ()
 
 
@@ -242,7 +242,7 @@ def _groups(found: Sequence[Exit]) -> list[list[Exit]]:
 
 
 def _used_by_others(exits: Sequence[Exit], groups: Sequence[Sequence[Exit]], reached: Mapping[int, set[int]]) -> bool:
-    """Whether these are features, that tensors of another width are computed from."""
+    """Whether these are features: tensors of another width are computed from them."""
     others = [other for group in groups if group is not exits for other in group if other.classes > 1]
     return bool(others) and all(any(exit.step in reached[o.step] for o in others) for exit in exits)
 

@@ -114,7 +114,7 @@ def exits_in_training(module: nn.Module, x: Tensor) -> int:
 
 @contextlib.contextmanager
 def no_fast_path() -> Iterator[None]:
-    """Without the fused kernels of `nn.TransformerEncoder`, that `torch.export` does not see."""
+    """Turn off the fused kernels of `nn.TransformerEncoder`, which `torch.export` does not see."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -394,7 +394,7 @@ class _Reading:
                 self.groups[node] = self.groups[source]
 
     def _in_place(self, node: Node) -> None:
-        """What an operator writes in place, computed out of place, and what it is part of put together anew."""
+        """An operator in place as one out of place: the tensor around what it wrote is put together anew."""
         written: Any = node.args[0]
         views, base = _views(written)
         known = name_of(_functional(node))
@@ -416,7 +416,7 @@ class _Reading:
             )
 
     def _write_into(self, node: Node, views: list[Node], known: str | None) -> None:
-        """Put what an operator gives for a part into the tensor around it, and that into the one around it."""
+        """Put an operator's result for a view into the tensor that is viewed, view by view."""
         if _copies_whole(node):
             result = self.refs[node.args[1]]  # type: ignore[index]
         else:
@@ -478,7 +478,7 @@ def _functional(node: Node) -> Any:
 
 
 def _views(written: Node) -> tuple[list[Node], Node]:
-    """The parts of parts that this is, from the innermost on, and the tensor that they are part of."""
+    """The chain of views that this is, from the innermost on, and the tensor that they view."""
     views: list[Node] = []
     node: Any = written
     while node.op == "call_function" and (str(node.target) in INTO_PART or str(node.target) in SAME):

@@ -128,7 +128,7 @@ def _crossing(captured: Capture, ready: set[int], later: set[int], targets: Sequ
 
 
 def _seen_by_head(captured: Capture, ready: set[int], head: set[int], logits: int) -> list[int]:
-    """What a head of the module's own takes, the latest tensor that another classifier could see first."""
+    """What a head of the module's own takes; first the latest tensor that another classifier could see."""
     taken = sorted(_crossing(captured, ready, head, [logits]), reverse=True)
     return sorted(taken, key=lambda value: value == INPUT or not _can_see(captured.steps[value]))
 
@@ -180,7 +180,7 @@ def _weights_of(captured: Capture, draft: _Draft, layers: Layers) -> set[str]:
 
 
 def _alive(captured: Capture, end: int, final: set[int]) -> set[int]:
-    """What is there after step `end` and the final answer needs behind it (−1 is the input itself)."""
+    """Results that exist after step `end` and that the final answer still needs (−1 is the input itself)."""
     ready = {i for i in final if i <= end}
     return _crossing(captured, ready, final - ready, [captured.logits])
 

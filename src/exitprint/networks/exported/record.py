@@ -53,7 +53,7 @@ class Exported(BaseModel):
 
     @property
     def layout(self) -> torch.memory_format:
-        """As the weights came: another layout rounds differently in the last bit."""
+        """The memory layout that the weights came in: another one rounds differently in the last bit."""
         return torch.contiguous_format
 
     def stage_name(self, stage: int) -> str:

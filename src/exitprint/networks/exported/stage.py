@@ -221,7 +221,7 @@ def _relu(x: Tensor, over: bool) -> Tensor:
 
 
 def _layer_on(layer: Any, x: Tensor) -> Any:
-    """What a layer answers; a plain convolution or linear layer's operator is called at once, which is sooner."""
+    """What a layer answers; the operator of a plain convolution or linear layer is called directly, which is faster."""
     if not (layer._forward_hooks or layer._forward_pre_hooks):
         own = layer._parameters
         if type(layer) is nn.Conv2d:
