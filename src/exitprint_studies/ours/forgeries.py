@@ -16,7 +16,7 @@ from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors, write_bytes
 from exitprint.fingerprints import Fingerprint, Reference, verify
 from exitprint.fingerprints.shares import logits_of, share_of_pairs
-from exitprint.fingerprints.threshold import SMALL_CHANGE
+from exitprint.fingerprints.threshold import CHANGE_ON_OWNERS_WORD
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.suspects import Suspect
 from exitprint_studies.ours.arenas import DIGITS, Arena, arenas, cohorts
@@ -48,7 +48,7 @@ def forged(arena: Arena, strategy: str, run: Run) -> Fingerprint:
 def sizes(whole: Fingerprint) -> list[float | None]:
     """Mean L2 of the change: as much as the file may hold, those of `LARGEST`, and what needs no references."""
     l2 = float(whole.l2.mean())
-    small = 0.99 * SMALL_CHANGE * l2 / whole.change
+    small = 0.99 * CHANGE_ON_OWNERS_WORD * l2 / whole.change
     return [None, *sorted({size for size in (*LARGEST, small) if size < l2}, reverse=True)]
 
 

@@ -17,6 +17,7 @@ from exitprint.baselines import conferrable_fingerprint, load_labels, save_label
 from exitprint.files import write_bytes
 from exitprint.fingerprints import (
     Fingerprint,
+    PaperMethod,
     contrast_fingerprint,
     load_fingerprint,
     measure_t_n,
@@ -117,7 +118,7 @@ def fingerprints(depth: Depth, workshop: Workshop) -> dict[str, Fingerprint]:
     """The target's fingerprints by name, from the store or crafted now."""
     network, data = workshop.network(target(depth)), workshop.images(target(depth))
     strictest = calibrated_policy(network, data.calibration, RADS[-1])
-    paper = partial(paper_fingerprint, network, data.test, strictest, SAMPLES, check=False)
+    paper = partial(paper_fingerprint, network, data.test, [strictest], SAMPLES, check=False)
     made = {
         "paper, stopped early": paper,
         "contrast": partial(
@@ -125,7 +126,7 @@ def fingerprints(depth: Depth, workshop: Workshop) -> dict[str, Fingerprint]:
         ),
     }
     if depth in WHOLE:
-        made[f"paper, {PAPER_STEPS} steps"] = partial(paper, steps=PAPER_STEPS, stop_early=False)
+        made[f"paper, {PAPER_STEPS} steps"] = partial(paper, method=PaperMethod(steps=PAPER_STEPS, stop_early=False))
 
     def craft(name: str, to: Path) -> None:
         with single_thread():

@@ -7,7 +7,7 @@ import torch
 
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.shares import logits_of, share_of_pairs
-from exitprint.fingerprints.threshold import SMALL_CHANGE
+from exitprint.fingerprints.threshold import CHANGE_ON_OWNERS_WORD
 from exitprint.training import leaving_policy
 from exitprint_studies.ours import arenas, forgers
 from exitprint_studies.ours import forgeries as study
@@ -81,7 +81,7 @@ def test_the_table_counts_claims_and_refusals():
 def test_what_needs_no_references_is_tried(forger):
     whole = STRATEGIES["large changes on his own network"](forger)
     smallest = min(size for size in study.sizes(whole) if size is not None)
-    assert shrunk(whole, smallest).change <= SMALL_CHANGE
+    assert shrunk(whole, smallest).change <= CHANGE_ON_OWNERS_WORD
 
 
 def test_verifiers_references_come_into_the_verdict(forger):
