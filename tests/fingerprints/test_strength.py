@@ -25,7 +25,8 @@ from exitprint.fingerprints import (
 from exitprint.fingerprints.promises import Exit, Theft, listed
 from exitprint.fingerprints.replay import chances
 from exitprint.fingerprints.strength import AS_IT_IS
-from exitprint.networks import ExitPolicy
+from exitprint.fingerprints.thefts import OWN, SDN, new_exits
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.suspects import CostModel
 
 STRANGER = Reference("stranger", (0.1,), "other")
@@ -97,6 +98,12 @@ def test_what_does_not_fit_an_integer_network_is_said(made, target, digits, poli
         "Not simulated: pruned by 40 %",
         "Not simulated: in 8 bits",
     ]
+
+
+@pytest.mark.parametrize(("name", "kinds"), [("resnet8", [SDN]), ("branchynet", [SDN, OWN])])
+def test_a_network_with_exits_of_its_own_gets_both_kinds_anew(name, kinds):
+    network = MultiExitNetwork.build(architecture(name, (1, 28, 28), 10, width=4), 0)
+    assert list(new_exits(network)) == kinds
 
 
 def test_labels_are_needed(made, target, digits, policies):

@@ -80,7 +80,7 @@ def strength(
     try:
         with (
             single_thread(too_small_for_threads(network.input_shape)),
-            progress("simulating thefts", SEEDS * steps()) as advance,
+            progress("simulating thefts", SEEDS * steps(network)) as advance,
         ):
             mine = _Seen(fingerprint, network, used)
             found[AS_IT_IS] = [mine.left(data)]

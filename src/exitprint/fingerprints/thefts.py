@@ -8,7 +8,7 @@ from typing import Any
 
 from exitprint.data import ImageData, split
 from exitprint.errors import ExitprintError
-from exitprint.networks import MultiExitNetwork, exit_flops
+from exitprint.networks import ExitHead, MultiExitNetwork, exit_flops
 from exitprint.tampering import tamper
 
 BACKBONES: dict[str, tuple[str, dict[str, Any]] | None] = {
@@ -19,8 +19,7 @@ BACKBONES: dict[str, tuple[str, dict[str, Any]] | None] = {
     "in 8 bits": ("quantise", {}),
 }
 """What is done to the backbone: the kind of tampering and its parameters."""
-NEW_EXITS: dict[str, tuple[str, dict[str, Any]]] = {"SDN exits trained again": ("retrain-exits", {})}
-"""What the copy gets in place of its exits."""
+SDN, OWN = "SDN exits trained again", "exits of its own kind trained again"
 FEWER, MORE = "every second exit removed", "exits added after the other stages"
 IMAGES, FLOPS, FEWEST = 4000, 4000 * 85e6, 500
 """A thief has so many images at most, and fewer where an image costs more than a ResNet-20 takes for it."""
@@ -51,9 +50,15 @@ def of_a_thief(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageDa
     return data if len(data.train) <= most else replace(data, train=split(data.train, most, seed)[1])
 
 
-def steps() -> int:
+def new_exits(network: MultiExitNetwork) -> dict[str, dict[str, Any]]:
+    """What a copy gets in place of its exits, with the parameters of `retrain_exits`."""
+    own = any(not isinstance(head, ExitHead) for head in list(network.heads)[:-1])
+    return {SDN: {"kind": "sdn"}} | ({OWN: {"kind": "own"}} if own else {})
+
+
+def steps(network: MultiExitNetwork) -> int:
     """How many copies `simulated` makes at most."""
-    return len(BACKBONES) * (1 + len(NEW_EXITS)) + 1
+    return len(BACKBONES) * (1 + len(new_exits(network))) + 1
 
 
 def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator[Copy | str]:
@@ -82,10 +87,10 @@ def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator
                 yield f"Not simulated: {name} ({_clause(unfit)})."
                 continue
             yield Copy(f"{name}, exits kept", backbone)
-        for exits, (kind, parameters) in NEW_EXITS.items():
+        for exits, parameters in new_exits(network).items():
             theft = f"{name}, {exits}" if name else exits
             try:
-                yield Copy(theft, tampered(backbone, kind, parameters), new_exits=not change)
+                yield Copy(theft, tampered(backbone, "retrain-exits", parameters), new_exits=not change)
             except ExitprintError as unfit:
                 yield f"Not simulated: {theft} ({_clause(unfit)})."
     if network.num_exits > 2:
