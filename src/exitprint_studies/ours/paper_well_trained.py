@@ -48,8 +48,9 @@ BASELINE_STEPS = 20
 """500 in the paper."""
 SURROGATES = ("fine-tuned 2 epochs, new ICs", "pruned 0.4, new ICs")
 """Of the target's copies, those that the baseline is crafted on; they are not among its suspects."""
-WHOLE: tuple[Depth, ...] = (20,)
-"""Targets for which the paper's method is not stopped early and the baseline is crafted."""
+IN_FULL: tuple[Depth, ...] = (20,)
+"""Targets for which the paper's method is tried without stopping early."""
+WITH_BASELINE: tuple[Depth, ...] = (20,)
 EXITS_ONLY = ("ICs retrained", "every 2nd IC removed", "every 2nd IC trained anew")
 POLICIES: tuple[tuple[str, float, Criterion], ...] = (
     ("T_c of RAD + 5", 5.0, "confidence"),
@@ -125,7 +126,7 @@ def fingerprints(depth: Depth, workshop: Workshop) -> dict[str, Fingerprint]:
             contrast_fingerprint, network, data.test[:POOL], rules(data), CONTRAST_SAMPLES, check=False
         ),
     }
-    if depth in WHOLE:
+    if depth in IN_FULL:
         made[f"paper, {PAPER_STEPS} steps"] = partial(paper, method=PaperMethod(steps=PAPER_STEPS, stop_early=False))
 
     def craft(name: str, to: Path) -> None:
@@ -161,7 +162,7 @@ def baseline(depth: Depth, workshop: Workshop) -> Path:
 def rows_of(depth: Depth, workshop: Workshop) -> Iterator[Row]:
     """One row for each suspect and RAD."""
     made = fingerprints(depth, workshop)
-    labels = load_labels(baseline(depth, workshop)) if depth in WHOLE else None
+    labels = load_labels(baseline(depth, workshop)) if depth in WITH_BASELINE else None
     known = next(target(other) for other in DEPTHS if other != depth)
     for suspect in suspects(depth):
         network, data = workshop.network(suspect.network, suspect.theft), workshop.images(suspect.network)
