@@ -25,7 +25,6 @@ from exitprint.fingerprints import (
     save_fingerprint,
     verify,
 )
-from exitprint.fingerprints.paper import PaperMethod
 from exitprint.fingerprints.shares import logits_of, share_of_pairs
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import Criterion
