@@ -7,6 +7,7 @@ from exitprint_studies.ours.contrast import STUDY as CONTRAST
 from exitprint_studies.ours.error_rates import STUDY as ERROR_RATES
 from exitprint_studies.ours.exits_from_time import STUDY as EXITS_FROM_TIME
 from exitprint_studies.ours.forgeries import STUDY as FORGERIES
+from exitprint_studies.ours.front_door import STUDY as FRONT_DOOR
 from exitprint_studies.ours.panel import STUDY as PANEL
 from exitprint_studies.ours.paper_well_trained import STUDY as PAPER_WELL_TRAINED
 from exitprint_studies.ours.remote import STUDY as REMOTE
@@ -21,6 +22,7 @@ OURS = (
     ERROR_RATES,
     EXITS_FROM_TIME,
     FORGERIES,
+    FRONT_DOOR,
     PANEL,
     PAPER_WELL_TRAINED,
     REMOTE,

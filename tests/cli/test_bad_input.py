@@ -82,6 +82,16 @@ def test_a_fingerprint_of_another_shape_or_range(run, tmp_path):
     refused(run("verify", made, tmp_path / "other.safetensors"), "[0, 255]")
 
 
+def test_a_way_through_a_front_door_that_is_none(run, target_file, fingerprint_file, tmp_path):
+    words = ("fingerprint", target_file, "--data", "digits", "--out", tmp_path / "f")
+    refused(run(*words, "--through", "png:3"), "'png:3' is no way through a front door")
+    refused(run(*words, "--through", "jpeg:75"), "hold behind jpeg:75 too", "--reference")
+    refused(run(*words, "--kind", "paper", "--through", "jpeg:75"), "--kind contrast")
+    refused(run("verify", fingerprint_file, target_file, "--through", "jpeg:200"), "from 1 to 100")
+    refused(run("serve", target_file, "--through", "jpeg"), "'jpeg' is no way")
+    assert not (tmp_path / "f").exists()
+
+
 def test_a_suspect_with_one_exit(run, fingerprint_file, tmp_path):
     arch = architecture("resnet8", (1, 8, 8), 10, width=4).model_copy(update={"exits": ()})
     save_network(MultiExitNetwork.build(arch, seed=0), tmp_path / "one.safetensors")

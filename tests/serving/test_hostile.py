@@ -10,7 +10,7 @@ import torch
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
-from exitprint.serving.hostile import TROUBLES, Operator, jpeg, misbehaving, misbehaving_here
+from exitprint.serving.hostile import TROUBLES, Operator, misbehaving, misbehaving_here
 from exitprint.suspects import KServeSuspect
 
 X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -68,12 +68,6 @@ def test_images_are_altered_on_the_way(network: MultiExitNetwork, trouble: str, 
     honest = Operator(network, "none", 0, "probabilities", 0).answer(X, 1)[0][1]
     altered = Operator(network, trouble, amount, "probabilities", 0).answer(X, 1)[0][1]
     assert altered.shape == honest.shape and np.abs(altered - honest).max() > 1e-4
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_jpeg_loses_a_little(channels: int) -> None:
-    ramp = torch.linspace(0, 1, 16).repeat(16, 1).expand(2, channels, 16, 16)
-    assert 0 < (jpeg(ramp, 90) - ramp).abs().max() < 0.1
 
 
 def test_other_clients_are_worked_for(network: MultiExitNetwork, monkeypatch: pytest.MonkeyPatch) -> None:

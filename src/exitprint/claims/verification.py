@@ -99,4 +99,4 @@ def _brought(fingerprint: Fingerprint, references: Mapping[str, Path]) -> tuple[
     """
     seen = asked_references(fingerprint, {name: CostModel(load_network(path)) for name, path in references.items()})
     check_change(fingerprint, seen)
-    return tuple(Brought(each.name, file_digest(references[each.name]), *each.share) for each in seen)
+    return tuple(Brought(each.name, file_digest(references[each.name]), max(each.share)) for each in seen)

@@ -35,6 +35,10 @@ def verify(
         list[Path] | None,
         typer.Option(help="A network that you know to be independent; the threshold follows from it too. Repeatable."),
     ] = None,
+    through: Annotated[
+        str | None,
+        typer.Option(help="Do this to every image before it is sent: jpeg:75, resize:0.5, or jpeg:90,resize:224."),
+    ] = None,
     journal: Annotated[
         Path | None, typer.Option(help="Keep every answer in this file. Default: a new one beside FINGERPRINT.")
     ] = None,
@@ -71,6 +75,8 @@ def verify(
                 "under a claim the error rates, budget, seed and journal are the claim's: leave out --alpha, --beta, "
                 "--budget, --seed and --journal."
             )
+        if through is not None:
+            raise ExitprintError("a claim says nothing of --through: leave it out, or ask without --claim.")
         under = _under(claim, fingerprint_file, suspect, asking_of, resume, networks)
         alpha, beta, budget, seed = under.claim.alpha, under.claim.beta, under.claim.budget, under.claim.seed
         journal, name, resume = under.journal, under.subject, resume and under.journal.exists()
@@ -78,7 +84,7 @@ def verify(
     else:
         references = {each: CostModel(load_network(path)) for each, path in networks.items()}
         if journal is None and asking_of.clock == "measured":
-            journal = _beside(fingerprint_file, made, name, seed, resume)
+            journal = _beside(fingerprint_file, made, f"{name}, through {through}" if through else name, seed, resume)
     with asking_of.open(suspect, budget) as asked:
         verdict = verify_suspect(
             made,
@@ -91,6 +97,7 @@ def verify(
             seed=seed,
             subject=name,
             references=references,
+            through=through,
         )
     if report is not None:
         files = {"suspect": Path(suspect), "fingerprint": fingerprint_file, "journal": journal, "claim": claim}

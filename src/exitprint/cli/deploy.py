@@ -54,9 +54,15 @@ def serve(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8080,
     show_exit: Annotated[bool, typer.Option("--show-exit", help="Answer the exit taken as well.")] = False,
+    through: Annotated[
+        str | None,
+        typer.Option(help="Do this to every image first, as services do: jpeg:75, resize:0.5, or jpeg:90,resize:224."),
+    ] = None,
 ) -> None:
     """Serve a network with early exit over KServe v2, to rehearse a verification; Ctrl-C ends it."""
     from exitprint.networks import load_network
     from exitprint.serving import serve as serve_network
+    from exitprint.suspects.through import Through
 
-    serve_network(load_network(network_file), name, host, port, show_exit=show_exit)
+    way = None if through is None else Through(through)
+    serve_network(load_network(network_file), name, host, port, show_exit=show_exit, through=way)

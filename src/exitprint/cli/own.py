@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -129,6 +131,20 @@ def fingerprint(
         float | None,
         typer.Option(help="For contrast: say how many samples a copy needs to be found with this probability."),
     ] = None,
+    through: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For contrast: hold behind what a service may do to an image, too, such as jpeg:75, resize:0.5 or "
+            "jpeg:90,resize:224; repeatable. Needs references."
+        ),
+    ] = None,
+    new_exits: Annotated[
+        int,
+        typer.Option(
+            help="For contrast: train so many sets of new exits on the backbone and craft samples that hold on each, "
+            "which finds more copies with new exits where exits were trained with the backbone."
+        ),
+    ] = 0,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
@@ -147,13 +163,15 @@ def fingerprint(
     from exitprint.fingerprints.threshold import check_change, check_size
     from exitprint.fingerprints.threshold import threshold as threshold_of
     from exitprint.networks import ExitPolicy, load_network
+    from exitprint.suspects.through import ways
     from exitprint.training import calibrated_policy, leaving_policy
 
     check_output(out_file, "fingerprint", network_file, *(reference or []), source.data, force=force)
     if kind == "contrast" and all_steps:
         raise ExitprintError("--all-steps is for --kind paper: a contrast stops each sample at its goal.")
-    if kind == "paper" and (power is not None or margin is not None):
-        raise ExitprintError("--power and --margin are for --kind contrast: leave them out.")
+    if kind == "paper" and (power is not None or margin is not None or through or new_exits):
+        raise ExitprintError("--power, --margin, --through and --new-exits are for --kind contrast: leave them out.")
+    doors = ways(through or ())
     network = load_network(network_file)
     references = {path.stem: load_network(path) for path in reference or []}
     if len(references) < len(reference or []):
@@ -179,7 +197,18 @@ def fingerprint(
     rules = [*([policy_of_its_own] if room else []), *given] if given else None
     if kind == "contrast":
         method = None if margin is None else ContrastMethod(margin_log_odds=margin)
-        made = contrast_fingerprint(network, images.test, rules, samples, seed, method, references, held_out=held_out)
+        made = contrast_fingerprint(
+            network,
+            images.test,
+            rules,
+            samples,
+            seed,
+            method,
+            references,
+            held_out=held_out,
+            through=doors,
+            copies=_with_new_exits(network, images, new_exits, seed),
+        )
     else:
         made = paper_fingerprint(
             network,
@@ -215,15 +244,58 @@ def fingerprint(
     if made.strength:
         say_strength(made.strength, made.references)
     else:
-        for each in made.references:
-            said = ", ".join(f"{share:.2f}" for share in each.share)
-            out.print(f"On {each.name}, which is independent, the share of pairs is {said} (cost model).")
+        for each in [] if made.through else made.references:
+            out.print(f"On {each.name}, which is independent, the share of pairs is {_said(each.share)} (cost model).")
         if not quick:
             out.print("Strength was not measured: simulated thefts need labels, and these images have none.")
+    if made.through:
+        _say_door(made, threshold_of(made).p0)
     for warning in made.record.get("warnings", []):
         out.print(f"Warning: {warning}")
     if power is not None:
         _say_power(network, images, made, power, seed)
+
+
+def _said(share: Sequence[float]) -> str:
+    return ", ".join(f"{each:.2f}" for each in share)
+
+
+def _say_door(made: Fingerprint, p0: float) -> None:
+    """What it costs that the samples hold behind a front door."""
+    without = made.record["without through"]
+    out.print(
+        f"Holding behind {' and '.join(way.text for way in made.through)} too costs an L2 of {made.l2.mean():.2f} "
+        f"instead of {without['L2']:.2f}; a claim needs more than {p0:.0%} of the pairs."
+    )
+    for each in made.references:
+        policies = len(each.share) // (1 + len(made.through))
+        behind = ", and ".join(
+            f"behind {way} {_said(each.share[n * policies : (n + 1) * policies])}"
+            for n, way in enumerate(made.through, 1)
+        )
+        out.print(
+            f"On {each.name} the share of pairs is {_said(each.share[:policies])} as sent, and {behind}; without "
+            f"--through it would be {_said(without['references'][each.name])}."
+        )
+
+
+def _with_new_exits(network: MultiExitNetwork, images: ImageData, count: int, seed: int) -> list[MultiExitNetwork]:
+    """The network with exits trained anew, of its own kind and SDN heads by turns."""
+    from exitprint.fingerprints.thefts import of_a_thief
+    from exitprint.tampering import retrain_exits
+    from exitprint.tampering.rebuild import HeadKind
+
+    if count < 0:
+        raise ExitprintError(f"the number of sets of new exits is not below zero, and {count} is.")
+    if not count:
+        return []
+    images.check_labelled()
+    few = of_a_thief(network, images, seed)
+    seeds = range(seed + 1, seed + 1 + count)
+    return [
+        retrain_exits(network, few, kind=kind, rad=None, seed=each)
+        for each, kind in zip(seeds, cycle(get_args(HeadKind)), strict=False)
+    ]
 
 
 def _trained_references(

@@ -28,7 +28,11 @@ def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
         ]
         table.add_row(theft.name, f"{theft.keeps:.0%}", *cells)
     for each in references:
-        table.add_row(f"{each.name}, which is independent", "", *(f"{share:.2f}" for share in each.share))
+        table.add_row(
+            f"{each.name}, which is independent",
+            "",
+            *(f"{share:.2f}" for share in each.share[: len(strength.policies)]),
+        )
     out.print(table)
     for sentence in strength.sentences():
         out.print(sentence)

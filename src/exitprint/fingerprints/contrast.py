@@ -13,16 +13,18 @@ from torch import Tensor
 
 from exitprint.data import Images, batch_size, unit_range
 from exitprint.errors import ExitprintError, Interrupted
+from exitprint.fingerprints.exits_anew import all_exits, check_copies
 from exitprint.fingerprints.fingerprint import LARGEST_CHANGE as LARGEST
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
-from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, StepsOfLength, frozen, optimise
+from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, Look, StepsOfLength, frozen, looks, optimise
 from exitprint.fingerprints.own import check_own
 from exitprint.fingerprints.policies import default_policies
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
-from exitprint.fingerprints.threshold import LARGE_PART, LARGEST_PART, pool_needed
+from exitprint.fingerprints.threshold import LARGE_PART, LARGEST_PART, check_front_door, pool_needed
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.policy import CERTAINTY, LEAST, Criterion, in_log_odds
 from exitprint.networks.unstaged import as_network
+from exitprint.suspects.through import Through, ways
 
 FEWEST = 2
 """Samples of each half, at least."""
@@ -123,6 +125,12 @@ class Goals:
         return torch.where(late, (c - self.below).relu().sum(1), (self.above - c).relu().sum(1))
 
 
+def joined(goals: Sequence[Goals]) -> Goals:
+    """The goals of several sets of exits as those of one set, one after another."""
+    below, above = (torch.cat([getattr(each, side) for each in goals]) for side in ("below", "above"))
+    return replace(goals[0], below=below, above=above)
+
+
 def log_odds(logits: Tensor, criterion: Criterion) -> Tensor:
     """Log-odds of the certainty at every internal classifier, (images, exits - 1), from logits of every exit.
 
@@ -159,6 +167,8 @@ def craft_contrast(
     goals: Goals,
     method: ContrastMethod | None = None,
     references: Sequence[MultiExitNetwork] = (),
+    through: Sequence[Through] = (),
+    copies: Sequence[MultiExitNetwork] = (),
 ) -> Crafted:
     """Make some images late and the others early, each with the smallest change that meets its goal.
 
@@ -176,20 +186,25 @@ def craft_contrast(
         Length and number of steps.
     references
         Networks known to be independent, for the same images: their certainty is to stay as it is.
+    through
+        What may be done to an image before a network sees it: goals are met as sent and behind each way.
+    copies
+        The network with other exits, whose `goals` come one after another, after its own.
     """
     method = method or ContrastMethod()
     adam = method.adam_learning_rate
     device = network.mean.device
     x, late = x.to(device), late.to(device)
     goals = replace(goals, below=goals.below.to(device), above=goals.above.to(device))
-    with frozen(*references):
+    with frozen(*references, *copies):
         return optimise(
             network,
             StepsOfLength(x, method.step_l2) if adam is None else AdamOnTanh(x, adam),
             lambda _, logits, indices: goals.distance(logits, late[indices]),
             lambda logits, indices: goals.met(logits, late[indices]),
             method.steps,
-            pull=Reluctance(references, x, late, goals, method.reference_weight) if references else None,
+            pull=Reluctance(references, x, late, goals, method.reference_weight, through) if references else None,
+            seen=looks(all_exits(network, copies) if copies else network, through),
         )
 
 
@@ -208,13 +223,22 @@ class Reluctance:
         Whose criterion and temperature certainty has.
     weight
         Of the penalty.
+    through
+        What may be done to an image before a network sees it: a reference is asked as sent and behind each way.
     """
 
     def __init__(
-        self, references: Sequence[MultiExitNetwork], x: Tensor, late: Tensor, goals: Goals, weight: float
+        self,
+        references: Sequence[MultiExitNetwork],
+        x: Tensor,
+        late: Tensor,
+        goals: Goals,
+        weight: float,
+        through: Sequence[Through] = (),
     ) -> None:
         self.references, self.late, self.goals, self.weight = references, late, goals, weight
-        self.natural = [_log_odds_of(reference, x, goals) for reference in references]
+        self.seen = [looks(reference.eval(), through) for reference in references]
+        self.natural = [[_log_odds_of(look, x, goals) for look in each] for each in self.seen]
         self.pulls = [torch.zeros_like(x) for _ in references]
 
     def __call__(self, x: Tensor, indices: Tensor, step: int) -> Tensor:
@@ -225,13 +249,15 @@ class Reluctance:
         return torch.stack([pull[indices] for pull in self.pulls]).sum(0)
 
     def _ask(self, number: int, x: Tensor, indices: Tensor) -> None:
-        reference, natural = self.references[number], self.natural[number]
-        batch = batch_size(reference.input_shape)
+        batch = batch_size(x.shape)
         for part, those in zip(x.split(batch), indices.split(batch), strict=True):
             part = part.clone().requires_grad_()
-            change = self.goals.log_odds(reference(part)) - natural[those]
-            followed = torch.where(self.late[those, None], -change, change).relu().mean(1)
-            (self.pulls[number][those],) = torch.autograd.grad(self.weight * followed.sum(), part)
+            pulls = torch.zeros_like(part)
+            for look, natural in zip(self.seen[number], self.natural[number], strict=True):
+                change = self.goals.log_odds(look(part)) - natural[those]
+                followed = torch.where(self.late[those, None], -change, change).relu().mean(1)
+                pulls += torch.autograd.grad(self.weight * followed.sum(), part)[0]
+            self.pulls[number][those] = pulls
 
 
 def contrast_fingerprint(
@@ -244,6 +270,8 @@ def contrast_fingerprint(
     references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork] = (),
     check: bool = True,
     held_out: Images | None = None,
+    through: Sequence[str | Through] = (),
+    copies: Sequence[MultiExitNetwork] = (),
 ) -> Fingerprint:
     """Craft a contrast fingerprint: half of the samples late, half early.
 
@@ -272,6 +300,13 @@ def contrast_fingerprint(
         Refuse a fingerprint that does not tell the network itself and its 8-bit copy; False to measure with it anyway.
     held_out
         Images that default policies are calibrated on; by default `images`.
+    through
+        What a service may do to an image before its network sees it, as `Through` reads it: goals hold as sent and
+        behind each way, and so does what is checked. That needs references, since networks of other origin follow
+        so much larger a change. The record says what it costs, against the same images crafted without.
+    copies
+        The network with exits that were trained anew on its backbone: images are chosen by what all of them do, and
+        goals hold on each.
 
     Raises
     ------
@@ -289,7 +324,9 @@ def contrast_fingerprint(
         *larger, smallest = (ContrastMethod(margin_log_odds=margin) for margin in MARGINS[bool(references)])
         for each in larger:
             with suppress(ChangeTooLarge):
-                return contrast_fingerprint(network, images, policies, wanted, seed, each, references, check)
+                return contrast_fingerprint(
+                    network, images, policies, wanted, seed, each, references, check, through=through, copies=copies
+                )
         method = smallest
     if not 0 <= method.margin_log_odds <= 5:
         raise ExitprintError(f"the margin of a contrast is in log-odds, from 0 to 5, and not {method.margin_log_odds}.")
@@ -305,7 +342,11 @@ def contrast_fingerprint(
     )
     if check and wanted > LARGEST_PART * len(images):
         raise ExitprintError(pool)
+    doors = ways(through)
+    check_copies(network, copies)
     known = named(references)
+    if check:
+        check_front_door(doors, known)
     for reference in known.values():
         reference.check_images(images.pixels[:1])
     own = [policy_of(network, given) for given in policies]
@@ -315,16 +356,27 @@ def contrast_fingerprint(
         warnings.append(pool)
     try:
         logits = logits_of(network, images.pixels)
-        certainty = usable[0].certainty(logits)
-        exits = torch.stack([policy.exits_of_certainty(certainty) for policy in usable])
+        certainties = [usable[0].certainty(logits)]
+        certainties += [usable[0].certainty(logits_of(network, images.pixels, way)) for way in doors]
+        by_way = [torch.stack([policy.exits_of_certainty(c) for policy in usable]) for c in certainties]
+        exits = by_way[0]
         internal = network.num_exits - 1
-        goals = contrast_goals(usable, exits, internal, network.classes, method.margin_log_odds, method.early_exits)
-        order = natural_order(certainty, exits)
+        margin = (method.margin_log_odds, method.early_exits)
+        goals = [contrast_goals(usable, exits, internal, network.classes, *margin)]
+        for copy in copies:
+            own, _ = usable_policies(copy, [policy_of(copy, given) for given in policies])
+            certainties.append(own[0].certainty(logits_of(copy, images.pixels)))
+            by_way.append(torch.stack([policy.exits_of_certainty(certainties[-1]) for policy in own]))
+            goals.append(contrast_goals(own, by_way[-1], internal, network.classes, *margin))
+        order = natural_order(torch.stack(certainties).mean(0), torch.cat(by_way))
         order = order[torch.isin(order, distinct(images.pixels))]
         if wanted > len(order):
             raise ExitprintError(f"only {len(order)} of these images differ from each other: ask for fewer samples.")
         chosen, late = choose(order, min(wanted * method.candidates_per_sample, len(order)), method.extreme_share, seed)
-        crafted = craft_contrast(network, images[chosen].x, late, goals, method, list(known.values()))
+        wanted_of_all = joined(goals)
+        crafted = craft_contrast(
+            network, images[chosen].x, late, wanted_of_all, method, list(known.values()), doors, copies
+        )
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     kept = least_changed(crafted, images.pixels[chosen], late, wanted)
@@ -352,6 +404,10 @@ def contrast_fingerprint(
             "independent networks may follow it"
             + ("." if known else ": give networks known to be independent (--reference), or use --kind paper.")
         )
+    try:
+        without = _without(network, images.pixels[chosen], late, goals[0], method, known, policies) if doors else {}
+    except KeyboardInterrupt as stop:
+        raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     made = Fingerprint(
         kind="contrast",
         samples=crafted.samples,
@@ -362,10 +418,12 @@ def contrast_fingerprint(
         chosen=chosen,
         pool=len(images),
         answers=usable[0].answered(logits[chosen]),
-        references=measured(known, network, policies, "contrast", crafted.samples, images.pixels[chosen], late),
+        references=measured(known, network, policies, "contrast", crafted.samples, images.pixels[chosen], late, doors),
+        through=doors,
         record={
             "method": asdict(method),
             "passes": crafted.passes,
+            **without,
             "policies": [policy.described() for policy in usable],
             "seed": seed,
             "warnings": [*warnings, *weak_contrast(exits, chosen, late)],
@@ -374,6 +432,28 @@ def contrast_fingerprint(
     if check:
         check_own(network, images, made, policies)
     return made
+
+
+def _without(
+    network: MultiExitNetwork,
+    originals: Tensor,
+    late: Tensor,
+    goals: Goals,
+    method: ContrastMethod,
+    references: Mapping[str, MultiExitNetwork],
+    policies: Sequence[ExitPolicy | Rule],
+) -> dict[str, Any]:
+    """What the same images would have cost as sent alone: L2, passes, and the shares of pairs on each reference."""
+    crafted = craft_contrast(network, unit_range(originals), late, goals, method, list(references.values()))
+    L2 = (unit_range(crafted.samples) - unit_range(originals)).flatten(1).norm(dim=1).mean()
+    followed = measured(references, network, policies, "contrast", crafted.samples, originals, late)
+    return {
+        "without through": {
+            "L2": float(L2),
+            "passes": crafted.passes,
+            "references": {each.name: list(each.share) for each in followed},
+        }
+    }
 
 
 def usable_policies(network: MultiExitNetwork, policies: Sequence[ExitPolicy]) -> tuple[list[ExitPolicy], list[str]]:
@@ -467,9 +547,8 @@ def contrast_goals(
 
 
 @torch.no_grad()
-def _log_odds_of(network: MultiExitNetwork, x: Tensor, goals: Goals) -> Tensor:
-    network.eval()
-    return torch.cat([goals.log_odds(network(part)) for part in x.split(batch_size(x.shape))])
+def _log_odds_of(look: Look, x: Tensor, goals: Goals) -> Tensor:
+    return torch.cat([goals.log_odds(look(part)) for part in x.split(batch_size(x.shape))])
 
 
 def natural_order(certainty: Tensor, exits: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from exitprint.display import html_table
 from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
 from exitprint.fingerprints.promises import Strength
+from exitprint.suspects.through import Through
 
 Kind = Literal["paper", "contrast"]
 Recipe = Literal["same", "other"]
@@ -45,7 +46,8 @@ class Reference:
     share
         For each policy of the fingerprint the share of pairs in which the late sample takes the reference longer than
         the early one, ties counting half, by the cost model; for the paper's kind the share of pairs in which a sample
-        takes longer than another sample's original.
+        takes longer than another sample's original. First as sent, then for the same policies behind each way through
+        a front door.
     recipe
         Whether it was trained as the owner's network was (``same``: another seed only) or otherwise (``other``).
     """
@@ -87,6 +89,8 @@ class Fingerprint:
         The label that the owner's network gives each original, int64, shape (samples,).
     references
         Networks known to be independent that it was crafted against, with what it came to on each.
+    through
+        The ways through a service's front door behind which its samples do what they are for as well; see `Through`.
     record
         How it was made: data set, seed, thresholds, parameters of the method; plain JSON.
     strength
@@ -103,6 +107,7 @@ class Fingerprint:
     pool: int
     answers: Tensor
     references: tuple[Reference, ...] = ()
+    through: tuple[Through, ...] = ()
     record: dict[str, Any] = field(default_factory=dict)
     strength: Strength | None = None
 
@@ -243,6 +248,7 @@ def save_fingerprint(
         "value_range": VALUE_RANGE,
         "pool": fingerprint.pool,
         "references": [asdict(reference) for reference in fingerprint.references],
+        "through": [way.text for way in fingerprint.through],
         "record": fingerprint.record,
         "strength": fingerprint.strength.model_dump(mode="json") if fingerprint.strength else None,
     }
@@ -281,10 +287,17 @@ def load_fingerprint(path: str | os.PathLike[str], largest_change: float = LARGE
             Reference(each["name"], tuple(float(share) for share in each["share"]), each["recipe"])
             for each in header["references"]
         )
+        through = tuple(Through(text) for text in header.get("through", []))
         parts = {part: tensors[part] for part in TENSORS}
         strength = Strength.read(header["strength"]) if header.get("strength") is not None else None
         made = Fingerprint(
-            cast(Kind, kind), **parts, pool=pool, references=references, record=record, strength=strength
+            cast(Kind, kind),
+            **parts,
+            pool=pool,
+            references=references,
+            through=through,
+            record=record,
+            strength=strength,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ExitprintError(f"the fingerprint {str(path)!r} is incomplete: get a whole copy.") from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from exitprint.data import batch_size, eight_bit, unit_range
 from exitprint.networks import MultiExitNetwork
 from exitprint.progress import progress
+from exitprint.suspects.through import Through
 from exitprint.threads import single_thread, too_small_for_threads
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
@@ -25,6 +27,8 @@ MOMENTUM = 0.75
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]
 Pull = Callable[[Tensor, Tensor, int], Tensor]
+Look = Callable[[Tensor], Tensor]
+"""From images in [0, 1] to the logits of exits, (images, exits, classes)."""
 
 
 class Variable(Protocol):
@@ -94,6 +98,15 @@ class StepsOfLength:
         self.w, self.direction = self.w[kept], self.direction[kept]
 
 
+def looks(network: Look, through: Sequence[Through]) -> list[Look]:
+    """What the network makes of an image as sent, and behind each way through a front door."""
+    return [network, *(partial(_behind, network, way) for way in through)]
+
+
+def _behind(network: Look, way: Through, x: Tensor) -> Tensor:
+    return network(way(x))
+
+
 def _unit(direction: Tensor) -> Tensor:
     return direction / direction.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
 
@@ -148,6 +161,7 @@ def optimise(
     steps: int,
     stop_early: bool = True,
     pull: Pull | None = None,
+    seen: Sequence[Look] = (),
 ) -> Crafted:
     """Change images until each meets its goal as an 8-bit image.
 
@@ -172,7 +186,11 @@ def optimise(
     pull
         From (x′, indices of the images, number of the step), for images that are not done, to a gradient that is added
         to that of the loss.
+    seen
+        What the goal has to be met by, all at once, with losses added up; by default the network's own logits of the
+        images as they are.
     """
+    seen = seen or [network]
     x = variable.images()
     device = x.device
     samples = eight_bit(x)
@@ -189,14 +207,16 @@ def optimise(
             gradient, done = torch.zeros_like(images), torch.zeros_like(active, dtype=torch.bool)
             for part in torch.arange(len(active), device=device).split(batch_size(network.input_shape)):
                 x_crafted = (unit_range(pixels[part]) if stop_early else images[part]).clone().requires_grad_()
-                logits = network(x_crafted)
-                if stop_early:
-                    done[part] = goal(logits.detach(), active[part])
-                left = ~done[part]
-                if left.any():
-                    missing = loss(x_crafted, logits, active[part])[left].sum()
-                    (gradient[part],) = torch.autograd.grad(missing, x_crafted)
-            passes += len(active)
+                met = torch.ones_like(done[part])
+                for look in seen:
+                    logits = look(x_crafted)
+                    here = goal(logits.detach(), active[part]) & stop_early
+                    met &= here
+                    if not here.all():
+                        missing = loss(x_crafted, logits, active[part])[~here].sum()
+                        gradient[part] += torch.autograd.grad(missing, x_crafted)[0]
+                done[part] = met
+            passes += len(active) * len(seen)
             samples[active[done]] = pixels[done]
             reached[active[done]] = True
             taken[active[done]] = step
@@ -214,6 +234,7 @@ def optimise(
             samples[active] = eight_bit(variable.images())
             with torch.no_grad():
                 for part in active.split(batch_size(network.input_shape)):
-                    reached[part] = goal(network(unit_range(samples[part])), part)
-            passes += len(active)
+                    x_rounded = unit_range(samples[part])
+                    reached[part] = torch.stack([goal(look(x_rounded), part) for look in seen]).all(0)
+            passes += len(active) * len(seen)
     return Crafted(samples.cpu(), reached.cpu(), taken.cpu(), passes)

@@ -44,17 +44,18 @@ def check_own(
     if not network.integers:
         suspects["the network in 8 bits"] = in_8_bits(network, images)
     for name, suspect in suspects.items():
-        reached = shares(
-            suspect, policies, fingerprint.kind, fingerprint.samples, fingerprint.originals, fingerprint.late
-        )
-        worst, given = min(zip(reached, policies, strict=True), key=lambda pair: pair[0])
+        made = (fingerprint.samples, fingerprint.originals, fingerprint.late)
+        reached = shares(suspect, policies, fingerprint.kind, *made, fingerprint.through)
+        asked = [(given, way) for way in (None, *fingerprint.through) for given in policies]
+        worst, (given, way) = min(zip(reached, asked, strict=True), key=lambda pair: pair[0])
         if worst < wanted:
             T_c = min(policy_of(suspect, given).thresholds)
+            behind = f" behind {way}" if way else ""
             raise ExitprintError(
-                f"the fingerprint does not tell even {name}: where images leave at T_c = {T_c:.3f} the slower sample "
-                f"of a pair is the right one in {worst:.0%} of pairs, and {wanted:.0%} are needed, so it was not "
-                "written; choose policies under which images leave early and late (--leave 0.4, --threshold), or the "
-                "other --kind."
+                f"the fingerprint does not tell even {name}{behind}: where images leave at T_c = {T_c:.3f} the slower "
+                f"sample of a pair is the right one in {worst:.0%} of pairs, and {wanted:.0%} are needed, so it was "
+                "not written; choose policies under which images leave early and late (--leave 0.4, --threshold), or "
+                "the other --kind."
             )
 
 

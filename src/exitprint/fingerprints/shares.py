@@ -12,6 +12,7 @@ from exitprint.data import Pixels, batch_size, unit_range
 from exitprint.fingerprints.fingerprint import Kind, Recipe, Reference
 from exitprint.fingerprints.score import auc
 from exitprint.networks import ExitPolicy, MultiExitNetwork
+from exitprint.suspects.through import Through
 
 Rule = Callable[[MultiExitNetwork], ExitPolicy]
 """How a network gets its policy, such as that of a relative accuracy drop: thresholds differ from one to the next."""
@@ -25,12 +26,12 @@ def policy_of(network: MultiExitNetwork, given: ExitPolicy | Rule) -> ExitPolicy
 
 
 @torch.inference_mode()
-def logits_of(network: MultiExitNetwork, pixels: Pixels) -> Tensor:
-    """Every exit's logits, (images, exits, classes), on the CPU, from 8-bit images on any device."""
+def logits_of(network: MultiExitNetwork, pixels: Pixels, way: Through | None = None) -> Tensor:
+    """Every exit's logits, (images, exits, classes), on the CPU, from 8-bit images on any device, behind a way in."""
     network.eval()
     device = network.mean.device
-    parts = pixels.split(batch_size(network.input_shape))
-    return torch.cat([network(unit_range(part.to(device))).float().cpu() for part in parts])
+    parts = (unit_range(part.to(device)) for part in pixels.split(batch_size(network.input_shape)))
+    return torch.cat([network(way(part) if way else part).float().cpu() for part in parts])
 
 
 def share_of_pairs(kind: Kind, samples: Tensor, originals: Tensor, late: Tensor) -> float:
@@ -61,8 +62,11 @@ def shares(
     samples: Tensor,
     originals: Tensor,
     late: Tensor,
+    through: Sequence[Through] = (),
 ) -> tuple[float, ...]:
     """`share_of_pairs` on a network under each policy, by the cost model: a later exit takes longer.
+
+    First as sent, then in the same order behind each way `through` a front door.
 
     Parameters
     ----------
@@ -74,10 +78,16 @@ def shares(
         As in `share_of_pairs`.
     samples, originals
         8-bit images, shape (samples, channels, height, width).
+    through
+        What may be done to an image before the network sees it.
     """
-    crafted, benign = logits_of(network, samples), logits_of(network, originals)
     own = [policy_of(network, given) for given in policies]
-    return tuple(share_of_pairs(kind, policy.exits(crafted), policy.exits(benign), late) for policy in own)
+    seen = [(logits_of(network, samples, way), logits_of(network, originals, way)) for way in (None, *through)]
+    return tuple(
+        share_of_pairs(kind, policy.exits(crafted), policy.exits(benign), late)
+        for crafted, benign in seen
+        for policy in own
+    )
 
 
 def recipe_of(network: MultiExitNetwork, reference: MultiExitNetwork) -> Recipe:
@@ -102,9 +112,10 @@ def measured(
     samples: Tensor,
     originals: Tensor,
     late: Tensor,
+    through: Sequence[Through] = (),
 ) -> tuple[Reference, ...]:
     """Each reference with what the samples come to on it; arguments as in `shares`, `network` is the owner's."""
     return tuple(
-        Reference(name, shares(each, policies, kind, samples, originals, late), recipe_of(network, each))
+        Reference(name, shares(each, policies, kind, samples, originals, late, through), recipe_of(network, each))
         for name, each in references.items()
     )

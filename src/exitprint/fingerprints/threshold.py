@@ -12,18 +12,21 @@ networks known to be independent, which the verdict names as an assumption.
 - *The change.* Whoever crafts on many networks until the samples transfer to all, or picks the best of many tries,
   needs a large change for it (docs/results/forgeries.md). So beyond `CHANGE_ON_OWNERS_WORD` the owner's word is not
   enough: the verifier brings references of his own.
+- *The front door.* Samples that hold behind JPEG too need a larger change, which networks of other origin follow more.
+  So such a fingerprint claims nothing without references, and those are asked behind each of its ways in as well.
 - *The pool.* Halves that are a large part of the images they were chosen from are not extreme by nature, and strangers
   start nearer to one half: p0 is raised, and beyond one half of the pool nothing is claimed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from exitprint.errors import ExitprintError
 from exitprint.evidence.eprocess import least_observations
 from exitprint.fingerprints.fingerprint import Fingerprint, Reference
+from exitprint.suspects.through import Through
 
 CAUTIOUS = (0.8, 0.7, 0.65)
 """The least p0 without a reference, with one, and with two or more."""
@@ -77,6 +80,7 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
         If no threshold is left that a copy could beat.
     """
     references = (*fingerprint.references, *seen)
+    check_front_door(fingerprint.through, references)
     p0 = lowest_claim(references)
     part = len(fingerprint) / fingerprint.pool
     if part > LARGEST_PART:
@@ -94,6 +98,21 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
             "or with a smaller change."
         )
     return Threshold(round(p0, 4), (_of_transfer(p0, fingerprint, seen), _of_pool(fingerprint, part)))
+
+
+def check_front_door(through: Sequence[Through], references: Collection[object]) -> None:
+    """Refuse samples that hold behind a front door, and no network that is known to be independent beside them.
+
+    Raises
+    ------
+    ExitprintError
+        If there are ways through one and no references.
+    """
+    if through and not references:
+        raise ExitprintError(
+            f"samples that hold behind {' and '.join(way.text for way in through)} too change by so much that networks "
+            "of other origin may follow: give one or two networks that you know to be independent (--reference)."
+        )
 
 
 def check_change(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> None:

@@ -26,6 +26,7 @@ from exitprint.fingerprints.threshold import check_change, check_size, threshold
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.suspects.journal import Work
 from exitprint.suspects.suspect import BudgetSpent, Suspect
+from exitprint.suspects.through import Through, ways
 from exitprint.timing.session import Asked, Session, session, timed
 
 LEAST_BUDGET = 50
@@ -54,6 +55,7 @@ def verify(
     seed: int = 0,
     subject: str = "",
     references: Mapping[str, Suspect] | Sequence[Reference] = (),
+    through: str | Through | None = None,
 ) -> Verdict:
     """Is the suspect a copy of the network that the fingerprint was made for? Asked until that is sure enough.
 
@@ -82,6 +84,9 @@ def verify(
     references
         Networks that the verifier knows to be independent, by name, on a cost model's clock (`CostModel`), or what they
         came to (`asked_references`): the threshold follows from them as well.
+    through
+        What is done to every image before it is sent, as `Through` reads it, such as ``jpeg:90``; the clock starts
+        after it.
 
     Returns
     -------
@@ -100,14 +105,17 @@ def verify(
     check_settings(alpha, beta, budget)
     fingerprint.check()
     fingerprint.check_change()
-    seen = asked_references(fingerprint, references) if isinstance(references, Mapping) else references
+    way = None if through is None else ways([through])[0]
+    seen = asked_references(fingerprint, references, way) if isinstance(references, Mapping) else references
     check_change(fingerprint, seen)
     limit = threshold(fingerprint, seen)
     check_size(fingerprint, limit.p0, alpha, beta)
     words: dict[str, Any] = {"subject": subject, "alpha": alpha, "beta": beta, "p0": limit.p0, "seed": seed}
+    if way is not None:
+        words["through"] = way.text
     work = Work("verification", run_digest(fingerprint, **words), Asked, NEEDS, words)
     with session(
-        suspect, inputs(fingerprint), work, expected=budget, budget=budget, journal=journal, resume=resume
+        suspect, inputs(fingerprint, way), work, expected=budget, budget=budget, journal=journal, resume=resume
     ) as asking:
         parts = streams(fingerprint)
         test = Test(limit.p0, alpha, beta, nature=len(parts) > 1)
@@ -164,9 +172,10 @@ def check_settings(alpha: float, beta: float, budget: int) -> None:
         raise ExitprintError(f"{budget} requests cannot decide anything: allow at least {LEAST_BUDGET}.")
 
 
-def inputs(fingerprint: Fingerprint) -> dict[str, Tensor]:
-    """What a suspect is asked, by kind: images in [0, 1]."""
-    x, benign, late = fingerprint.x, fingerprint.benign, fingerprint.late
+def inputs(fingerprint: Fingerprint, way: Through | None = None) -> dict[str, Tensor]:
+    """What a suspect is asked, by kind: images in [0, 1], after what is done to them before they are sent."""
+    late = fingerprint.late
+    x, benign = (way(x) if way else x for x in (fingerprint.x, fingerprint.benign))
     if fingerprint.kind == "paper":
         return {"sample": x, "original": benign}
     return {"late": x[late], "early": x[~late], "late original": benign[late], "early original": benign[~late]}
@@ -199,21 +208,29 @@ def _likeness(fingerprint: Fingerprint, asking: Session) -> float | None:
     return agreement(owner, suspect)
 
 
-def asked_references(fingerprint: Fingerprint, references: Mapping[str, Suspect]) -> tuple[Reference, ...]:
+def asked_references(
+    fingerprint: Fingerprint, references: Mapping[str, Suspect], way: Through | None = None
+) -> tuple[Reference, ...]:
     """What the samples come to on networks that a verifier knows to be independent, by name.
+
+    They are asked as the suspect is, and as sent and behind each way that the fingerprint was made for.
 
     Raises
     ------
     ExitprintError
         If one does not answer on a cost model's clock.
     """
-    return tuple(_asked(fingerprint, name, each) for name, each in references.items())
+    asked = [way] if way else [None, *fingerprint.through]
+    return tuple(
+        Reference(name, tuple(_asked(fingerprint, name, each, one) for one in asked), "other")
+        for name, each in references.items()
+    )
 
 
-def _asked(fingerprint: Fingerprint, name: str, reference: Suspect) -> Reference:
-    """What the samples come to on a verifier's reference."""
-    answers = [timed(reference, x) for x in (fingerprint.x, fingerprint.benign)]
+def _asked(fingerprint: Fingerprint, name: str, reference: Suspect, way: Through | None) -> float:
+    """The share of pairs that the samples come to on a verifier's reference."""
+    answers = [timed(reference, way(x) if way else x) for x in (fingerprint.x, fingerprint.benign)]
     if answers[0].clock != "cost-model":
         raise ExitprintError(f"the reference {name!r} must answer on a cost model's clock: pass CostModel(network).")
     samples, originals = (torch.from_numpy(answer.seconds) for answer in answers)
-    return Reference(name, (share_of_pairs(fingerprint.kind, samples, originals, fingerprint.late),), "other")
+    return share_of_pairs(fingerprint.kind, samples, originals, fingerprint.late)

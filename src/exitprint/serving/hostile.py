@@ -6,7 +6,6 @@ below what a server's framework would let through. It listens at 127.0.0.1 only 
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import socket
@@ -24,14 +23,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork, load_network
 from exitprint.serving.process import in_process_of_its_own
 from exitprint.suspects.in_process import single_thread
+from exitprint.suspects.through import Through
 
 Answers = Literal["probabilities", "labels", "logits"]
 
@@ -179,6 +177,7 @@ class Operator:
         self.trouble = trouble
         self.amount = TROUBLES[trouble].amount if amount is None else amount
         self.answers = answers
+        self.way = {"jpeg": f"jpeg:{self.amount:.0f}", "resize": f"resize:{self.amount / 100:.4f}"}.get(trouble)
         self.requests = count(1)
         self._rng = np.random.default_rng(seed)
         self._kept: dict[bytes, list[tuple[str, np.ndarray]]] = {}
@@ -236,7 +235,7 @@ class Operator:
 
     def _computed(self, x: Tensor) -> list[tuple[str, np.ndarray]]:
         with self._working:
-            prediction = self.network.predict(self._altered(x))
+            prediction = self.network.predict(Through(self.way)(x) if self.way else x)
         probabilities = prediction.probabilities.numpy()
         if self.trouble == "nan":
             probabilities = np.full_like(probabilities, np.nan)
@@ -247,12 +246,6 @@ class Operator:
         if self.answers == "logits":
             return [("logits", np.log(probabilities) + np.float32(1))]
         return [("probabilities", probabilities), ("label", prediction.labels.numpy())]
-
-    def _altered(self, x: Tensor) -> Tensor:
-        if self.trouble == "resize":
-            small = F.interpolate(x, scale_factor=self.amount / 100, mode="bilinear", antialias=True)
-            return F.interpolate(small, size=x.shape[2:], mode="bilinear").clamp(0, 1)
-        return jpeg(x, int(self.amount)) if self.trouble == "jpeg" else x
 
     def delay(self, number: int, spent: float) -> float:
         """Seconds to wait before answering request `number`, which took `spent` seconds so far."""
@@ -277,19 +270,6 @@ class Operator:
                 x = torch.rand(1, *self.network.input_shape, generator=generator)
                 with self._working:
                     self.network.predict(x)
-
-
-def jpeg(x: Tensor, quality: int) -> Tensor:
-    """Images in [0, 1], (batch, 1 or 3, height, width), after JPEG of this quality."""
-    decoded = []
-    for pixels in (x * 255).round().clamp(0, 255).to(torch.uint8):
-        file = io.BytesIO()
-        grey = len(pixels) == 1
-        image = Image.fromarray(pixels[0].numpy() if grey else pixels.permute(1, 2, 0).numpy())
-        image.save(file, "JPEG", quality=quality)
-        array = torch.from_numpy(np.array(Image.open(file)))
-        decoded.append(array[None] if grey else array.permute(2, 0, 1))
-    return torch.stack(decoded).float() / 255
 
 
 class _Server(ThreadingHTTPServer):

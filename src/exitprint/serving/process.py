@@ -15,14 +15,17 @@ from typing import Any
 from exitprint.errors import ExitprintError
 from exitprint.networks import load_network
 from exitprint.serving.server import serve
+from exitprint.suspects.through import Through
 
 START_SECONDS = 300.0
 """How long a server may take to start; importing torch takes seconds on a quiet machine."""
 
 
 @contextmanager
-def running(network: str | os.PathLike[str], name: str = "network", *, show_exit: bool = False) -> Iterator[str]:
-    """Serve a network file from another process at a free port of 127.0.0.1, until the block ends.
+def running(
+    network: str | os.PathLike[str], name: str = "network", *, show_exit: bool = False, through: Through | None = None
+) -> Iterator[str]:
+    """Serve a network file from another process at a free port of 127.0.0.1, until the block ends; see `serve`.
 
     Yields
     ------
@@ -34,7 +37,7 @@ def running(network: str | os.PathLike[str], name: str = "network", *, show_exit
     ExitprintError
         If the server does not start.
     """
-    with in_process_of_its_own(_serve, (Path(network), name, show_exit)) as url:
+    with in_process_of_its_own(_serve, (Path(network), name, show_exit, through)) as url:
         yield url
 
 
@@ -77,8 +80,8 @@ def _context() -> ForkServerContext | SpawnContext:
     return context
 
 
-def _serve(path: Path, name: str, show_exit: bool, announce: Callable[[str], None]) -> None:
-    serve(load_network(path), name, port=0, show_exit=show_exit, announce=announce)
+def _serve(path: Path, name: str, show_exit: bool, through: Through | None, announce: Callable[[str], None]) -> None:
+    serve(load_network(path), name, port=0, show_exit=show_exit, through=through, announce=announce)
 
 
 def _child(sending: Connection, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:

@@ -21,6 +21,7 @@ import torch
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.networks import MultiExitNetwork
 from exitprint.suspects.in_process import single_thread
+from exitprint.suspects.through import Through
 
 INPUT = "images"
 LARGEST_BATCH = 4096
@@ -34,6 +35,7 @@ def serve(
     port: int = 8080,
     *,
     show_exit: bool = False,
+    through: Through | None = None,
     announce: Callable[[str], None] = partial(print, flush=True),
 ) -> None:
     """Serve a network until the process is told to stop (Ctrl-C, SIGTERM).
@@ -53,6 +55,8 @@ def serve(
         Where to listen; port 0 takes a free one.
     show_exit
         Whether to answer ``exit`` (INT64, (batch,)) too, which gives away what timing would have to find out.
+    through
+        What is done to every image before the network sees it, as by a service that re-encodes what it is sent.
     announce
         Called once with the model's address as soon as requests are accepted.
 
@@ -72,7 +76,7 @@ def serve(
     ):
         address = f"[{host}]" if ":" in host else host
         url = f"http://{address}:{listening.getsockname()[1]}/v2/models/{name}"
-        server = _server(kserve, _model(kserve, network.eval(), name, show_exit), lambda: announce(url))
+        server = _server(kserve, _model(kserve, network.eval(), name, show_exit, through), lambda: announce(url))
         gc.collect()
         gc.freeze()  # else a collection in the middle of an answer walks over every module that was imported
         server.run(sockets=[listening])
@@ -98,7 +102,7 @@ def _listening(host: str, port: int) -> socket.socket:
         raise ExitprintError(f"cannot listen at {host}:{port} ({error}): choose another host or port.") from error
 
 
-def _model(kserve: ModuleType, network: MultiExitNetwork, name: str, show_exit: bool) -> Any:
+def _model(kserve: ModuleType, network: MultiExitNetwork, name: str, show_exit: bool, through: Through | None) -> Any:
     channels, height, width = network.input_shape
 
     class Model(kserve.model.InferenceModel):  # type: ignore[name-defined]
@@ -117,7 +121,8 @@ def _model(kserve: ModuleType, network: MultiExitNetwork, name: str, show_exit: 
             return [*outputs, {"name": "exit", "datatype": "INT64", "shape": [-1]}] if show_exit else outputs
 
         async def __call__(self, payload: Any, headers: Any = None, verb: Any = None) -> tuple[Any, dict[str, str]]:
-            prediction = network.predict(_images(kserve, payload, network.input_shape))
+            x = _images(kserve, payload, network.input_shape)
+            prediction = network.predict(x if through is None else through(x))
             answers = {"probabilities": prediction.probabilities, "label": prediction.labels}
             if show_exit:
                 answers["exit"] = prediction.exits

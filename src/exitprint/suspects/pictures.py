@@ -11,7 +11,13 @@ from torch import Tensor
 from exitprint.errors import ExitprintError
 
 
-def encoded(x: Tensor, picture: str = "png", quality: int = 95, resize: tuple[int, int] | None = None) -> list[bytes]:
+def encoded(
+    x: Tensor,
+    picture: str = "png",
+    quality: int = 95,
+    resize: tuple[int, int] | None = None,
+    subsampling: int = 0,
+) -> list[bytes]:
     """Each image as a file.
 
     PNG is written without compression, so that all files of one size are equally long, and reading one takes the
@@ -24,9 +30,11 @@ def encoded(x: Tensor, picture: str = "png", quality: int = 95, resize: tuple[in
     picture
         ``png`` or ``jpeg``.
     quality
-        Of JPEG, 1 to 100; its colours are not subsampled.
+        Of JPEG, 1 to 100.
     resize
         Height and width to enlarge or shrink to; whole multiples repeat pixels, anything else is bilinear.
+    subsampling
+        Of JPEG's colours, as Pillow takes it: 0 for none, 2 for its own default.
 
     Raises
     ------
@@ -46,7 +54,7 @@ def encoded(x: Tensor, picture: str = "png", quality: int = 95, resize: tuple[in
         if picture == "png":
             image.save(file, "PNG", compress_level=0)
         else:
-            image.save(file, "JPEG", quality=quality, subsampling=0)
+            image.save(file, "JPEG", quality=quality, subsampling=subsampling)
         files.append(file.getvalue())
     return files
 

@@ -1,0 +1,65 @@
+"""Exits trained anew on one backbone: what a sample has to do on all of them at once.
+
+Where exits are trained with their backbone, much of what decides when an image leaves lives in the exits, and a thief
+who trains new ones keeps none of it. A sample that does what it is for on several sets of exits rests on what they
+share: the backbone, which the thief keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from exitprint.errors import ExitprintError
+from exitprint.networks import MultiExitNetwork
+
+
+def all_exits(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) -> Callable[[Tensor], Tensor]:
+    """Logits of the internal exits of a network and of its copies, one after another, and of its last exit.
+
+    Parameters
+    ----------
+    network
+        The owner's network; its backbone is run once.
+    copies
+        The same backbone with other exits; see `check_copies`.
+
+    Returns
+    -------
+    Callable[[Tensor], Tensor]
+        From images in [0, 1], (batch, channels, height, width), to (batch, networks × (exits − 1) + 1, classes).
+    """
+    networks = [network, *copies]
+
+    def look(x: Tensor) -> Tensor:
+        rows: list[list[Tensor]] = [[] for _ in networks]
+        for place in network.walk(x):
+            for row, each in zip(rows, networks, strict=True):
+                head = each.heads[place.exit]
+                row.append(head(place.shown_to(head)))
+        return torch.stack([*(logits for row in rows for logits in row[:-1]), rows[0][-1]], 1)
+
+    return look
+
+
+def check_copies(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) -> None:
+    """Refuse what is not this network's backbone with other exits at the same places.
+
+    Raises
+    ------
+    ExitprintError
+        If a copy has exits at other places or another backbone, or images leave by patience, which counts exits.
+    """
+    if copies and network.policy.criterion == "patience":
+        raise ExitprintError("where images leave by patience, samples are not crafted on several sets of exits.")
+    own = network.stages.state_dict()
+    for copy in copies:
+        other = copy.stages.state_dict()
+        same = other.keys() == own.keys() and all(torch.equal(other[name].cpu(), own[name].cpu()) for name in own)
+        if copy.exit_stages != network.exit_stages or not same:
+            raise ExitprintError(
+                "samples are crafted on several sets of exits of one backbone: give copies whose exits alone were "
+                "trained anew, at the same places."
+            )
