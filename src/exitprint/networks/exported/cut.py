@@ -10,9 +10,9 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError
-from exitprint.networks.exported.capture import Capture
 from exitprint.networks.exported.operators import LAYER, TRAINING_FLAG, encoded
 from exitprint.networks.exported.program import Convolution, Linear, Operation, Part, Weight
+from exitprint.networks.exported.reading import Capture
 from exitprint.networks.exported.steps import INPUT, Ref, Step, needed, references
 
 AUTO_EXITS = 9
