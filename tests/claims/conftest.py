@@ -58,13 +58,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
 
 
 @pytest.fixture(scope="session")
-def fingerprint_file(target: MultiExitNetwork, digits: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fingerprint_file(
+    target: MultiExitNetwork, digits: ImageData, made_once: Callable[[str, Callable[[Path], None]], Path]
+) -> Path:
     """A contrast fingerprint of the owner's network."""
-    path = tmp_path_factory.mktemp("fingerprint") / "owner.fingerprint.safetensors"
-    made = contrast_fingerprint(target, digits.test, [lambda network: network.policy], 100, seed=3)
-    made.record["data"] = {"name": "digits", "part": "test", "images": len(digits.test)}
-    save_fingerprint(made, path)
-    return path
+
+    def craft(path: Path) -> None:
+        made = contrast_fingerprint(target, digits.test, [lambda network: network.policy], 100, seed=3)
+        made.record["data"] = {"name": "digits", "part": "test", "images": len(digits.test)}
+        save_fingerprint(made, path)
+
+    return made_once("owner.fingerprint.safetensors", craft)
 
 
 @pytest.fixture

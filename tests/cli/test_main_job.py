@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
 
 from exitprint.data import eight_bit
-from exitprint.fingerprints import ContrastMethod, contrast, contrast_fingerprint, save_fingerprint, thefts
+from exitprint.fingerprints import contrast, thefts
 from exitprint.fingerprints.optimise import Crafted
 from exitprint.networks import ExitPolicy, save_network
 
@@ -65,16 +67,11 @@ def test_info_of_a_fingerprint(run, paper_file):
 
 
 @pytest.fixture(scope="module")
-def contrast_file(folder, target, trained, digits):
-    """A small change, kept away from two other networks, which are the verifier's references too."""
+def contrast_file(folder, trained, kept_away_file):
+    """What it is kept away from are the verifier's references too."""
     for seed in (3, 4):
         save_network(trained(seed), folder / f"reference-{seed}.safetensors")
-    path = folder / "contrast.safetensors"
-    made = contrast_fingerprint(
-        target, digits.test, [target.policy], 100, 1, ContrastMethod(margin_log_odds=0.05), [trained(3), trained(4)]
-    )
-    save_fingerprint(made, path)
-    return path
+    return Path(shutil.copy(kept_away_file, folder / "contrast.safetensors"))
 
 
 @pytest.fixture

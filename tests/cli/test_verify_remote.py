@@ -19,8 +19,7 @@ import pytest
 from behaviour import EXIT, EXITS, Sleeper, behaviour, crafted, key
 from exitprint.cli import main
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import contrast_fingerprint, save_fingerprint, verify
-from exitprint.fingerprints.contrast import ContrastMethod
+from exitprint.fingerprints import load_fingerprint, save_fingerprint, verify
 from exitprint.fingerprints.verify import inputs
 from exitprint.networks import save_network
 from exitprint.serving import running
@@ -37,17 +36,8 @@ def asleep(truth: str) -> Sleeper:
 
 
 @pytest.fixture(scope="module")
-def contrast(target, trained, digits):
-    """A small change, kept away from two other networks: so one half is a sound threshold on digits too."""
-    return contrast_fingerprint(
-        target,
-        digits.test,
-        [target.policy],
-        100,
-        1,
-        ContrastMethod(margin_log_odds=0.05),
-        references=[trained(3), trained(4)],
-    )
+def contrast(kept_away_file):
+    return load_fingerprint(kept_away_file)
 
 
 @pytest.fixture(scope="module")
