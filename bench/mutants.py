@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import gc
 import json
 import os
 import pickle
@@ -118,7 +119,9 @@ def tested(tests: list[str], path: Path | None = None, source: str = "") -> int:
 
     phases = (Phase.explicit, Phase.generate)  # a failure need not be made small
     settings.register_profile("mutants", deadline=None, derandomize=True, database=None, phases=phases)
-    words = ("-x", "-q", "--hypothesis-profile=mutants", "-p", "no:cacheprovider", "-p", "no:xdist")
+    words = ["-x", "-q", "--assert=plain", "--hypothesis-profile=mutants"]
+    for plugin in ("cacheprovider", "xdist", "unraisableexception"):
+        words += ["-p", f"no:{plugin}"]
     return int(pytest.main([*words, *tests]))
 
 
@@ -145,6 +148,7 @@ def prepared(tests: list[str]) -> float:
     for name in names:
         with suppress(Exception):
             import_module(name)
+    gc.freeze()
     start = time.monotonic()
     assert forked(lambda: tested(tests), 600) == 0
     return time.monotonic() - start
@@ -189,7 +193,6 @@ def main() -> None:
     words = parser.parse_args()
     os.chdir(ROOT)
     sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
-    sys.dont_write_bytecode = True
     for module in words.modules or declared["tests"]:
         row = tried(module, declared["tests"][module], words.sample, declared["equivalent"].get(module, {}))
         print(" | ".join(f"{name} {value}" for name, value in row.items() if name != "survivors"), flush=True)
