@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, calibrate
-from exitprint.networks.policy import CERTAINTY, lowest, patience_threshold
+from exitprint.networks.policy import CERTAINTY, in_log_odds, lowest, patience_threshold
 
 
 def certainties(n=200, exits=5, seed=0):
@@ -158,3 +160,107 @@ def test_what_is_no_temperature_is_refused(temperature):
 def test_policies_of_different_temperatures_have_no_common_thresholds():
     with pytest.raises(ExitprintError, match="temperatures"):
         lowest([ExitPolicy(0.5), ExitPolicy(0.6, temperature=2)], 3)
+
+
+LOGITS = torch.tensor([[[2.0, 0.0, -1.0], [0.0, 0.0, 0.0], [9.0, 9.0, -9.0], [0.1, 3.0, 0.2]]])
+
+
+def test_each_criterion_is_what_it_is_called():
+    p = LOGITS.double().softmax(-1)
+    entropy = -(p * p.log()).sum(-1) / torch.tensor(3.0, dtype=torch.float64).log()
+    ordered = p.sort(-1, descending=True).values
+    wanted = {
+        "confidence": ordered[..., 0],
+        "entropy": 1 - entropy,
+        "margin": ordered[..., 0] - ordered[..., 1],
+        "patience": torch.tensor([[0, 1 / 2, 2 / 3, 0]]),  # labels 0, 0, 0, 1
+    }
+    for criterion, certainty in wanted.items():
+        policy = ExitPolicy(0.5, criterion)
+        assert policy.certainty(LOGITS) == pytest.approx(certainty, abs=1e-6)
+        assert policy.remembers == (criterion == "patience")
+        if criterion != "patience":
+            for exit in range(4):
+                one = policy.certainty_of_one(LOGITS[0, exit])
+                assert isinstance(one, float) and one == pytest.approx(float(certainty[0, exit]), abs=1e-6)
+    assert ExitPolicy(0.5, answer="most confident").remembers
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3), st.integers(0, 20))
+def test_an_input_leaves_where_it_is_certain_and_gets_that_answer(thresholds, seed):
+    logits = torch.randn(6, 4, 3, generator=torch.Generator().manual_seed(seed))
+    for answer in ("exit", "most confident"):
+        policy = ExitPolicy(thresholds, "margin", answer)
+        exits = policy.exits(logits)
+        for exit in range(3):
+            leaves = policy.leaves(exit, logits[:, exit])
+            assert torch.equal(leaves, policy.certainty(logits)[:, exit] >= thresholds[exit])
+            assert policy.threshold(exit) == thresholds[exit]
+            assert (exits[leaves] <= exit).all()
+        answers = policy.answers(logits)
+        assert policy.answered(logits).tolist() == [
+            int(answers[row, exit].argmax()) for row, exit in enumerate(exits.tolist())
+        ]
+
+
+def test_one_threshold_is_that_of_all():
+    policy = ExitPolicy(1)
+    assert policy.thresholds == (1.0,) and policy.for_exits(3) == (1.0,) * 3 and policy.threshold(7) == 1.0
+    several = ExitPolicy([0.1, 0.2])
+    assert several.for_exits(2) == (0.1, 0.2)
+    assert several.limits(2) == torch.tensor([0.1, 0.2]).tolist() != [0.1, 0.2]
+    for exits in (1, 3):
+        with pytest.raises(ExitprintError, match=f"2 thresholds but the network has {exits} early exits"):
+            several.for_exits(exits)
+
+
+def test_the_threshold_itself_is_certain_enough():
+    certainty = torch.tensor([[0.5, 0.9], [0.4999, 0.0]])
+    assert ExitPolicy(0.5).exits_of_certainty(certainty).tolist() == [0, 1]
+    assert ExitPolicy([0.5]).exits_of_certainty(certainty.double()).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("t", range(1, 12))
+def test_patience_lies_between_what_so_many_and_one_more_agreements_reach(t):
+    assert 1 - 1 / t < patience_threshold(t) < 1 - 1 / (t + 1)
+    assert patience_threshold(t) == 1 - 1 / (t + 0.5)
+
+
+def test_the_lowest_policy_keeps_criterion_and_answer():
+    policies = [ExitPolicy([0.4, 0.6], "entropy", "most confident"), ExitPolicy(0.5, "entropy", "most confident")]
+    assert lowest(policies, 2) == ExitPolicy([0.4, 0.5], "entropy", "most confident")
+    assert lowest(policies[:1], 2) == policies[0]
+
+
+@pytest.mark.parametrize("rad", [0, 10, 50, 99.5])
+def test_calibration_takes_the_lowest_of_a_thousand_steps(rad):
+    """Written down once more, without stopping at the first threshold that loses too much."""
+    g = torch.Generator().manual_seed(int(rad))
+    certainty, correct = torch.rand(80, 3, generator=g), torch.rand(80, 3, generator=g) < 0.7
+    policy = calibrate(certainty, correct, rad, "margin", "most confident")
+    wanted = (1 - rad / 100) * correct[:, -1].double().mean()
+    lowest_ = 2.0
+    for step in range(1000, -1, -1):
+        exits = (certainty[:, :2] >= step / 1000).int()
+        exits = torch.where(exits.any(1), exits.argmax(1), 2)
+        if correct[torch.arange(80), exits].double().mean() < wanted:
+            break
+        lowest_ = step / 1000
+    assert policy.thresholds == (pytest.approx(lowest_),)
+    assert (policy.criterion, policy.answer) == ("margin", "most confident")
+
+
+def test_where_even_the_surest_answers_lose_too_much_every_exit_is_closed():
+    certainty, correct = torch.ones(4, 2), torch.tensor([[False, True]] * 4)
+    assert calibrate(certainty, correct, 0).thresholds == (2.0,)
+    assert calibrate(certainty, torch.ones(4, 2, dtype=torch.bool), 0).thresholds == (0.0,)
+
+
+def test_log_odds_are_finite_at_both_ends():
+    certainty = torch.tensor([0.0, 1e-4, 0.25, 0.5, 0.75, 1 - 1e-4, 1.0])
+    odds = in_log_odds(certainty)
+    assert odds[2:5].tolist() == pytest.approx([-math.log(3), 0, math.log(3)], abs=1e-6)
+    assert odds.isfinite().all() and odds[0] == odds[1] and odds[-1] == odds[-2]
+    assert float(odds[0]) == pytest.approx(-math.log(9999), abs=1e-3)
+    assert float(odds[-1]) == pytest.approx(math.log(9999), abs=1e-2)
