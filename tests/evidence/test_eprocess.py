@@ -114,7 +114,7 @@ def test_the_largest_evidence_is_that_of_every_moment(first: list[float], second
 
 
 @settings(max_examples=40)
-@given(outcomes, outcomes, st.floats(0.5, 0.99))
+@given(outcomes, outcomes, st.floats(0.05, 0.99))
 def test_the_interval_is_of_the_deciding_round(first: list[float], second: list[float], confidence: float) -> None:
     process = fed(0.5, first, second)
     logs = [math.log(slice_of(k + 1)) + log_e(c, 0.5) for k, c in enumerate(process.rounds) if c.total]
