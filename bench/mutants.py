@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 import tomllib
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from hashlib import sha256
@@ -62,12 +63,16 @@ def _within(start: tuple[int, int], node: ast.expr) -> bool:
 
 
 def mutants(source: str, sample: int) -> Iterator[str]:
-    """Mutants of a module's source, as many as wanted, each once and in a random order that is always the same."""
+    """Mutants of a module's source, as many as wanted, each once and in a random order that is always the same.
+
+    What does not compile is none, nor what Python warns of (`is` with a literal).
+    """
     seen = {ast.dump(ast.parse(source))}
     every = changes(source)
     for name, number in random.Random(0).sample(every, len(every)):
         mutant = mutate_code(source, get_operator(name)(), number)
-        with suppress(SyntaxError):
+        with suppress(SyntaxError, SyntaxWarning), warnings.catch_warnings(action="error"):
+            compile(mutant, "mutant", "exec")
             meant = ast.dump(ast.parse(mutant))
             if meant not in seen:
                 seen.add(meant)

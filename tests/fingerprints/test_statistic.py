@@ -164,6 +164,13 @@ def test_without_noise_ties_end_it_after_a_round(tied, rounds):
     assert len(list(run((stream,), test, ask, seed=0, noisy=lambda: False))) == 10 * rounds
 
 
+def test_losses_are_no_ties():
+    test = Test(0.9, 1e-9, 1e-9, nature=False)
+    stream = Stream("crafted", "late", "early", (10, 10))
+    came = list(run((stream,), test, lambda kind, index: float(kind == "early"), seed=0, noisy=lambda: False))
+    assert len(came) == 30 and test.claim.rounds[0].lost == 10
+
+
 def test_with_noise_asking_goes_on_in_new_rounds():
     test = Test(0.9, 1e-9, 1e-9, nature=False)
     asking = run((Stream("crafted", "late", "early", (4, 4)),), test, lambda kind, index: 1.0, seed=0)
