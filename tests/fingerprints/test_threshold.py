@@ -56,6 +56,8 @@ def test_a_large_part_of_the_pool_raises_it_and_more_than_half_is_refused():
 def test_a_reference_that_leaves_nothing_is_refused():
     with pytest.raises(ExitprintError, match=r"comes to 0.95 of the pairs"):
         threshold(MADE, references(0.95))
+    with pytest.raises(ExitprintError, match=r"comes to 1.00 of the pairs"):
+        threshold(MADE, references(1.0))
     assert threshold(MADE, references(0.89)).p0 <= HIGHEST
 
 
