@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from types import FunctionType
 
@@ -187,6 +188,7 @@ def main() -> None:
     words = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT / "src"))
+    import_module("exitprint.cli")  # once for all: whatever is forked has it then
     declared = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
     for module in words.modules or declared["tests"]:
         equivalent = declared["equivalent"].get(module, [])

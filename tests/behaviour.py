@@ -139,12 +139,15 @@ class Scripted:
 
 
 def heard(askings: Iterable[tuple[int, float]], warm_up: Sequence[float] = ()) -> Session:
-    """What a session was told on a measured clock: the number of an input "a" and the seconds of each asking."""
+    """What a session was told on a measured clock: the number of an input and the seconds of each asking.
+
+    Inputs of even numbers are "early", the others "late".
+    """
     told = [(int(index), float(seconds)) for index, seconds in askings]
     suspect = Scripted([*warm_up, *(seconds for _, seconds in told)])
-    images = {"a": torch.zeros(60, 1, 1, 1)}
+    images = {kind: torch.zeros(60, 1, 1, 1) for kind in ("early", "late")}
     with session(suspect, images, Work("test", "", Asked, ""), expected=1) as asking:
-        asking.warm_up("a", np.arange(len(warm_up) + 5 if warm_up else 0))
+        asking.warm_up("early", np.arange(len(warm_up) + 5 if warm_up else 0))
         for index, _ in told:
-            asking.ask("a", index)
+            asking.ask("late" if index % 2 else "early", index)
     return asking

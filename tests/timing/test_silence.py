@@ -177,7 +177,7 @@ def test_the_path_alone_is_no_asking():
     """The cheapest requests stand between the first two and change no figure but their own place."""
     warm_up, askings = [5.0, 5.5], rounds(12, 3, noise(2))
     asking = heard(askings, warm_up)
-    assert [asked.kind for asked in asking.asked[:7]] == ["a", *[FLOOR] * 5, "a"]
+    assert [asked.kind for asked in asking.asked[:7]] == ["early", *[FLOOR] * 5, "early"]
     beyond, plain = _beyond_usual(asking), _beyond_usual(heard([(0, 5.0), (0, 5.5), *askings]))
     assert (beyond[1:6] == 0).all() and np.delete(beyond, range(1, 6)) == pytest.approx(plain)
     found = silence(asking)
