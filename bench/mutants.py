@@ -191,12 +191,18 @@ def main() -> None:
     import_module("exitprint.cli")  # once for all: whatever is forked has it then
     declared = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
     for module in words.modules or declared["tests"]:
-        equivalent = declared["equivalent"].get(module, [])
+        equivalent = declared["equivalent"].get(module, {})
         if forked(lambda m=module, e=equivalent: _row(m, declared["tests"][m], e, words.sample, words.fates), 1e6) != 0:
             sys.exit(f"{module}: the tests could not be run")
 
 
-def _row(module: str, tests: list[str], equivalent: list[str], sample: int, file: Path | None) -> int:
+def _is_named(text: str, equivalent: dict[str, str]) -> bool:
+    """Whether a mutant is named as equivalent: by the beginning of the line that was changed, or by what it became."""
+    before, after = text.split(": ", 1)[1].split("  →  ")
+    return any(before.startswith(name) or after == name for name in equivalent)
+
+
+def _row(module: str, tests: list[str], equivalent: dict[str, str], sample: int, file: Path | None) -> int:
     source = (PACKAGE / module).read_text()
     all_fates = json.loads(file.read_text()) if file and file.exists() else {}
     fates = all_fates.setdefault(f"{module} {sha256(source.encode()).hexdigest()[:12]}", {})
@@ -214,7 +220,7 @@ def _row(module: str, tests: list[str], equivalent: list[str], sample: int, file
     with open(os.devnull, "w") as nothing, redirect_stdout(nothing):
         status = pytest.main([*options, *tests], plugins=[Trial(module, sample, fates, keep)])
     survivors = [text for text, fate in fates.items() if fate == "survived"]
-    same = [text for text in survivors if text.split("  →  ")[1] in equivalent]
+    same = [text for text in survivors if _is_named(text, equivalent)]
     for text in survivors:
         print(f"{module}:{text}" + "  (equivalent)" * (text in same))
     judged, killed = len(fates) - len(same), len(fates) - len(survivors)

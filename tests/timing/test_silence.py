@@ -56,7 +56,7 @@ def test_times_that_follow_the_input_are_not_silent():
 
 
 @given(st.integers(0, 200), st.floats(1e-3, 1e3))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_the_unit_of_time_does_not_matter(seed, unit):
     askings = rounds(12, 3, noise(seed))
     found, scaled = silence(heard(askings)), silence(heard([(index, unit * seconds) for index, seconds in askings]))
@@ -135,7 +135,7 @@ def test_what_spreads_as_widely_when_it_is_asked_again_is_no_cache():
 
 
 @given(st.integers(0, 10_000), st.integers(2, 5))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_agreement_is_that_of_two_halves_less_that_with_the_neighbours(seed, repeats):
     """Written down once more, asking by asking."""
     asking = heard(rounds(10, repeats, lambda index, place: index / 9 + noise(seed + place)(0, 0)))
