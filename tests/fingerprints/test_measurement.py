@@ -31,8 +31,8 @@ def test_t_n_is_that_of_the_late_samples_and_of_their_originals(kind):
 
 def test_a_cost_model_is_asked_once():
     made = crafted("paper", 10)
-    found = measure_t_n(made, OverAPath(behaviour(made, copy=True), clock="cost model"))
-    assert found.clock == "cost model" and found.requests == 20 and found.timings["benign"].seconds.shape == (10, 1)
+    found = measure_t_n(made, OverAPath(behaviour(made, copy=True), clock="cost-model"))
+    assert found.clock == "cost-model" and found.requests == 20 and found.timings["benign"].seconds.shape == (10, 1)
 
 
 def test_the_paper_times_each_input_ten_times_in_an_order_of_the_seed():

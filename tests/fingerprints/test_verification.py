@@ -144,7 +144,7 @@ def test_a_journal_fits_what_was_asked_and_how():
 class Computed:
     """A network by the cost model: seconds of images by what they are known by."""
 
-    def __init__(self, seconds, clock="cost model"):
+    def __init__(self, seconds, clock="cost-model"):
         self.seconds, self.clock = seconds, clock
 
     def ask(self, x):
@@ -175,11 +175,11 @@ def test_what_the_verifiers_references_come_to(made):
 def test_references_of_the_verifier_lower_the_threshold_as_the_owners_do():
     alone = crafted("contrast", 200, references=())
     independent = Computed(behaviour(alone, copy=False))
-    suspect = OverAPath(behaviour(alone, True), clock="cost model")
+    suspect = OverAPath(behaviour(alone, True), clock="cost-model")
     verdict = verify(alone, suspect, references={"a": independent, "b": independent})
     shown = asked_references(alone, {"a": independent})[0].share[0]
     assert (
         verdict.p0 == pytest.approx(max(0.65, (1 + shown) / 2), abs=1e-4)
         and f"a ({shown:.2f})" in verdict.assumptions[0]
     )
-    assert verify(alone, OverAPath(behaviour(alone, True), clock="cost model")).p0 == 0.8
+    assert verify(alone, OverAPath(behaviour(alone, True), clock="cost-model")).p0 == 0.8
