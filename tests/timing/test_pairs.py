@@ -30,6 +30,14 @@ def test_the_seed_and_the_round_decide() -> None:
     assert [pair.slow for pair in one] != [pair.slow for pair in later]
 
 
+def test_a_seed_draws_what_it_drew_in_earlier_versions() -> None:
+    """Journals of earlier runs fit only as long as this holds; see `METHOD` of verification."""
+    drawn = [(pair.slow[1], pair.quick[1], pair.slow_first, pair.repeats) for pair in matched("a", "b", (5, 4), (7, 1))]
+    assert drawn == [(4, 0, False, 1), (1, 2, False, 1), (0, 1, True, 3), (3, 3, True, 9)]
+    drawn = [(pair.slow[1], pair.quick[1], pair.slow_first, pair.repeats) for pair in split("a", "b", 7, (7, 2))]
+    assert drawn == [(2, 5, False, 1), (4, 6, True, 1), (1, 3, True, 3)]
+
+
 def test_the_later_a_pair_comes_the_more_often_it_is_asked() -> None:
     assert repeats_of(8) == [1, 1, 1, 1, 3, 3, 9, 9] and repeats_of(1) == [1]
     assert [repeats_of(3, round_) for round_ in (2, 3, 4, 5)] == [[9] * 3, [27] * 3, [81] * 3, [81] * 3]

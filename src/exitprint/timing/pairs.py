@@ -146,10 +146,5 @@ def compared(pair: Pair, ask: Callable[[str, int], float], noisy: bool = True) -
         turns = [(slow, pair.slow), (quick, pair.quick)]
         for times, one in turns if pair.slow_first == (repeat % 2 == 0) else reversed(turns):
             times.append(ask(*one))
-    if len(slow) > 1:
-        return _order(float(quiet(slow)), float(quiet(quick)))
-    return _order(slow[0], quick[0])
-
-
-def _order(slow: float, quick: float) -> float:
-    return 0.5 if slow == quick else float(slow > quick)
+    late, early = float(quiet(slow)), float(quiet(quick))
+    return 0.5 if late == early else float(late > early)
