@@ -52,7 +52,9 @@ def check_copies(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) 
     ExitprintError
         If a copy has exits at other places or another backbone, or images leave by patience, which counts exits.
     """
-    if copies and network.policy.criterion == "patience":
+    if not copies:
+        return
+    if network.policy.criterion == "patience":
         raise ExitprintError("where images leave by patience, samples are not crafted on several sets of exits.")
     own = network.stages.state_dict()
     for copy in copies:
