@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from acting import Noisy, script, verified
+from acting import Noisy, lines_of, script, verified
 
 from exitprint.claims import audit, check_pack, commit, pack
 from exitprint.claims.committing import Place, committed_fingerprint, load_opening
@@ -323,7 +323,10 @@ def test_the_judges_asking_goes_on_where_it_was_stopped(
     journal = Place(claim).again / "0001.jsonl"
     journal.write_bytes(journal.read_bytes()[:2000])
     assert asked_again(claim, target).again.log_e == whole.again.log_e
-    assert [each.begun.number for each in asked_again(claim, target).again.found] == [1]
+    verified(claim, fingerprint_file, CostModel(independent), "another", references)
+    assert asked_again(claim, independent, suspect="another").again.decision == "inconclusive"
+    assert asked_again(claim, target, suspect="suspect").again.log_e == whole.again.log_e
+    assert len(lines_of(Place(claim).again / "register.jsonl")) == 3
 
 
 def test_who_does_not_answer_the_judge_leaves_the_claim_as_it_was(

@@ -89,11 +89,11 @@ def audit(
             register = Register(Place(claim_file).panel, case.digest, "panel", networks)
             _check_panel(register)
             with progress("asking the panel (networks)", len(networks or {})) as advance:
-                for number, name in enumerate(networks or {}):
-                    ask(register, number, name, partial(_opened, panel / f"{name}.safetensors"))
+                for name in networks or {}:
+                    ask(register, name, partial(_opened, panel / f"{name}.safetensors"))
                     advance(1)
         if again is not None:
-            ask(Register(Place(claim_file).again, case.digest, "again"), 0, first.suspect, again)
+            ask(Register(Place(claim_file).again, case.digest, "again"), first.suspect, again)
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped; every answer is kept, and the same command goes on.") from stop
     return look(networks=networks)
@@ -125,18 +125,13 @@ def _check_panel(register: Register) -> None:
             )
 
 
-def _ask(
-    register: Register, number: int, name: str, open_: Opener, first: Begun, fingerprint: Fingerprint, claim: Claim
-) -> None:
+def _ask(register: Register, name: str, open_: Opener, first: Begun, fingerprint: Fingerprint, claim: Claim) -> None:
     """Ask somebody as the suspect was asked first; what is in a journal is not asked again."""
     known = register.read() if (register.folder / FILE).exists() else ()
     with open_(first) as suspect:
-        if number < len(known):
-            begun = known[number]
-        else:
-            begun = register.begin(
-                name, first.fingerprint, first.clock, first.amplification, first.address, first.references
-            )
+        begun = next((each for each in known if each.suspect == name), None) or register.begin(
+            name, first.fingerprint, first.clock, first.amplification, first.address, first.references
+        )
         journal = register.journal(begun.number)
         verify(
             fingerprint,

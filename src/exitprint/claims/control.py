@@ -85,19 +85,27 @@ def panel_result(
     return PanelResult(found, rank_p_value(first.log_e, [each.log_e for each in found]), followers)
 
 
-def again_result(found: tuple[Replayed, ...], first: Replayed, claim: Claim) -> Again | None:
-    """What the judge's own asking says, None where nobody answered; arguments as in `panel_result`.
+def again_result(asked: tuple[Replayed, ...], first: Replayed, claim: Claim) -> Again | None:
+    """What the judge's own asking says; None where the suspect was not asked, or did not answer.
+
+    Parameters
+    ----------
+    asked
+        What the judge asked, of this suspect and of others.
+    first
+        The suspect's first verification.
+    claim
+        Whose error rates decide.
 
     Raises
     ------
     ExitprintError
-        If he asked another suspect, or asked otherwise.
+        If he asked otherwise.
     """
-    if {each.begun.suspect for each in found} != {first.begun.suspect}:
-        raise ExitprintError(f"who was asked again is not {first.begun.suspect!r}: ask that one (audit).")
-    _check_alike(found, first)
-    if not any(each.requests for each in found):
+    found = tuple(each for each in asked if each.begun.suspect == first.begun.suspect and each.requests)
+    if not found:
         return None
+    _check_alike(found, first)
     decision, log_e, _ = combined(found, claim)
     labels = {place: label for each in found for place, label in each.labels.items()}
     both = labels.keys() & first.labels.keys()

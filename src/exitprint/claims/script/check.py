@@ -223,9 +223,9 @@ for committed, salt in json.loads((HERE / "claim.opening.json").read_text())["fi
     opened[committed] = tensors(file)
     originals = {sha(each.tobytes()) for each in opened[committed][1]["originals"]}
     need(originals <= set(images.decode().split()), "the originals are in the data set.")
-verdict = json.loads((HERE / "verdict.json").read_text())
+verdict, said = json.loads((HERE / "verdict.json").read_text()), []
 (_, runs), (names, panel), (_, again) = map(asked, ("runs", "panel", "again"))
-ours, said = [line for line in runs if line["suspect"] == verdict["suspect"]], []
+ours, again = ([line for line in lines if line["suspect"] == verdict["suspect"]] for lines in (runs, again))
 need(ours, "a verification of the suspect was begun.")
 for who, lines in ((f"the owner in {len(ours)} of {len(runs)} verifications", ours), ("the judge", again)):
     if lines:
@@ -236,7 +236,7 @@ for who, lines in ((f"the owner in {len(ours)} of {len(runs)} verifications", ou
         print(f"Asked by {who} the suspect is {said[-1]}; the e-value is {exp(copy):.4g}.")
 how = ("fingerprint", "clock", "amplification", "address", "references")
 alike = all(line[each] == ours[0][each] for line in panel + again for each in how)
-need(alike and {line["suspect"] for line in again} <= {ours[0]["suspect"]}, "the judge asked as the owner did.")
+need(alike, "the judge asked his networks, and the suspect, as the owner asked first.")
 need(names == [line["suspect"] for line in panel], "every network of the panel was asked, and none is hidden.")
 p_value = np.mean([line["found"][0] >= ours[0]["found"][0] for line in (ours[0], *panel)]) if panel else None
 panel and print(f"The suspect's rank among {len(panel)} networks of the judge has the exact p-value {p_value:.4g}.")
