@@ -49,9 +49,9 @@ PANELS = [
     (("panel", "--data", "digits", "--out", "p", "--networks", "0"), "at least one network"),
     (("panel", "--data", "digits", "--out", "p", "--arch", "nonsense"), "nonsense"),
     (("panel", "--data", "digits", "--out", "p", "--epochs", "0"), "epochs"),
-    (("panel", "--data", "digits", "--out", "p", "--leave", "2"), "share"),
+    (("panel", "--data", "digits", "--out", "p", "--leave", "2"), "2 is no share of images"),
     (("panel", "--data", "nothing", "--out", "p"), "unknown data set 'nothing'"),
-    (("panel", "--data", "digits", "--out", "NETWORK"), "is a file"),
+    (("panel", "--data", "digits", "--out", "NETWORK"), "cannot make the folder"),
 ]
 AUDITS = [
     (("audit", "none.json", "FINGERPRINT"), "cannot read 'none.json'"),

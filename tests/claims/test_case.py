@@ -245,7 +245,7 @@ def test_references_are_computed_again(
     with pytest.raises(ExitprintError, match="is no reference of this claim"):
         audited(claim, fingerprint_file, references=[panel_folder / "network-1.safetensors"])
     case, said = packed(claim, fingerprint_file)
-    assert case.unseen == ("another",) and "NOT CHECKED" in said and "the reference another came to" in said
+    assert case.unseen == ("another",) and "NOT CHECKED" in said and "the reference 'another' came to" in said
     assert "the asker’s word" in (claim.parent / "pack" / "page.html").read_text()
 
 

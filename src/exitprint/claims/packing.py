@@ -15,6 +15,7 @@ from exitprint.claims.case import Case, examine
 from exitprint.claims.committing import Place, load_opening, write_opening
 from exitprint.claims.images import listed
 from exitprint.claims.page import judge_page
+from exitprint.claims.signing import json_object
 from exitprint.claims.statement import Opening
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
@@ -140,7 +141,10 @@ def check_pack(folder: Path, authority: Path | None = None, key: str | None = No
     ExitprintError
         With the first thing that does not hold.
     """
-    said = _json(folder / VERDICT)
+    try:
+        said = json_object(folder / VERDICT)
+    except (OSError, ValueError) as error:
+        raise ExitprintError(f"{str(folder)!r} is no pack of a claim: get a whole copy.") from error
     own = folder / AUTHORITY
     trusted = authority or (own if own.exists() else None)
     opening = load_opening(Place(folder / CLAIM).opening)
@@ -154,13 +158,3 @@ def check_pack(folder: Path, authority: Path | None = None, key: str | None = No
     if any(said.get(each) != found[each] for each in SAID):
         raise ExitprintError(f"the pack says {said.get('decision')!r}, and its answers say {case.decision!r}.")
     return case
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ExitprintError(f"{str(path.parent)!r} is no pack of a claim: get a whole copy.") from error
-    if not isinstance(found, dict):
-        raise ExitprintError(f"{str(path.parent)!r} is no pack of a claim: get a whole copy.")
-    return found

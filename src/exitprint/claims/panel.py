@@ -90,14 +90,18 @@ def planned(
     Raises
     ------
     ExitprintError
-        If an architecture cannot be built for these images.
+        If an architecture cannot be built for these images, or cannot be trained so.
     """
     if networks < 1:
         raise ExitprintError(f"a panel needs at least one network, and not {networks}.")
+    if not 0 < leave < 1:
+        raise ExitprintError(f"{leave:g} is no share of images that leave early: choose one between 0 and 1, as 0.5.")
     members = []
     for number in range(networks):
         arch = archs[number % len(archs)]
-        architecture(arch, data.input_shape, data.classes, width=width).backbone()
+        built = architecture(arch, data.input_shape, data.classes, width=width)
+        built.backbone()
+        recipe(preset, built.family, data.name, epochs, len(data.train))
         members.append(Member(name=f"{number + 1:02d}-{arch}", arch=arch, width=width, seed=seed + number))
     return Panel(data=data.name, images=len(data.train), preset=preset, epochs=epochs, leave=leave, networks=members)
 
@@ -117,11 +121,16 @@ def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
     Raises
     ------
     ExitprintError
-        If the folder holds another panel, or a network of it was changed.
+        If the folder cannot be made or holds another panel, or a network of it was changed.
     Interrupted
         On Ctrl-C.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExitprintError(
+            f"cannot make the folder {str(folder)!r} ({error.strerror}): choose another --out."
+        ) from error
     panel = plan
     if (folder / MANIFEST).exists():
         panel = load_panel(folder)

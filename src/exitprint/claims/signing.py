@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PAYLOAD_TYPE = "application/vnd.exitprint.claim+json"
 MOST_BYTES = 1 << 20
-"""No claim is larger."""
+"""No claim, and nothing else of its kind, is larger."""
 
 
 def load_or_make_key(path: Path) -> CryptoSigner:
@@ -100,8 +100,10 @@ def load_claim(path: Path, key: str | None = None) -> Claim:
     from securesystemslib.exceptions import VerificationError
 
     try:
-        envelope = Envelope.from_dict(_json(path))
+        envelope = Envelope.from_dict(json_object(path))
         claim = Claim.model_validate_json(envelope.payload)
+    except OSError as error:
+        raise ExitprintError(f"cannot read {str(path)!r} ({error.strerror}): check the path.") from error
     except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
         raise ExitprintError(f"{str(path)!r} is no claim of exitprint: get a whole copy.") from error
     if envelope.payload_type != PAYLOAD_TYPE or claim.canonical() != envelope.payload:
@@ -118,13 +120,20 @@ def load_claim(path: Path, key: str | None = None) -> Claim:
     return claim
 
 
-def _json(path: Path) -> dict[str, Any]:
+def json_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file from others.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is too large, nested too deep, or something else.
+    """
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError("too large")
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError("too large")
         found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ExitprintError(f"cannot read {str(path)!r} ({error.strerror}): check the path.") from error
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     if not isinstance(found, dict):

@@ -15,6 +15,7 @@ from exitprint.cli import (
     deploy,
     describe_service,
     inspect_file,
+    judge,
     own,
     probe,
     steal,
@@ -41,9 +42,9 @@ app.command()(wrap.wrap)
 app.command()(own.fingerprint)
 app.command()(ask.verify)
 app.command()(claim.commit)
-app.command()(claim.panel)
-app.command()(claim.audit)
-app.command()(claim.pack)
+app.command()(judge.panel)
+app.command()(judge.audit)
+app.command()(judge.pack)
 app.command()(tampering.tamper)
 app.command()(probe.probe)
 app.command()(steal.steal)

@@ -243,7 +243,7 @@ panel and print(f"The suspect's rank among {len(panel)} networks of the judge ha
 sunk = said[0] == "derived" and any(line["found"][2] for line in panel)
 decision = "inconclusive" if sunk or said[-1] != said[0] else said[0]
 for name in dict.fromkeys(each["name"] for line in runs for each in line["references"]):
-    print(f"NOT CHECKED, since its network is not here: what the reference {name} came to.")
+    print(f"NOT CHECKED, since its network is not here: what the reference {name!r} came to.")
 found = {"decision": decision, "panel_p_value": p_value, "again": said[1] if again else None}
 need(found.items() <= verdict.items(), "the verdict is what the answers say.")
 print(f"Everything holds. Verdict: {decision}.")
