@@ -9,6 +9,7 @@ import venv
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -380,7 +381,7 @@ def test_the_page(whole_case):
         claim.program.version,
         claim.program.sha256,
         str(claim.seed),
-        register.read()[0].begun,
+        f"{datetime.fromisoformat(register.read()[0].begun):%Y-%m-%d %H:%M:%S}",
         "computed, not measured",
         "What this claim does not say",
         "@media print",
