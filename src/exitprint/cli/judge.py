@@ -114,7 +114,7 @@ def _again(suspect: str, asking_of: AskingOptions, first: Begun) -> OpenSuspect:
     """The suspect of a claim, to be asked as it was asked first."""
     from exitprint.suspects.address import is_address
 
-    clock: ClockName = "cost-model" if first.clock == "cost model" else "measured"
+    clock: ClockName = "cost-model" if first.clock == "cost-model" else "measured"
     how = replace(asking_of, clock=clock, amplification=first.amplification)
     name = how.name(suspect)
     if not (name == first.suspect if is_address(suspect) else first.suspect.endswith(name.removeprefix(suspect))):
