@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -264,3 +265,17 @@ def test_log_odds_are_finite_at_both_ends():
     assert odds.isfinite().all() and odds[0] == odds[1] and odds[-1] == odds[-2]
     assert float(odds[0]) == pytest.approx(-math.log(9999), abs=1e-3)
     assert float(odds[-1]) == pytest.approx(math.log(9999), abs=1e-2)
+
+
+def test_a_policy_is_not_changed():
+    with pytest.raises(FrozenInstanceError):
+        ExitPolicy(0.5).criterion = "margin"
+
+
+def test_the_soft_count_agrees_by_the_probability_of_one_class():
+    """Its gradient is that of 1 − 1 / r, where r = 1 + a with a = Σ p q of two exits."""
+    logits = torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    (found,) = torch.autograd.grad(CERTAINTY["patience"](logits)[0, 1], logits)
+    p, q = logits.softmax(-1)[0]
+    (wanted,) = torch.autograd.grad(1 - 1 / (1 + (p * q).sum()), logits)
+    assert torch.allclose(found, wanted, atol=1e-6)
