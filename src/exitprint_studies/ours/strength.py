@@ -6,11 +6,12 @@ has and twice the epochs. Decided by the product's own `verify` on the cost mode
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ from exitprint.tampering import tamper
 from exitprint.threads import single_thread
 from exitprint.training import evaluate, leaving_policy, recipe
 from exitprint_studies.ours.banks import Replayed, seconds_of
-from exitprint_studies.ours.makers import of_the_maker
+from exitprint_studies.ours.makers import Workshop, of_the_maker
 from exitprint_studies.ours.third_party import Adopted
 from exitprint_studies.population.declare import Source, Trained, realise
 from exitprint_studies.study import Run, Study
@@ -56,14 +57,22 @@ USEFUL = 0.85
 """A copy that keeps less than this share of the target's accuracy is of no use to a thief."""
 HAPPENS: dict[str, tuple[str, dict[str, object]] | None] = {
     "": None,
-    "fine-tuned 2 epochs": ("finetune", {"epochs": 4}),
     "pruned by 20 %": ("prune", {"rate": 0.2}),
     "pruned by 40 %": ("prune", {"rate": 0.4}),
     "in 8 bits": ("quantise", {}),
+    "fine-tuned 2 epochs": ("finetune", {"epochs": 4}),
 }
 """What happens to the backbone, by what was simulated."""
+SAME_MAKER = {
+    SDN: "ICs retrained",
+    f"pruned by 20 %, {SDN}": "pruned 0.2, new ICs",
+    f"pruned by 40 %, {SDN}": "pruned 0.4, new ICs",
+    f"in 8 bits, {SDN}": "8-bit, new ICs",
+    f"fine-tuned 2 epochs, {SDN}": "fine-tuned 2 epochs, new ICs",
+}
+"""What was simulated, and the copies of `study same-maker` on which the same was done, from seeds of their own."""
 BINS = (0.0, 0.1, 0.5, 0.9, 1.0)
-FASHION = Source(name="fashion-mnist", limit=12_000)
+FASHION, DIGITS = Source(name="fashion-mnist", limit=12_000), Source(name="digits")
 
 Network = Adopted | Trained
 
@@ -80,12 +89,15 @@ class Case:
         Whose fingerprint it is.
     references, strangers
         Networks known to be independent, and independents that crafting does not see.
+    samples
+        Of the fingerprint.
     """
 
     name: str
     target: Network
     references: tuple[Network, ...]
     strangers: tuple[Network, ...]
+    samples: int = SAMPLES
 
 
 def born(family: str, seed: int) -> Trained:
@@ -94,11 +106,20 @@ def born(family: str, seed: int) -> Trained:
     return Trained(architecture=arch, data=FASHION, recipe=recipe("fast", family, FASHION.name, 6), seed=seed)
 
 
+def small(seed: int, name: str = "resnet20") -> Trained:
+    """A network trained on digits from this seed."""
+    how = recipe("fast", "resnet", DIGITS.name)
+    return Trained(architecture=architecture(name, (1, 8, 8), 10, width=8), data=DIGITS, recipe=how, seed=seed)
+
+
 def cases() -> list[Case]:
     """What is fingerprinted."""
     resnet20, resnet32, resnet44 = (of_the_maker(depth) for depth in (20, 32, 44))
     msdnets, branchynets = ([born(family, seed) for seed in range(4)] for family in ("msdnet", "branchynet"))
+    resnets = [small(seed) for seed in range(5)]
+    others = (*resnets[3:], small(5, "resnet14"), small(6, "resnet14"))
     return [
+        Case("digits ResNet-20, two references", resnets[0], tuple(resnets[1:3]), others, samples=100),
         Case("ResNet-20, no reference", resnet20, (), (resnet32, resnet44)),
         Case("ResNet-20, one reference", resnet20, (resnet32,), (resnet44,)),
         Case("MSDNet, one reference", msdnets[0], (msdnets[1],), (*msdnets[2:], *branchynets[:2])),
@@ -124,19 +145,42 @@ class Bench:
         network.policy = leaving_policy(network, self.images(spec).calibration, LEAVE, network.policy.criterion)
         return network
 
+    def can(self, spec: Network) -> bool:
+        """Whether the network is there or may be made."""
+        return not self.run.present or self.run.store.has(spec.key)
+
+    def can_copy(self, spec: Network, change: str, exits: str | None, seed: int) -> bool:
+        """The same of what a thief makes."""
+        wanted = self.steps(spec, change, exits, seed)
+        return not self.run.present or all(self.run.store.has(key) for key, _, _ in wanted)
+
+    def steps(
+        self, spec: Network, change: str, exits: str | None, seed: int
+    ) -> list[tuple[dict[str, object], str, dict[str, object]]]:
+        """What a thief does, one after the other: key of the result, kind of tampering, parameters."""
+        done = HAPPENS[change]
+        wanted = [(done[0], done[1] | {"retrain_heads": False})] if done else []
+        if exits:
+            wanted.append(("retrain-exits", dict(new_exits(self.network(spec))[exits])))
+        steps: list[tuple[dict[str, object], str, dict[str, object]]] = []
+        key: dict[str, object] = {"stolen": VERSION, "from": spec.key, "seed": seed}
+        for kind, parameters in wanted:
+            key = {**key, "done": [*cast(list[object], key.get("done", [])), kind, parameters]}
+            steps.append((key, kind, parameters | {"rad": None}))
+        return steps
+
     def copy(self, spec: Network, change: str, exits: str | None, seed: int) -> MultiExitNetwork:
         """What a thief makes: something done to the backbone, and new exits or those that there are."""
         network, data = self.network(spec), self.images(spec)
-        steps = [HAPPENS[change], ("retrain-exits", new_exits(network)[exits]) if exits else None]
-        key: dict[str, object] = {"stolen": VERSION, "from": spec.key, "seed": seed}
-        for step in steps:
-            if step is None:
-                continue
-            kind, parameters = step[0], {**step[1], "rad": None}
-            if kind != "retrain-exits":
-                parameters["retrain_heads"] = False
-            key = {**key, "kind": kind, "parameters": dict(parameters), "before": key.get("kind")}
-            network = load_network(self.run.store.get(key, partial(self._steal, network, data, kind, parameters, seed)))
+        for key, kind, parameters in self.steps(spec, change, exits, seed):
+            make = partial(self._steal, network, data, kind, parameters, seed)
+            network = load_network(self.run.store.get(key, make))
+        return network
+
+    def of_same_maker(self, spec: Adopted, theft: str) -> MultiExitNetwork:
+        """A copy of `study same-maker`, with the owner's thresholds."""
+        network = Workshop(self.run.store, self.run.data_dir).network(spec, theft)
+        network.policy = self.network(spec).policy
         return network
 
     def _steal(
@@ -157,74 +201,116 @@ class Bench:
             data, rules = self.images(case.target), self.rules(case)
             known = {name_of(each): self.network(each) for each in case.references}
             network, pool = self.network(case.target), data.test[:POOL]
-            made = contrast_fingerprint(network, pool, rules, SAMPLES, references=known, check=False)
+            made = contrast_fingerprint(network, pool, rules, case.samples, references=known, check=False)
             with single_thread():
                 save_fingerprint(replace(made, strength=strength(made, network, data, rules)), to)
 
-        key = {
+        return load_fingerprint(self.run.store.get(self.key(case), make))
+
+    def key(self, case: Case) -> dict[str, object]:
+        """Everything that a case's fingerprint depends on."""
+        return {
             "strength": VERSION,
             "target": case.target.key,
             "references": [each.key for each in case.references],
             "exits": list(new_exits(self.network(case.target))),
+            **({"samples": case.samples} if case.samples != SAMPLES else {}),
         }
-        return load_fingerprint(self.run.store.get(key, make))
 
 
 def name_of(spec: Network) -> str:
     """In tables."""
-    return f"ResNet-{spec.depth}" if isinstance(spec, Adopted) else f"{spec.architecture.family} {spec.seed}"
+    if isinstance(spec, Adopted):
+        return f"ResNet-{spec.depth}"
+    depth = f"-{spec.architecture.depth}" if spec.architecture.family == "resnet" else ""
+    return f"{spec.architecture.family}{depth}, seed {spec.seed}"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What all suspects of a case are asked with.
+
+    Attributes
+    ----------
+    case
+        Its name.
+    made
+        The fingerprint, with its table.
+    rules
+        By which each suspect gets the policies of the table.
+    right
+        Accuracy of the owner's network at its last exit.
+    """
+
+    case: str
+    made: Fingerprint
+    rules: Sequence[Rule]
+    right: float
+
+    @property
+    def table(self) -> Strength:
+        """What was promised."""
+        assert self.made.strength is not None
+        return self.made.strength
+
+    @classmethod
+    def of(cls, case: Case, bench: Bench) -> Asking:
+        """For one case, without the policies under which nothing can be crafted."""
+        made, target = bench.fingerprint(case), bench.network(case.target)
+        assert made.strength is not None
+        rules = [
+            rule for rule in bench.rules(case) if min(policy_of(target, rule).thresholds) in made.strength.policies
+        ]
+        right = evaluate(target, bench.images(case.target).test).exit_accuracies[-1]
+        return cls(case.name, made, rules, right)
 
 
 def rows_of(case: Case, bench: Bench) -> Iterator[Row]:
     """One row for each suspect, policy and number of samples."""
-    made, rules = bench.fingerprint(case), bench.rules(case)
-    table = made.strength
-    assert table is not None
-    own = float(evaluate(bench.network(case.target), bench.images(case.target).test).exit_accuracies[-1])
+    asking = Asking.of(case, bench)
+    promised = {theft.name: theft for theft in asking.table.thefts}
+    for name, promise, network in suspects(case, bench, promised):
+        right = evaluate(network, bench.images(case.target).test).exit_accuracies[-1]
+        yield from rows_on(asking, name, promise, network, right)
+
+
+def suspects(
+    case: Case, bench: Bench, promised: Mapping[str, Theft]
+) -> Iterator[tuple[str, Theft | None, MultiExitNetwork]]:
+    """Strangers as they are and with exits trained again, then copies with what was promised of them."""
+    for spec in case.strangers:
+        if bench.can(spec):
+            yield name_of(spec), None, bench.network(spec)
+            if bench.can_copy(spec, "", SDN, SEEDS[0]):
+                yield f"{name_of(spec)}, {SDN}", None, bench.copy(spec, "", SDN, SEEDS[0])
     for change in HAPPENS:
         for exits in (None, *new_exits(bench.network(case.target))):
-            if not change and not exits:
-                continue
             name = ", ".join(part for part in (change, exits or "exits kept") if part)
-            promise = next((theft for theft in table.thefts if theft.name == name), None)
-            if promise is None:
+            if name not in promised:
                 continue
             for seed in SEEDS:
-                network = bench.copy(case.target, change, exits, seed)
-                yield from _rows(case, bench, made, rules, network, name, promise, own)
-    for spec in case.strangers:
-        stranger = bench.network(spec)
-        yield from _rows(case, bench, made, rules, stranger, name_of(spec), None, own)
-        anew = bench.copy(spec, "", SDN, SEEDS[0])
-        yield from _rows(case, bench, made, rules, anew, f"{name_of(spec)}, {SDN}", None, own)
+                if bench.can_copy(case.target, change, exits, seed):
+                    yield name, promised[name], bench.copy(case.target, change, exits, seed)
+            if isinstance(case.target, Adopted) and name in SAME_MAKER:
+                yield name, promised[name], bench.of_same_maker(case.target, SAME_MAKER[name])
 
 
-def _rows(
-    case: Case,
-    bench: Bench,
-    made: Fingerprint,
-    rules: Sequence[Rule],
-    network: MultiExitNetwork,
-    name: str,
-    promise: Theft | None,
-    own: float,
-) -> Iterator[Row]:
-    table = made.strength
-    assert table is not None
-    right = evaluate(network, bench.images(case.target).test).exit_accuracies[-1]
+def rows_on(asking: Asking, name: str, promise: Theft | None, network: MultiExitNetwork, right: float) -> Iterator[Row]:
+    """The rows of one suspect, of which `right` is the accuracy at its last exit."""
+    made, table = asking.made, asking.table
     samples, originals = logits_of(network, made.samples), logits_of(network, made.originals)
-    used = [rule for rule in rules if _column(bench.network(case.target), rule, table) is not None]
-    for number, rule in enumerate(used):
+    seconds = seconds_of(network)
+    for number, rule in enumerate(asking.rules):
         policy = policy_of(network, rule)
         exits = policy.exits(samples), policy.exits(originals)
-        for size in SIZES:
-            said = [_verdict(made, exits, seconds_of(network), size, seed) for seed in range(RUNS)]
+        for size in (size for size in SIZES if size <= len(made)):
+            said = [_verdict(made, exits, seconds, size, seed) for seed in range(RUNS)]
             yield {
-                "case": case.name,
+                "case": asking.case,
                 "suspect": name,
                 "truth": "stolen" if promise else "stranger",
                 "right": right,
-                "keeps": right / own,
+                "keeps": right / asking.right,
                 "T_c": table.policies[number],
                 "samples": size,
                 "share": share_of_pairs("contrast", *exits, made.late),
@@ -236,11 +322,6 @@ def _rows(
             }
 
 
-def _column(network: MultiExitNetwork, rule: Rule, table: Strength) -> float | None:
-    T_c = min(policy_of(network, rule).thresholds)
-    return T_c if T_c in table.policies else None
-
-
 def _verdict(made: Fingerprint, exits: tuple[Tensor, Tensor], seconds: Tensor, size: int, seed: int) -> str:
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.cat(
@@ -249,9 +330,10 @@ def _verdict(made: Fingerprint, exits: tuple[Tensor, Tensor], seconds: Tensor, s
             for half in (made.late, ~made.late)
         ]
     )
-    part = replace(made, strength=None, **{name: getattr(made, name)[drawn] for name in TENSORS})
+    part = replace(made, strength=None, references=(), **{name: getattr(made, name)[drawn] for name in TENSORS})
+    asked = Replayed.of(part, exits[0][drawn], exits[1][drawn], seconds)
     try:
-        return verify(part, Replayed.of(part, exits[0][drawn], exits[1][drawn], seconds), seed=seed).decision
+        return verify(part, asked, seed=seed, references=made.references).decision
     except ExitprintError:
         return "refused"
 
@@ -333,7 +415,9 @@ def _mean(values: Sequence[float]) -> float | None:
 def _make(run: Run) -> list[Path]:
     bench, rows = Bench(run), list[Row]()
     said: list[str] = []
-    wanted = cases()
+    wanted = [
+        case for case in cases() if not run.present or (bench.can(case.target) and run.store.has(bench.key(case)))
+    ]
     with progress("fingerprints and their thefts", len(wanted)) as advance:
         for case in wanted:
             rows += list(rows_of(case, bench))
@@ -355,4 +439,5 @@ STUDY = Study(
     "What the table of simulated thefts promises, against thefts that then happen.",
     lambda preset: [spec for case in cases() for spec in (case.target, *case.strangers) if isinstance(spec, Trained)],
     _make,
+    partial_runs=True,
 )

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from exitprint.fingerprints import ContrastMethod, Strength, contrast_fingerprint
+from exitprint.fingerprints import ContrastMethod, Reference, Strength, contrast_fingerprint
 from exitprint.fingerprints.promises import Theft
 from exitprint.networks import ExitPolicy
 from exitprint_studies.ours import strength as study
 
+STRANGER = Reference("stranger", (0.1,), "other")
 PAIR = ((0.9, 0.95), (0.9, 0.95))
 PROMISE = Theft(name="as it is", keeps=1, share=(1, 1), claimed=PAIR, cleared=((0, 0), (0, 0)))
 
@@ -68,31 +69,16 @@ def test_strangers_are_counted_and_promises_are_kept_apart_from_the_rest():
     )
 
 
-class AtHand:
-    """A bench whose networks are all the target."""
-
-    def __init__(self, network, data):
-        self.data, self.made = data, network
-
-    def images(self, spec):
-        return self.data
-
-    def network(self, spec):
-        return self.made
-
-
 def test_every_suspect_is_verified_under_every_policy(target, independent, digits):
     rules = [lambda network: network.policy, lambda network: ExitPolicy(0.93)]
     made = contrast_fingerprint(target, digits.test, rules, 100, 1, ContrastMethod(margin_log_odds=0.05))
     sizes = {"samples": 100, "sizes": (100, 200), "policies": (0.9, 0.93)}
     table = Strength(**sizes, thefts=(PROMISE,), exits=(), images=10, seeds=1)
-    made = replace(made, strength=table)
-    case = study.Case("digits", study.born("msdnet", 0), (), ())
-
-    def rows(network, promise):
-        return list(study._rows(case, AtHand(target, digits), made, rules, network, "s", promise, 0.99))
-
-    own, other = rows(target, PROMISE), rows(independent, None)
-    assert [(each["T_c"], each["samples"]) for each in own] == [(0.9, 100), (0.9, 200), (0.93, 100), (0.93, 200)]
-    assert {each["share"] for each in own} == {1.0} and {each["promised"] for each in own} == {0.9, 0.95}
+    asking = study.Asking("digits", replace(made, strength=table, references=(STRANGER,)), rules, 0.99)
+    own = list(study.rows_on(asking, "copy", PROMISE, target, 0.99))
+    other = list(study.rows_on(asking, "stranger", None, independent, 0.98))
+    assert [(each["T_c"], each["samples"]) for each in own] == [(0.9, 100), (0.93, 100)]
+    assert {(each["share"], each["claimed"]) for each in own} == {(1.0, 1.0)} and {
+        each["promised"] for each in own
+    } == {0.9}
     assert all(each["claimed"] == 0 and each["promised"] is None for each in other)
