@@ -9,6 +9,7 @@ from exitprint.suspects.options import SuspectOptions
 from exitprint.suspects.own import CallableSuspect, TryAgain
 from exitprint.suspects.resolve import open_suspect
 from exitprint.suspects.suspect import Answer, BudgetSpent, Clock, Metered, Suspect, WithFloor
+from exitprint.suspects.through import Through
 
 __all__ = [
     "Answer",
@@ -22,6 +23,7 @@ __all__ = [
     "OnnxSuspect",
     "Suspect",
     "SuspectOptions",
+    "Through",
     "TryAgain",
     "WithFloor",
     "open_suspect",

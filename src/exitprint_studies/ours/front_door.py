@@ -27,7 +27,7 @@ from exitprint.fingerprints.shares import shares
 from exitprint.networks import save_network
 from exitprint.progress import progress
 from exitprint.serving import running
-from exitprint.suspects import KServeSuspect
+from exitprint.suspects import CostModel, KServeSuspect
 from exitprint.suspects.through import Through, ways
 from exitprint.threads import single_thread
 from exitprint.training import calibrated_policy
@@ -159,7 +159,8 @@ def share_rows(made: Made, workshop: Workshop) -> Iterator[Row]:
 
 def verdict_row(made: Made, way: Through, suspect: Asked, workshop: Workshop) -> Row:
     """What `verify` says of a suspect behind a real server that does this to every image."""
-    key = {**made.key, "served through": way.text, "suspect": suspect.name, "rad": SERVED_RAD, "budget": BUDGET}
+    key = {**made.key, "served through": way.text, "suspect": suspect.name, "rad": SERVED_RAD}
+    key |= {"budget": BUDGET, "asker's references": KNOWN.key}
     path = workshop.store.get(key, partial(_served, made, way, suspect, workshop), ".verdict")
     row: Row = json.loads(path.read_bytes())
     return row
@@ -169,13 +170,16 @@ def _served(made: Made, way: Through, suspect: Asked, workshop: Workshop, to: Pa
     adopted = of_the_maker(suspect.depth)
     network = workshop.network(adopted, suspect.theft)
     network.policy = workshop.policies(adopted, suspect.theft)[0][RADS.index(SERVED_RAD)]
+    known = workshop.network(KNOWN)
+    known.policy = workshop.policies(KNOWN)[0][RADS.index(SERVED_RAD)]
     row = {"crafted through": made.name, "served through": way.text, "suspect": suspect.name, "copy": suspect.copy}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "suspect.safetensors"
         save_network(network, file)
         with running(file, through=way) as url, KServeSuspect(url, amplification=AMPLIFICATION) as server:
             try:
-                verdict = verify(made.fingerprint(workshop), server, budget=BUDGET)
+                references = {"ResNet-32": CostModel(known)}
+                verdict = verify(made.fingerprint(workshop), server, budget=BUDGET, references=references)
             except ExitprintError as refused:
                 row |= {"said": "refused", "share": None, "requests": 0, "why": str(refused)}
             else:
