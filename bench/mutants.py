@@ -197,9 +197,9 @@ def main() -> None:
 
 
 def _is_named(text: str, equivalent: dict[str, str]) -> bool:
-    """Whether a mutant is named as equivalent: by the beginning of the line that was changed, or by what it became."""
-    before, after = text.split(": ", 1)[1].split("  →  ")
-    return any(before.startswith(name) or after == name for name in equivalent)
+    """Whether a mutant is named as equivalent: by the beginning of the line that was changed or of what it became."""
+    lines = text.split(": ", 1)[1].split("  →  ")
+    return any(line.startswith(name) for line in lines for name in equivalent)
 
 
 def _row(module: str, tests: list[str], equivalent: dict[str, str], sample: int, file: Path | None) -> int:

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -227,3 +228,9 @@ def test_only_a_torn_line_is_cut_off(tmp_path):
         assert journal.earlier == (Said("a"),)
         journal.add(Said("c"))
     assert read(path, WORK).earlier == (Said("a"), Said("c"))
+
+
+def test_where_python_has_no_locks_the_journal_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    kept(tmp_path / "journal", "a")
+    assert read(tmp_path / "journal", WORK).earlier == (Said("a"),)
