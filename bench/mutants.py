@@ -100,6 +100,8 @@ def executed_anew(name: str, path: Path, source: str) -> None:
     for key, before in old.items():
         after = space[key]
         if isinstance(before, type) and before.__module__ == name:
+            for part in set(vars(before)) - set(vars(after)):
+                delattr(before, part)
             for part, value in vars(after).items():
                 if part not in ("__dict__", "__weakref__", "__doc__", "__module__"):
                     setattr(before, part, value)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exitprint.fingerprints.likeness import FAR_WORSE, agreement
+from exitprint.fingerprints.likeness import FAR_WORSE, _renamed, agreement
 
 OWNER = (np.arange(60) % 5).tolist()
 
@@ -83,3 +83,10 @@ def test_labels_are_renamed_only_where_the_owners_own_would_agree() -> None:
         owner = pairs[: 40 - singles] + list(range(100, 100 + singles))
         found = agreement(owner, [200 - label for label in owner])
         assert (found is not None) == renamed
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30))
+def test_how_well_labels_tell_others(pairs: list[tuple[int, int]]) -> None:
+    of, by = ([*part] for part in zip(*pairs, strict=True))
+    assert _renamed(of, by) == pytest.approx(told(of, by))

@@ -88,6 +88,37 @@ def test_fewer_inputs_than_the_warm_up_are_asked_again():
     assert sorted(map(suspect.asked[:10].count, set(suspect.asked[:10]))) in ([1] * 6 + [2] * 2,)
 
 
+class Labelled(OverAPath):
+    """A suspect that says one label for every image."""
+
+    def ask(self, x):
+        return replace(super().ask(x), labels=np.zeros(len(x), dtype=int))
+
+
+def test_whether_it_understands_the_images_is_asked_with_the_first_sample():
+    known = replace(CONTRAST, answers=torch.arange(100) % 5)
+    verdict = verify(known, Labelled(behaviour(CONTRAST, True), noisy_by_two))
+    assert verdict.decision == "inconclusive" and "does not understand what it is sent" in verdict.reason
+    assert list(verdict.course.streams).count("crafted") == 1 < list(verdict.course.streams).count("nature")
+
+
+def noisy_by_two(seconds, number):
+    """Every second request takes two exits longer."""
+    return seconds + 0.002 * (number % 2)
+
+
+def test_a_journal_is_gone_on_with_only_if_that_is_asked_for(tmp_path):
+    first = verify(CONTRAST, OverAPath(behaviour(CONTRAST, True)), journal=tmp_path / "j")
+    with pytest.raises(ExitprintError, match="is there already"):
+        verify(CONTRAST, OverAPath({}), journal=tmp_path / "j")
+    assert verify(CONTRAST, OverAPath({}), journal=tmp_path / "j", resume=True).e_value == first.e_value
+
+
+def test_a_cost_model_is_not_asked_again():
+    verdict = verify(PAPER, OverAPath(behaviour(PAPER, False), clock="cost-model"))
+    assert verdict.decision == "inconclusive" and verdict.requests < 301 and "measure_t_n" in verdict.reason
+
+
 @pytest.mark.parametrize("what", ["alpha", "beta"])
 @pytest.mark.parametrize("value", [0, 1, -1])
 def test_error_rates_are_probabilities(what, value):

@@ -197,7 +197,7 @@ def _warm_up(asking: Session, kind: str, size: int, seed: int) -> None:
 def _likeness(fingerprint: Fingerprint, asking: Session) -> float | None:
     """How far the suspect's answers to the originals agree with the owner's; None where that cannot be told."""
     late = fingerprint.late
-    kinds = {"late original": late, "early original": ~late, "original": late | True}
+    kinds = {"late original": late, "early original": ~late, "original": late}
     owner, suspect = [], []
     for kind, chosen in kinds.items():
         for index, answer in enumerate(fingerprint.answers[chosen].tolist()):
