@@ -165,6 +165,18 @@ def test_where_not_even_the_network_is_claimed_nothing_else_is_named():
     assert "T_c = 0.500" not in said[1]
 
 
+def test_where_new_exits_escape_mostly_none_of_them_is_promised():
+    itself, exits = table().thefts
+    sure = itself.model_copy(update={"name": "tuned, exits anew", "new_exits": True})
+    lost = exits.model_copy(update={"claimed": ((1.0, 1.0), (0.0, 0.0)), "new_exits": True})
+    found = table(thefts=(itself, sure, lost, sure.model_copy(update={"name": "kept", "new_exits": False})))
+    assert [found.promised(theft, 1) for theft in found.thefts] == [True, False, False, True]
+    assert all(found.promised(theft, 0) for theft in found.thefts)
+    assert found.sentences() == [
+        "No theft with new exits is promised where yours has T_c = 0.500: 1 of 2 that were simulated escape there."
+    ]
+
+
 def test_all_that_is_promised_is_one_sentence():
     itself = table().thefts[0]
     assert table(thefts=(itself,)).sentences() == [

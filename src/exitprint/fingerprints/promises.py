@@ -37,6 +37,8 @@ class Theft(_Plain):
     claimed, cleared
         Under each policy, for each number of samples: the chance that `verify` says ``derived``, and ``independent``;
         None where so many samples cannot be had from the pool.
+    new_exits
+        Whether the copies' exits were trained again.
     """
 
     name: Text
@@ -44,6 +46,7 @@ class Theft(_Plain):
     share: tuple[Share, ...]
     claimed: tuple[Chances, ...]
     cleared: tuple[Chances, ...]
+    new_exits: bool = False
 
 
 class Exit(_Plain):
@@ -127,16 +130,33 @@ class Strength(_Plain):
 
     def promised(self, theft: Theft, policy: int) -> bool:
         """Whether the fingerprint is taken to find such a copy under the policy of this number, counted from 0."""
+        return self._found(theft, policy) and not (theft.new_exits and self._by_luck(policy))
+
+    def _found(self, theft: Theft, policy: int) -> bool:
         chance = theft.claimed[policy][self.sizes.index(self.samples)]
         return chance is not None and chance >= PROMISED
+
+    def _by_luck(self, policy: int) -> bool:
+        """Whether under this policy new exits escape in half of the thefts or more: then those that do not had luck."""
+        found = [self._found(theft, policy) for theft in self.thefts if theft.new_exits]
+        return 2 * sum(found) <= len(found) > 1
 
     def sentences(self) -> list[str]:
         """Where a thief escapes, and why; what holds, where none does."""
         itself, *thefts = self.thefts
         shut = [number for number in range(len(self.policies)) if not self.promised(itself, number)]
         escapes = [f"Nothing is promised where yours has {self._cell(itself, n)} already as it is." for n in shut]
+        luck = [number for number in range(len(self.policies)) if number not in shut and self._by_luck(number)]
+        for number in luck:
+            anew = [theft for theft in thefts if theft.new_exits]
+            lost = sum(not self._found(theft, number) for theft in anew)
+            escapes.append(
+                f"No theft with new exits is promised where yours has T_c = {self.policies[number]:.3f}: {lost} of "
+                f"{len(anew)} that were simulated escape there."
+            )
         for theft in thefts:
-            missed = [n for n in range(len(self.policies)) if n not in shut and not self.promised(theft, n)]
+            named = {*shut, *(luck if theft.new_exits else ())}
+            missed = [n for n in range(len(self.policies)) if n not in named and not self.promised(theft, n)]
             if missed:
                 where = "; ".join(self._cell(theft, number) for number in missed)
                 escapes.append(f"Not promised: {theft.name}, where yours has {where}.")

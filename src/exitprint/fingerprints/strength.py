@@ -15,7 +15,7 @@ from exitprint.fingerprints.policies import default_policies
 from exitprint.fingerprints.promises import Exit, Strength, Theft
 from exitprint.fingerprints.replay import Exits, chances
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of, share_of_pairs
-from exitprint.fingerprints.thefts import of_a_thief, simulated, steps
+from exitprint.fingerprints.thefts import OWN, SDN, of_a_thief, simulated, steps
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.threads import single_thread, too_small_for_threads
@@ -157,6 +157,7 @@ def _theft(
         share=tuple(_mean([share_of_pairs(kind, x, x0, late) for x, x0 in each]) for each in by_policy),
         claimed=tuple(tuple(claimed for claimed, _ in row) for row in cells),
         cleared=tuple(tuple(cleared for _, cleared in row) for row in cells),
+        new_exits=name.endswith((SDN, OWN)),
     )
 
 
