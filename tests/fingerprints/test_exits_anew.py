@@ -59,3 +59,15 @@ def test_another_backbone_other_places_and_patience_are_refused(target, digits, 
     patient.policy = ExitPolicy(patience_threshold(2), "patience")
     with pytest.raises(ExitprintError, match="patience"):
         check_copies(patient, [copy])
+
+
+def test_the_command_trains_sets_of_both_kinds(run, target_file, monkeypatch, tmp_path):
+    def craft(network, *_, copies, **__):
+        check_copies(network, copies)
+        raise ExitprintError(f"sets of {' and '.join(copy.history[-1]['kind'] for copy in copies)}.")
+
+    monkeypatch.setattr("exitprint.fingerprints.contrast_fingerprint", craft)
+    words = ("fingerprint", target_file, "--data", "digits", "--quick", "--out", tmp_path / "f")
+    assert "sets of own and sdn." in run(*words, "--new-exits", 2).err
+    assert "not below zero" in run(*words, "--new-exits", -1).err
+    assert "--kind contrast" in run(*words, "--kind", "paper", "--new-exits", 1).err
