@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import as_completed
+from concurrent.futures import Executor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,14 @@ from typing import Any, Literal
 import torch
 
 from exitprint.data import Images, load_data
-from exitprint.fingerprints import ContrastMethod, Fingerprint, contrast_fingerprint, verify
+from exitprint.fingerprints import (
+    ContrastMethod,
+    Fingerprint,
+    contrast_fingerprint,
+    load_fingerprint,
+    save_fingerprint,
+    verify,
+)
 from exitprint.fingerprints.contrast import ChangeTooLarge
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, load_network, save_network
 from exitprint.processes import processes, processors
@@ -87,14 +94,11 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
         Of everything random; the runtimes are measured all the same.
     """
     start = perf_counter()
-    data = load_data("digits")
-    with TemporaryDirectory() as folder:
-        made = {name: load_network(path) for name, path in _make(Path(folder), seed).items()}
-    for network in made.values():
-        network.policy = POLICY
+    with TemporaryDirectory() as folder, processes(min(2, processors())) as pool:
+        paths = _make(pool, Path(folder), seed)
+        fingerprint = _crafted(pool, Path(folder), paths, seed)
+        made = {name: _loaded(path) for name, path in paths.items()}
     references = {name: made.pop(name) for name in REFERENCES}
-    images = _all(data.train, data.calibration, data.test)
-    fingerprint = _craft(made["target"], images, references, seed)
     known = {name: CostModel(network) for name, network in references.items()}
     rows = []
     with progress("verifying seven suspects", len(made)) as advance:
@@ -106,11 +110,11 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
     return Demo(rows, perf_counter() - start, report)
 
 
-def _make(folder: Path, seed: int) -> dict[str, Path]:
-    """Nine networks as files, by name, in the order of the page; on two processors where there are two."""
+def _make(pool: Executor, folder: Path, seed: int) -> dict[str, Path]:
+    """Nine networks as files, by name, in the order of the page."""
     names = ["target", *STOLEN, *list(TRAINED)[1:]]
     paths = {name: folder / f"{number}.safetensors" for number, name in enumerate(names)}
-    with processes(min(2, processors())) as pool, progress("making nine networks", len(paths)) as advance:
+    with progress("making nine networks", len(paths)) as advance:
         trained = {name: pool.submit(_train, paths[name], 10 * seed + number) for name, number in TRAINED.items()}
         trained.pop("target").result()
         advance(1)
@@ -136,12 +140,37 @@ def _truth(name: str) -> Truth:
     return "stolen" if name in STOLEN else "target" if name == "target" else "independent"
 
 
-def _craft(target: MultiExitNetwork, images: Images, references: dict[str, MultiExitNetwork], seed: int) -> Fingerprint:
-    *first, last = METHODS
-    for method in first:
+def _crafted(pool: Executor, folder: Path, paths: dict[str, Path], seed: int) -> Fingerprint:
+    """By the first of the methods that changes the images by little enough; all are tried at once."""
+    with progress("crafting", len(METHODS)) as advance:
+        tries = [
+            pool.submit(_craft, folder / f"{number}.fingerprint", paths, method, seed)
+            for number, method in enumerate(METHODS)
+        ]
+        for each in as_completed(tries):
+            each.exception()
+            advance(1)
+    *first, last = tries
+    for each in first:
         with suppress(ChangeTooLarge):
-            return contrast_fingerprint(target, images, [POLICY], SAMPLES, seed, method, references)
-    return contrast_fingerprint(target, images, [POLICY], SAMPLES, seed, last, references)
+            return load_fingerprint(each.result())
+    return load_fingerprint(last.result())
+
+
+def _craft(path: Path, paths: dict[str, Path], method: ContrastMethod, seed: int) -> Path:
+    data = load_data("digits")
+    images = _all(data.train, data.calibration, data.test)
+    references = {name: _loaded(paths[name]) for name in REFERENCES}
+    save_fingerprint(
+        contrast_fingerprint(_loaded(paths["target"]), images, [POLICY], SAMPLES, seed, method, references), path
+    )
+    return path
+
+
+def _loaded(path: Path) -> MultiExitNetwork:
+    network = load_network(path)
+    network.policy = POLICY
+    return network
 
 
 def _all(*parts: Images) -> Images:
