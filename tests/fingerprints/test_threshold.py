@@ -68,6 +68,11 @@ def test_at_the_highest_threshold_a_claim_is_still_possible():
     assert threshold(replace(MADE, pool=300), references(0.79)).p0 == 0.945
 
 
+def test_a_network_that_owner_and_verifier_name_counts_once():
+    once = (Reference("a", (0.1,), "other"),)
+    assert lowest_claim(once * 2) == lowest_claim(once) > lowest_claim((*once, Reference("b", (0.1,), "other")))
+
+
 def test_the_largest_share_of_all_policies_of_all_references_counts():
     several = (Reference("a", (0.1, 0.6, 0.2), "same"), Reference("b", (0.3,), "other"))
     assert lowest_claim(several) == lowest_claim(several[::-1]) == 0.8

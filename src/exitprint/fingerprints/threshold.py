@@ -60,9 +60,13 @@ class Threshold:
 
 
 def lowest_claim(references: Sequence[Reference]) -> float:
-    """p0 by the references alone: the cautious one, and at least half-way between the largest share and 1."""
+    """p0 by the references alone: the cautious one, and at least half-way between the largest share and 1.
+
+    A network that both the owner and the verifier name counts once.
+    """
     largest = max((share for reference in references for share in reference.share), default=0.0)
-    return max(CAUTIOUS[min(len(references), len(CAUTIOUS) - 1)], (1 + largest) / 2)
+    number = len({reference.name for reference in references})
+    return max(CAUTIOUS[min(number, len(CAUTIOUS) - 1)], (1 + largest) / 2)
 
 
 def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Threshold:

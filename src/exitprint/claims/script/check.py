@@ -98,8 +98,8 @@ def tensors(content):
 
 def threshold(made, arrays, begun):
     """What a share of pairs must beat: from the owner's references, the asker's, and the pool of the originals."""
-    shares = [max(each["share"]) for each in made["references"]] + [each["share"] for each in begun["references"]]
-    p0 = max((0.8, 0.7, 0.65)[min(len(shares), 2)], (1 + max(shares, default=0)) / 2)
+    known = [(each["name"], np.max(each["share"])) for each in (*made["references"], *begun["references"])]
+    p0 = max((0.8, 0.7, 0.65)[min(len(dict(known)), 2)], (1 + max((share for _, share in known), default=0)) / 2)
     return round(p0 + (0.05 if len(arrays["late"]) / made["pool"] > 0.2 else 0), 4)
 
 
