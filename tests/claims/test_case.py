@@ -31,7 +31,7 @@ from exitprint.networks import ExitPolicy
 from exitprint.serving import running
 from exitprint.suspects import CostModel, open_suspect
 
-SMALLER = 1 / 3
+SMALLER = 1 / 6
 """As the paper crafts, the change is so large that references are needed, and those follow it too."""
 
 

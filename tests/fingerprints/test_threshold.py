@@ -93,8 +93,8 @@ def test_what_it_rests_on_is_said():
     )
     assert "owner states" in stated and "verifier asked" not in stated and "at most p0 = 0.7 of" in stated
     assert "owner states" not in brought and "of his own: r0 (0.20)" in brought and "at most p0 = 0.7 of" in brought
-    both = threshold(replace(MADE, references=references(0.1)), references(0.2)).assumptions[0]
-    assert "owner states" in both and "r0 (0.10)" in both and "of his own: r0 (0.20)" in both and "p0 = 0.65" in both
+    both = threshold(replace(MADE, references=references(0.1)), (Reference("mine", (0.2,), "other"),)).assumptions[0]
+    assert "owner states" in both and "r0 (0.10)" in both and "of his own: mine (0.20)" in both and "p0 = 0.65" in both
     assert "No network" not in stated + brought + both
 
 
@@ -144,15 +144,15 @@ def test_beyond_a_small_change_the_owners_word_does_not_suffice():
     assert 0.2 < large.change < 0.8
     with pytest.raises(ExitprintError, match=r"networks that you know to be independent as well \(--reference\)"):
         check_change(large)
-    with pytest.raises(ExitprintError, match=f"by {large.change:.0%} of the distance .* beyond 20% its owner's word"):
+    with pytest.raises(ExitprintError, match=f"by {large.change:.0%} of the distance .* beyond 10% its owner's word"):
         check_change(large)
     check_change(large, references(0.2))
     check_change(MADE)
 
 
-@pytest.mark.parametrize(("change", "refused"), [(0.2, False), (0.2001, True)])
-def test_a_fifth_of_the_distance_is_small(change, refused):
-    """The change may be a fifth of it, which no fingerprint hits exactly."""
+@pytest.mark.parametrize(("change", "refused"), [(0.1, False), (0.1001, True)])
+def test_a_tenth_of_the_distance_is_small(change, refused):
+    """The change may be a tenth of it, which no fingerprint hits exactly."""
 
     class Changed:
         def __init__(self):

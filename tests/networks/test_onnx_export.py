@@ -84,13 +84,6 @@ def test_a_temperature_comes_along(digits: ImageData) -> None:
     same_in_onnx(network, x)
 
 
-@pytest.mark.parametrize(
-    ("module", "exits", "policy", "said"),
-    [
-        (user.Residual, 2, ExitPolicy(0.5, "patience"), "patience"),
-        (user.Residual, 2, ExitPolicy(0.5, answer="most confident"), "most confident"),
-    ],
-)
 def _spread_policy(network: MultiExitNetwork, x: torch.Tensor) -> None:
     """A threshold at each exit under which a part of what is left leaves there."""
     certainty = ExitPolicy(2.0).certainty(network(x).detach())
@@ -142,6 +135,13 @@ def test_stages_that_hand_over_several_tensors(
     assert np.abs(given["probabilities"] - expected.numpy()).max() < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("module", "exits", "policy", "said"),
+    [
+        (user.Residual, 2, ExitPolicy(0.5, "patience"), "patience"),
+        (user.Residual, 2, ExitPolicy(0.5, answer="most confident"), "most confident"),
+    ],
+)
 def test_what_cannot_be_exported_is_said(module, exits, policy, said, digits: ImageData) -> None:
     network = MultiExitNetwork.wrap(module(), exits, example=digits.test[:2].x)
     network.policy = policy

@@ -34,6 +34,9 @@ def _ended(words: list[str]) -> int:
 
     try:
         streams.hold()
+        from exitprint.cli.memory import keep_freed_memory
+
+        keep_freed_memory()
         from exitprint.cli.verbs import invoke
 
         code = invoke(words)

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import paper_fingerprint
+from exitprint.fingerprints import PaperMethod, paper_fingerprint
 from exitprint.networks import architecture, exit_costs
 from exitprint.stealing import SubstituteRecipe
 from exitprint.stealing.substitute import logits_of
@@ -80,7 +80,7 @@ def small_and_without_a_clock():
     patched = pytest.MonkeyPatch()
     patched.setattr("exitprint_studies.ours.victims.InProcess", CostModel)
     patched.setattr(measures, "SAMPLES", 12)
-    patched.setattr(measures, "paper_fingerprint", partial(paper_fingerprint, steps=30))
+    patched.setattr(measures, "paper_fingerprint", partial(paper_fingerprint, method=PaperMethod(steps=30)))
     patched.setattr(measures, "SCAN", dict(list(measures.SCAN.items())[:1]))
     yield
     patched.undo()
