@@ -18,7 +18,7 @@ def demo(
     as_json: Json = False,
     force: Force = False,
 ) -> None:
-    """Train a network, steal it three ways, and tell the copies from three independents, in about a minute."""
+    """Train a network, steal it three ways, and tell the copies from three independents, in about forty seconds."""
     from exitprint.demo import run_demo
 
     check_output(report, "page", force=force)
