@@ -62,18 +62,28 @@ def _all() -> None:
     for module in ("exitprint.cli.verbs", "exitprint.reports", "exitprint.serving", "exitprint.suspects.http", "httpx"):
         importlib.import_module(module)
     home = Path(tempfile.mkdtemp())
-    for name, seed in (("target", 0), ("other", 1)):
+    for seed, name in enumerate(("target", "other", "known")):
         assert _code(home, ["train", *NETWORK, "--seed", str(seed), "--out", str(home / f"{name}.safetensors")]) == 0
-    made = ["fingerprint", str(home / "target.safetensors"), *DIGITS, "--samples", "60", "--out", str(home / "f")]
-    assert _code(home, [*made, "--reference", str(home / "other.safetensors")]) == 0, (home / "err").read_text()
+    made = [
+        "fingerprint",
+        str(home / "target.safetensors"),
+        *DIGITS,
+        "--samples",
+        "60",
+        "--quick",
+        "--out",
+        str(home / "f"),
+    ]
+    known = ["--reference", str(home / "known.safetensors")]
+    assert _code(home, [*made, *known, "--out", str(home / "f")]) == 0, (home / "err").read_text()
     rows: list[dict[str, Any]] = []
     with Served(home / "target.safetensors") as url:
-        ask = ["verify", str(home / "f"), "--json", "--report", "page.html", "--seed", "0"]
+        ask = ["verify", str(home / "f"), "--json", "--report", "page.html", "--seed", "0", *known]
         quick = ["--clock", "cost-model"]
         scenarios = {
+            "own network, measured": [*ask, str(home / "target.safetensors"), "--budget", "300", "--journal", "j"],
             "own network, cost model": [*ask, str(home / "target.safetensors"), *quick],
             "other network, cost model": [*ask, str(home / "other.safetensors"), *quick],
-            "own network, measured": [*ask, str(home / "target.safetensors"), "--budget", "300", "--journal", "j"],
             "own network at an address": [*ask, url, "--budget", "300", "--journal", "j"],
         }
         for words in scenarios.values():
