@@ -12,6 +12,7 @@ from exitprint.claims.committing import Place, committed_network, load_opening
 from exitprint.claims.panel import members
 from exitprint.claims.register import FILE, Begun, Register, panel_register
 from exitprint.claims.statement import Claim
+from exitprint.claims.verification import UnderClaim
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints import Fingerprint, verify
 from exitprint.networks import load_network
@@ -132,19 +133,7 @@ def _ask(register: Register, name: str, open_: Opener, first: Begun, fingerprint
         begun = next((each for each in known if each.suspect == name), None) or register.begin(
             name, first.fingerprint, first.clock, first.amplification, first.address, first.references
         )
-        journal = register.journal(begun.number)
-        verify(
-            fingerprint,
-            suspect,
-            alpha=claim.alpha,
-            beta=claim.beta,
-            budget=claim.budget,
-            journal=journal,
-            resume=journal.exists(),
-            seed=claim.seed,
-            subject=register.subject(begun),
-            references=begun.seen,
-        )
+        UnderClaim.of(claim, register, begun).ask(fingerprint, suspect)
 
 
 @contextmanager

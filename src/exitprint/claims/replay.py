@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from exitprint.claims.register import Begun, Register
 from exitprint.claims.statement import Claim
+from exitprint.claims.verification import UnderClaim
 from exitprint.errors import ExitprintError
 from exitprint.evidence.eprocess import slice_of
 from exitprint.evidence.limits import Decision
-from exitprint.fingerprints import Fingerprint, Verdict, verify
+from exitprint.fingerprints import Fingerprint, Verdict
 from exitprint.suspects.suspect import Answer, BudgetSpent
 from exitprint.timing.session import FLOOR
 
@@ -101,18 +102,7 @@ def replay(register: Register, begun: Begun, fingerprint: Fingerprint, claim: Cl
         floors = f'"kind": "{FLOOR}"'.encode() in content
         silent = ExhaustedServer() if floors else Exhausted()
         try:
-            verdict = verify(
-                fingerprint,
-                silent,
-                alpha=claim.alpha,
-                beta=claim.beta,
-                budget=claim.budget,
-                journal=copy,
-                resume=True,
-                seed=claim.seed,
-                subject=register.subject(begun),
-                references=begun.seen,
-            )
+            verdict = replace(UnderClaim.of(claim, register, begun), journal=copy).ask(fingerprint, silent)
         except ExitprintError as error:
             raise ExitprintError(f"{path.name} of {register.folder.name}: {error}") from error
     _, *rows = map(json.loads, whole.splitlines())

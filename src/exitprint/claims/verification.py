@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exitprint.claims.committing import Place, committed_fingerprint, load_opening
-from exitprint.claims.register import Brought, Register
+from exitprint.claims.register import Begun, Brought, Register
 from exitprint.claims.signing import load_claim
 from exitprint.claims.statement import Claim
 from exitprint.errors import ExitprintError
 from exitprint.files import file_digest
-from exitprint.fingerprints import Fingerprint, Reference, load_fingerprint
+from exitprint.fingerprints import Fingerprint, Reference, Verdict, load_fingerprint, verify
 from exitprint.fingerprints.threshold import check_change
 from exitprint.fingerprints.verify import asked_references
 from exitprint.networks import load_network
 from exitprint.suspects import CostModel
-from exitprint.suspects.suspect import Clock
+from exitprint.suspects.suspect import Clock, Suspect
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,26 @@ class UnderClaim:
     journal: Path
     subject: str
     references: tuple[Reference, ...]
+
+    @classmethod
+    def of(cls, claim: Claim, register: Register, begun: Begun) -> UnderClaim:
+        """The verification of a register's line."""
+        return cls(claim, register.journal(begun.number), register.subject(begun), begun.seen)
+
+    def ask(self, fingerprint: Fingerprint, suspect: Suspect) -> Verdict:
+        """Verify as the claim says; what is in the journal is not asked again."""
+        return verify(
+            fingerprint,
+            suspect,
+            alpha=self.claim.alpha,
+            beta=self.claim.beta,
+            budget=self.claim.budget,
+            journal=self.journal,
+            resume=self.journal.exists(),
+            seed=self.claim.seed,
+            subject=self.subject,
+            references=self.references,
+        )
 
 
 def begin(
@@ -86,7 +106,7 @@ def begin(
             raise ExitprintError("this verification was begun with other references: resume it with the same ones.")
     else:
         begun = register.begin(suspect, committed, clock, amplification, address, brought)
-    return UnderClaim(claim, register.journal(begun.number), register.subject(begun), begun.seen)
+    return UnderClaim.of(claim, register, begun)
 
 
 def _brought(fingerprint: Fingerprint, references: Mapping[str, Path]) -> tuple[Brought, ...]:
