@@ -12,7 +12,9 @@ from markupsafe import Markup
 
 from exitprint.fingerprints.score import eec, t_n
 from exitprint.reports import charts
-from exitprint.reports.charts import Frame, Group, Lane
+from exitprint.reports.charts import Group, Lane
+from exitprint.reports.svg import Frame, spread_apart, ticks
+from exitprint.reports.swap import MOST_DOTS, swap_picture
 
 SECONDS = arrays(np.float64, st.integers(1, 60), elements=st.floats(1e-4, 5.0))
 
@@ -55,7 +57,7 @@ def test_the_bars_of_each_group_add_up_to_the_whole_group(first: np.ndarray, sec
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6), st.integers(2, 9))
 def test_ticks_are_few_even_and_inside(low: float, span: float, most: int) -> None:
     high = low + span
-    values = charts.ticks(low, high, most)
+    values = ticks(low, high, most)
     slack = 1e-6 * max(abs(low), abs(high))
     assert 2 <= len(values) <= most
     assert low - slack <= values[0] and values[-1] <= high + slack
@@ -64,33 +66,33 @@ def test_ticks_are_few_even_and_inside(low: float, span: float, most: int) -> No
 
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=6), st.floats(1, 40))
 def test_labels_are_spread_apart_in_their_order(positions: list[float], gap: float) -> None:
-    placed = charts.spread_apart(positions, gap)
+    placed = spread_apart(positions, gap)
     order = np.argsort(positions, kind="stable")
     assert (np.diff(np.asarray(placed)[order]) >= gap - 1e-6).all()
 
 
 def test_labels_that_do_not_collide_stay_where_they_are() -> None:
-    assert charts.spread_apart([200.0, 10.0, 100.0], 38) == [200.0, 10.0, 100.0]
+    assert spread_apart([200.0, 10.0, 100.0], 38) == [200.0, 10.0, 100.0]
 
 
 @pytest.mark.parametrize(("late", "early", "crossed"), [(3.0, 1.0, True), (1.2, 2.8, False)])
 def test_lines_cross_where_the_halves_change_places(late: float, early: float, crossed: bool) -> None:
     jitter = np.linspace(0, 0.1, 20)
-    svg = charts.swap_picture(late + jitter, early + jitter, (1.0 + jitter, 3.0 + jitter))
+    svg = swap_picture(late + jitter, early + jitter, (1.0 + jitter, 3.0 + jitter))
     ends = [[float(drawn(svg, "line", f"swap {key}")[0].get(y, "")) for y in ("y1", "y2")] for key in ("late", "early")]
     assert ((ends[0][0] - ends[1][0]) * (ends[0][1] - ends[1][1]) < 0) == crossed
 
 
 def test_without_originals_no_line_is_drawn() -> None:
-    svg = charts.swap_picture(np.full(5, 2.0), np.full(5, 1.0), None)
+    svg = swap_picture(np.full(5, 2.0), np.full(5, 1.0), None)
     assert not drawn(svg, "line", "swap")
     assert len(drawn(svg, "circle", "median")) == 2
 
 
 def test_many_inputs_are_thinned_out() -> None:
     many = np.linspace(1, 2, 5000)
-    svg = charts.swap_picture(many, many, (many, many))
-    assert len(drawn(svg, "circle", "dot late")) == 2 * charts.MOST_DOTS
+    svg = swap_picture(many, many, (many, many))
+    assert len(drawn(svg, "circle", "dot late")) == 2 * MOST_DOTS
 
 
 @given(st.floats(0, 1), st.floats(0.01, 0.99))

@@ -10,7 +10,8 @@ import torch
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
-from exitprint.serving.hostile import TROUBLES, Operator, misbehaving, misbehaving_here
+from exitprint.serving.hostile import misbehaving, misbehaving_here
+from exitprint.serving.operator import TROUBLES, Operator
 from exitprint.suspects import KServeSuspect
 
 X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))

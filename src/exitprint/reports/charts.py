@@ -1,4 +1,4 @@
-"""Charts as inline SVG: plain shapes with CSS classes, so that the page's colours, light or dark, apply to them."""
+"""What a verification came to, drawn: curves, histograms, shares of pairs, evidence and drift."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from exitprint.evidence.limits import Decision
 from exitprint.fingerprints.score import eec, normalised
-from exitprint.reports.text import duration, number, power_of_ten, shown
+from exitprint.reports.svg import WIDTH, Frame, chart, element, line, milliseconds, ticks, words, x_axis
+from exitprint.reports.text import number, power_of_ten, shown
 
 FloatArray = NDArray[np.float64]
 GroupKey = Literal["fingerprint", "late", "early", "benign"]
 
-WIDTH = 420.0
 BINS = 40
-MOST_DOTS = 80
 MOST_POINTS = 400
 MOST_BLOCKS = 60
-"""Width of a picture in its own units, bins of a histogram, and how many dots, points and blocks it has at most."""
+"""Bins of a histogram, and how many points a curve of evidence and blocks one of drift has at most."""
 
 
 @dataclass(frozen=True)
@@ -44,91 +43,6 @@ class Lane:
     interval: tuple[float, float] | None
     threshold: float
     decision: Decision
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The drawing area inside a chart, and the data that its edges stand for."""
-
-    left: float
-    right: float
-    top: float
-    bottom: float
-    x: tuple[float, float] = (0.0, 1.0)
-    y: tuple[float, float] = (0.0, 1.0)
-
-    def px(self, x: float) -> float:
-        """Horizontal position of `x`, held inside the frame."""
-        share = (x - self.x[0]) / (self.x[1] - self.x[0])
-        return self.left + min(max(share, 0.0), 1.0) * (self.right - self.left)
-
-    def py(self, y: float) -> float:
-        """Vertical position of `y`, held inside the frame; larger values are higher up."""
-        share = (y - self.y[0]) / (self.y[1] - self.y[0])
-        return self.bottom - min(max(share, 0.0), 1.0) * (self.bottom - self.top)
-
-
-def element(tag: str, *children: str, **attributes: object) -> Markup:
-    """One SVG element; children and attributes are escaped unless they are markup already."""
-    names = {name: name.rstrip("_").replace("_", "-") for name in attributes}
-    head = "".join(f' {names[name]}="{escape(_written(value))}"' for name, value in attributes.items())
-    inner = "".join(escape(child) for child in children)
-    return Markup(f"<{tag}{head}>{inner}</{tag}>" if children else f"<{tag}{head}/>")
-
-
-def _written(value: object) -> object:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
-
-
-def _chart(height: float, label: str, *children: str, width: float = WIDTH) -> Markup:
-    box = f"0 0 {_written(width)} {_written(height)}"
-    return element("svg", *children, class_="chart", viewBox=box, role="img", aria_label=label)
-
-
-def _text(x: float, y: float, words: str, anchor: str = "start", kind: str = "tick") -> Markup:
-    return element("text", words, x=x, y=y, text_anchor=anchor, class_=kind)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
-    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
-
-
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers, evenly spaced, within [low, high]: at least two and at most `most`."""
-    raw = (high - low) / (most - 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    for step in (1 * power, 2 * power, 2.5 * power, 5 * power, 10 * power, 20 * power):
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last - first + 1 <= most:
-            break
-    if last - first < 1:
-        return [low, high]
-    return [k * step for k in range(first, last + 1)]
-
-
-def spread_apart(positions: Sequence[float], gap: float) -> list[float]:
-    """Positions moved as little as needed, in the same order, so that neighbours are at least `gap` apart."""
-    order = np.argsort(positions, kind="stable")
-    placed = np.asarray(positions, dtype=np.float64)[order]
-    for index in range(1, len(placed)):
-        overlap = placed[index - 1] + gap - placed[index]
-        if overlap > 0:
-            placed[index - 1] -= overlap / 2
-            placed[index] += overlap / 2
-    for index in range(1, len(placed)):
-        placed[index] = max(placed[index], placed[index - 1] + gap)
-    result = np.empty_like(placed)
-    result[order] = placed
-    return [float(position) for position in result]
-
-
-def _x_axis(frame: Frame, label: str, values: Sequence[float], digits: int) -> list[Markup]:
-    return [
-        *(_line(frame.px(v), frame.top, frame.px(v), frame.bottom, "grid") for v in values),
-        _line(frame.left, frame.bottom, frame.right, frame.bottom, "axis"),
-        *(_text(frame.px(v), frame.bottom + 16, number(v, digits), "middle") for v in values),
-        _text((frame.left + frame.right) / 2, frame.bottom + 34, label, "middle", "label"),
-    ]
 
 
 def step_path(time: FloatArray, share: FloatArray, frame: Frame) -> str:
@@ -155,15 +69,15 @@ def eec_chart(groups: Sequence[Group], longest: float, small: bool = False) -> M
     shares = [0.0, 1.0] if small else [0.0, 0.25, 0.5, 0.75, 1.0]
     drawn: list[Markup] = []
     for share in shares:
-        drawn.append(_line(frame.left, frame.py(share), frame.right, frame.py(share), "grid"))
-        drawn.append(_text(frame.left - 6, frame.py(share) + 4, f"{share:.0%}", "end"))
+        drawn.append(line(frame.left, frame.py(share), frame.right, frame.py(share), "grid"))
+        drawn.append(words(frame.left - 6, frame.py(share) + 4, f"{share:.0%}", "end"))
     if small:
-        drawn += [_line(frame.left, frame.bottom, frame.right, frame.bottom, "axis")]
-        drawn += [_text(frame.px(v), frame.bottom + 16, f"{v:.0f}", "middle") for v in (0.0, 1.0)]
-        drawn.append(_text((frame.left + frame.right) / 2, frame.bottom + 16, "time", "middle", "label"))
+        drawn += [line(frame.left, frame.bottom, frame.right, frame.bottom, "axis")]
+        drawn += [words(frame.px(v), frame.bottom + 16, f"{v:.0f}", "middle") for v in (0.0, 1.0)]
+        drawn.append(words((frame.left + frame.right) / 2, frame.bottom + 16, "time", "middle", "label"))
     else:
-        drawn += _x_axis(frame, "time, as a share of the longest", ticks(0, 1), 1)
-        drawn.append(_text(12, 14, "images answered", kind="label"))
+        drawn += x_axis(frame, "time, as a share of the longest", ticks(0, 1), 1)
+        drawn.append(words(12, 14, "images answered", kind="label"))
     for position, group in enumerate(groups):
         path = step_path(*eec(group.seconds, longest), frame)
         if position == 0:
@@ -171,7 +85,7 @@ def eec_chart(groups: Sequence[Group], longest: float, small: bool = False) -> M
             drawn.append(element("path", d=path + floor, class_=f"area {group.key}"))
         drawn.append(element("path", d=path, class_=f"curve {group.key}"))
     names = " and ".join(group.label for group in groups)
-    return _chart(height, f"Share of images answered over time: {names}.", *drawn, width=width)
+    return chart(height, f"Share of images answered over time: {names}.", *drawn, width=width)
 
 
 def exit_histogram(groups: Sequence[Group], longest: float) -> Markup:
@@ -182,12 +96,12 @@ def exit_histogram(groups: Sequence[Group], longest: float) -> Markup:
     counts = [np.histogram(normalised(g.seconds, longest), BINS, (0, 1))[0] / len(g.seconds) for g in groups]
     tallest = max(float(share.max()) for share in counts)
     lane, lanes = 96.0, len(groups)
-    drawn = _x_axis(
+    drawn = x_axis(
         Frame(16, 404, 8, 8 + lane * lanes), "quick   ←   time, as a share of the longest   →   slow", ticks(0, 1), 1
     )
     for row, (group, shares) in enumerate(zip(groups, counts, strict=True)):
         frame = Frame(16, 404, 8 + lane * row + 30, 8 + lane * (row + 1), y=(0, tallest))
-        drawn.append(_text(frame.left, frame.top - 14, group.label, kind="name"))
+        drawn.append(words(frame.left, frame.top - 14, group.label, kind="name"))
         for bin, share in enumerate(shares):
             if share:
                 left, right = frame.px(bin / BINS), frame.px((bin + 1) / BINS)
@@ -195,87 +109,10 @@ def exit_histogram(groups: Sequence[Group], longest: float) -> Markup:
                 bar = {"x": left + 0.5, "y": top, "width": right - left - 1, "height": frame.bottom - top}
                 drawn.append(element("rect", class_=f"bar {group.key}", **bar))
         mean = frame.px(float(normalised(group.seconds, longest).mean()))
-        drawn.append(_line(mean, frame.top - 6, mean, frame.bottom, "mean"))
-        drawn.append(_line(frame.left, frame.bottom, frame.right, frame.bottom, "axis"))
+        drawn.append(line(mean, frame.top - 6, mean, frame.bottom, "mean"))
+        drawn.append(line(frame.left, frame.bottom, frame.right, frame.bottom, "axis"))
     names = " and ".join(group.label for group in groups)
-    return _chart(8 + lane * lanes + 44, f"Histograms of the times of {names}.", *drawn)
-
-
-def swap_picture(late: FloatArray, early: FloatArray, before: tuple[FloatArray, FloatArray] | None) -> Markup:
-    """Times of both halves of a contrast fingerprint, before and after crafting: on a copy the lines cross.
-
-    Parameters
-    ----------
-    late, early
-        Runtimes of the samples made late and made early, each shape (samples,).
-    before
-        Runtimes of the originals of both, where they were asked too.
-    """
-    after = (late, early)
-    frame = _time_frame([*after, *(before or ())])
-    x_before, x_after = (180.0, 306.0) if before else (0.0, 180.0)
-    columns = [(x_after, "fingerprint", after)] + ([(x_before, "original", before)] if before else [])
-    drawn = [_text(8, 14, "milliseconds, ↑ slower", kind="label"), *_milliseconds(frame, frame.left + 6)]
-    for x, name, halves in columns:
-        drawn.append(_line(x, frame.top - 8, x, frame.bottom + 8, "grid"))
-        drawn.append(_text(x, frame.bottom + 28, name, "middle", "name"))
-        drawn += [*_dots(halves[0], x, frame, "late"), *_dots(halves[1], x, frame, "early")]
-    for half, key in enumerate(("late", "early")):
-        heights = [frame.py(float(np.median(halves[half]))) for _, _, halves in columns]
-        if before:
-            drawn.append(_line(x_before, heights[1], x_after, heights[0], f"swap {key}"))
-        for (x, _, _), y in zip(columns, heights, strict=True):
-            drawn.append(element("circle", cx=x, cy=y, r=6.0, class_=f"median {key}"))
-    drawn += _median_labels(frame, x_after + 32, "start", ("made slow", "made quick"), after)
-    if before:
-        drawn += _median_labels(frame, x_before - 32, "end", ("quick by nature", "slow by nature"), before)
-    slow, quick = (duration(float(np.median(seconds))) for seconds in after)
-    said = f"Times of the answers: images made slow take {slow}, images made quick {quick} (medians)."
-    return _chart(frame.bottom + 44, said, *drawn)
-
-
-def _time_frame(parts: Sequence[FloatArray]) -> Frame:
-    low, high = (float(edge) for edge in np.quantile(np.concatenate(parts), (0.01, 0.99)))
-    slack = 0.06 * (high - low) or max(abs(low), 1e-9) * 0.1
-    return Frame(44, WIDTH, 34, 262, y=(max(0.0, low - slack), high + slack))
-
-
-def _milliseconds(frame: Frame, end: float) -> list[Markup]:
-    """A scale for times in seconds at the left of a frame, with lines as far as `end`."""
-    marks = ticks(1e3 * frame.y[0], 1e3 * frame.y[1], 5)
-    digits = max(0, 1 - math.floor(math.log10(marks[1] - marks[0]))) if len(marks) > 1 else 3
-    drawn = []
-    for mark in marks:
-        y = frame.py(mark / 1e3)
-        drawn.append(_line(frame.left, y, end, y, "grid"))
-        drawn.append(_text(frame.left - 6, y + 4, number(mark, min(digits, 4)), "end"))
-    return drawn
-
-
-def _dots(seconds: FloatArray, centre: float, frame: Frame, key: GroupKey) -> list[Markup]:
-    ordered = np.sort(seconds)
-    some = ordered[np.linspace(0, len(ordered) - 1, min(MOST_DOTS, len(ordered))).round().astype(int)]
-    side = -1 if key == "late" else 1
-    drawn = []
-    for position, value in enumerate(some):
-        x, y = centre + side * (4 + 20 * (position * 0.618034 % 1)), frame.py(float(value))
-        if key == "late":
-            drawn.append(element("circle", cx=x, cy=y, r=3.0, class_="dot late"))
-        else:
-            drawn.append(element("rect", x=x - 2.5, y=y - 2.5, width=5.0, height=5.0, class_="dot early"))
-    return drawn
-
-
-def _median_labels(
-    frame: Frame, x: float, anchor: str, names: tuple[str, str], halves: tuple[FloatArray, FloatArray]
-) -> list[Markup]:
-    medians = [float(np.median(seconds)) for seconds in halves]
-    places = spread_apart([frame.py(median) for median in medians], 38)
-    drawn = []
-    for key, name, median, y in zip(("late", "early"), names, medians, places, strict=True):
-        drawn.append(_text(x, y - 1, name, anchor, f"name {key}"))
-        drawn.append(_text(x, y + 14, duration(median), anchor))
-    return drawn
+    return chart(8 + lane * lanes + 44, f"Histograms of the times of {names}.", *drawn)
 
 
 def strip_chart(lanes: Sequence[Lane]) -> Markup:
@@ -289,25 +126,25 @@ def strip_chart(lanes: Sequence[Lane]) -> Markup:
     name_room = 22.0 if any(lane.name for lane in lanes) else 0.0
     lane_height = name_room + 30
     frame = Frame(16, 404, 24, 24 + lane_height * len(lanes), x=(0.0, 1.0))
-    drawn = _x_axis(frame, "", ticks(0, 1), 1)
+    drawn = x_axis(frame, "", ticks(0, 1), 1)
     for row, lane in enumerate(lanes):
         top = frame.top + lane_height * row
         drawn += _side(lane.threshold, frame, (top, top + name_room, top + lane_height))
         if lane.name:
-            drawn.append(_text(frame.left + 4, top + 18, shown(lane.name, 48), kind="tick over"))
+            drawn.append(words(frame.left + 4, top + 18, shown(lane.name, 48), kind="tick over"))
         drawn += _whisker(lane, frame, top + name_room + 15)
     if len({lane.threshold for lane in lanes}) == 1:
         cut = frame.px(lanes[0].threshold)
         edge = "start" if cut < 80 else "end" if cut > WIDTH - 80 else "middle"
-        drawn.append(_text(cut, 13, f"threshold {number(lanes[0].threshold)}", edge, "name"))
-    drawn.append(_text(frame.left, frame.bottom + 34, "← like any other", kind="label"))
-    drawn.append(_text(frame.right, frame.bottom + 34, "like a copy →", "end", "label"))
+        drawn.append(words(cut, 13, f"threshold {number(lanes[0].threshold)}", edge, "name"))
+    drawn.append(words(frame.left, frame.bottom + 34, "← like any other", kind="label"))
+    drawn.append(words(frame.right, frame.bottom + 34, "like a copy →", "end", "label"))
     said = "; ".join(
         f"{shown(lane.name, 48) or 'value'} {'not known' if lane.value is None else number(lane.value)}, threshold "
         f"{number(lane.threshold)}, {lane.decision}"
         for lane in lanes
     )
-    return _chart(frame.bottom + 42, f"{said}.", *drawn)
+    return chart(frame.bottom + 42, f"{said}.", *drawn)
 
 
 def _side(threshold: float, frame: Frame, edges: tuple[float, float, float]) -> list[Markup]:
@@ -316,16 +153,16 @@ def _side(threshold: float, frame: Frame, edges: tuple[float, float, float]) -> 
     cut = frame.px(threshold)
     return [
         element("rect", class_="side", x=cut, y=top, width=frame.right - cut, height=bottom - top),
-        _line(cut, below_name, cut, bottom, "threshold"),
+        line(cut, below_name, cut, bottom, "threshold"),
     ]
 
 
 def _whisker(lane: Lane, frame: Frame, y: float) -> list[Markup]:
     if lane.value is None:
-        return [_text(frame.left + 4, y + 4, "nothing was compared", kind="tick")]
+        return [words(frame.left + 4, y + 4, "nothing was compared", kind="tick")]
     drawn = []
     if lane.interval is not None:
-        drawn.append(_line(frame.px(lane.interval[0]), y, frame.px(lane.interval[1]), y, f"whisker {lane.decision}"))
+        drawn.append(line(frame.px(lane.interval[0]), y, frame.px(lane.interval[1]), y, f"whisker {lane.decision}"))
     return [*drawn, mark(lane.decision, frame.px(lane.value), y)]
 
 
@@ -355,21 +192,21 @@ def evidence_chart(requests: FloatArray, curves: Sequence[tuple[str, FloatArray]
     most = max(needed) * power
     lowest = power * min(float(log_e.min(initial=0)) for _, log_e in curves)
     frame = Frame(62, 404, 12, 216, x=(0.0, float(requests[-1])), y=(max(lowest, -most) * 1.1, most * 1.3))
-    drawn = _x_axis(frame, "requests", ticks(0, frame.x[1], 5), 0)
+    drawn = x_axis(frame, "requests", ticks(0, frame.x[1], 5), 0)
     for exponent in (round(tick) for tick in ticks(*frame.y, 6) if abs(tick - round(tick)) < 1e-9):
         y = frame.py(exponent)
-        drawn.append(_line(frame.left, y, frame.right, y, "grid"))
+        drawn.append(line(frame.left, y, frame.right, y, "grid"))
         label = f"{10**exponent:,}" if 0 <= exponent <= 4 else power_of_ten(exponent)
-        drawn.append(_text(frame.left - 6, y + 4, label, "end"))
+        drawn.append(words(frame.left - 6, y + 4, label, "end"))
     for level in sorted(set(needed)):
-        drawn.append(_line(frame.left, frame.py(level * power), frame.right, frame.py(level * power), "threshold"))
-    drawn.append(_text(frame.left + 4, frame.py(most) - 7, "enough to decide", kind="name"))
+        drawn.append(line(frame.left, frame.py(level * power), frame.right, frame.py(level * power), "threshold"))
+    drawn.append(words(frame.left + 4, frame.py(most) - 7, "enough to decide", kind="name"))
     some = np.unique(np.linspace(0, len(requests) - 1, min(MOST_POINTS, len(requests))).round().astype(int))
     for kind, log_e in curves:
         points = [f"{frame.px(requests[i]):.1f},{frame.py(log_e[i] * power):.1f}" for i in some]
         start = f"{frame.px(0):.1f},{frame.py(0):.1f}"
         drawn.append(element("polyline", points=" ".join([start, *points]), class_=f"curve {kind}"))
-    return _chart(260, "Evidence for a copy, for independence and for nature's order over the requests.", *drawn)
+    return chart(260, "Evidence for a copy, for independence and for nature's order over the requests.", *drawn)
 
 
 def drift_chart(group: NDArray[np.str_], seconds: FloatArray) -> Markup:
@@ -394,10 +231,10 @@ def drift_chart(group: NDArray[np.str_], seconds: FloatArray) -> Markup:
     low, high = min(values), max(values)
     slack = 0.1 * (high - low) or 0.1 * max(high, 1e-9)
     frame = Frame(62, 404, 26, 216, x=(0.0, float(len(seconds))), y=(max(0.0, low - slack), high + slack))
-    drawn = _x_axis(frame, "requests", ticks(0, frame.x[1], 5), 0)
-    drawn += _milliseconds(frame, frame.right)
-    drawn.append(_text(12, 12, "milliseconds (median)", kind="label"))
+    drawn = x_axis(frame, "requests", ticks(0, frame.x[1], 5), 0)
+    drawn += milliseconds(frame, frame.right)
+    drawn.append(words(12, 12, "milliseconds (median)", kind="label"))
     for key, points in curves.items():
-        line = " ".join(f"{frame.px(x):.1f},{frame.py(y):.1f}" for x, y in points)
-        drawn.append(element("polyline", points=line, class_=f"curve {key}"))
-    return _chart(260, "Time of an answer over the run, by kind of image.", *drawn)
+        points_in_line = " ".join(f"{frame.px(x):.1f},{frame.py(y):.1f}" for x, y in points)
+        drawn.append(element("polyline", points=points_in_line, class_=f"curve {key}"))
+    return chart(260, "Time of an answer over the run, by kind of image.", *drawn)

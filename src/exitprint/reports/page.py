@@ -22,6 +22,7 @@ from exitprint.fingerprints.verdict import Verdict
 from exitprint.reports import charts, text
 from exitprint.reports.charts import Group, Lane
 from exitprint.reports.images import examples
+from exitprint.reports.swap import swap_picture
 from exitprint.timing.session import FLOOR
 from exitprint.timing.timings import Timings
 
@@ -93,7 +94,7 @@ def verification_report(
     scale = _scale(groups)
     picture = None
     if {"late", "early"} <= set(crafted):
-        picture = charts.swap_picture(crafted["late"], crafted["early"], before)
+        picture = swap_picture(crafted["late"], crafted["early"], before)
     elif "fingerprint" in crafted:
         picture = charts.exit_histogram(groups, scale)
     return page(
