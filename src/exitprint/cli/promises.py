@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from exitprint.cli.options import out
+from exitprint.fingerprints.in_words import in_words
 
 if TYPE_CHECKING:
     from exitprint.fingerprints import Reference, Strength
@@ -18,13 +19,15 @@ def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
     sizes = ", ".join(map(str, strength.sizes))
     out.print(
         f"Thefts simulated from {strength.seeds} seeds with {strength.images:,} training images, by the cost model. "
-        f"For each of your policies the share of pairs, and the chance in per cent that {sizes} samples claim the copy:"
+        f"For each of your policies the share of pairs, what {strength.samples} samples promise, and the chance in per "
+        f"cent that {sizes} samples claim the simulated copies:"
     )
     table = Table("theft", "keeps", *(f"T_c = {T_c:.3f}" for T_c in strength.policies))
     for theft in strength.thefts:
         cells = [
-            f"{share:.2f} ({' '.join('–' if chance is None else f'{100 * chance:.0f}' for chance in claimed)})"
-            for share, claimed in zip(theft.share, theft.claimed, strict=True)
+            f"{theft.share[number]:.2f} {strength.word(theft, number)} "
+            f"({' '.join('–' if chance is None else f'{100 * chance:.0f}' for chance in claimed)})"
+            for number, claimed in enumerate(theft.claimed)
         ]
         table.add_row(theft.name, f"{theft.keeps:.0%}", *cells)
     for each in references:
@@ -34,5 +37,8 @@ def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
             *(f"{share:.2f}" for share in each.share[: len(strength.policies)]),
         )
     out.print(table)
-    for sentence in strength.sentences():
+    enough = strength.enough[strength.sizes.index(strength.samples)]
+    if enough is not None:
+        out.print(f"{strength.samples} samples claim a copy that comes to {enough:.2f} of the pairs or more.")
+    for sentence in in_words(strength):
         out.print(sentence)

@@ -1,22 +1,39 @@
-"""What a fingerprint is worth against simulated thefts, as its file keeps it: the owner's word."""
+"""What a fingerprint is worth against simulated thefts, as its file keeps it: the owner's word.
+
+Each theft under each policy is *promised*, *escapes*, or is *uncertain*. A promise is one for a copy that nobody has
+seen: the thief has other seeds and other images, and may go further. So it needs room below the share of pairs that
+simulated copies come to:
+
+- *Spread.* `SPREAD` standard deviations of what one and the same theft comes to from several seeds, pooled over the
+  thefts that leave the copy the same kind of exits, for each policy by itself; `LEAST_SPREAD` at least, since few seeds
+  may agree by chance.
+- *Further.* As much again as what was done to the backbone has cost already, for a thief who does it twice as long.
+
+With this room taken off, the share has to be one from which on so many samples claim; and simulated copies have to be
+claimed themselves. What *escapes* is not claimed even with the spread added. All else is uncertain.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from math import sqrt
+from statistics import mean
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from exitprint.errors import ExitprintError
 
 PROMISED = 0.9
-"""A theft is taken to be found where the samples claim the copy with this probability or a higher one."""
-IN_THE_HEAD, OF_WEIGHT = 0.5, 0.1
-"""An exit is named where more than this part of what decides is its head's, and where so many samples leave."""
+"""A copy is taken to be found where the samples claim it with this probability or a higher one."""
+SPREAD, LEAST_SPREAD = 2.0, 0.02
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Chances = tuple[Share | None, ...]
+Word = Literal["promised", "uncertain", "escapes"]
+WhichExits = Literal["kept", "sdn", "own"]
+"""The owner's own exits, all or some of them; or new ones, SDN's or of the network's own kind."""
 
 
 class _Plain(BaseModel):
@@ -32,21 +49,26 @@ class Theft(_Plain):
         What the thief does.
     keeps
         Accuracy of the copies under the first policy, as a share of the owner's.
-    share
-        The share of pairs in which the late sample takes longer, under each policy, averaged over the copies.
+    shares
+        The share of pairs in which the late sample takes longer, under each policy on each of the copies.
     claimed, cleared
         Under each policy, for each number of samples: the chance that `verify` says ``derived``, and ``independent``;
         None where so many samples cannot be had from the pool.
-    new_exits
-        Whether the copies' exits were trained again.
+    exits
+        Which exits the copies have.
     """
 
     name: Text
     keeps: Annotated[float, Field(ge=0, le=1000)]
-    share: tuple[Share, ...]
+    shares: tuple[Annotated[tuple[Share, ...], Field(min_length=1, max_length=1000)], ...]
     claimed: tuple[Chances, ...]
     cleared: tuple[Chances, ...]
-    new_exits: bool = False
+    exits: WhichExits = "kept"
+
+    @property
+    def share(self) -> tuple[float, ...]:
+        """The share of pairs under each policy, averaged over the copies."""
+        return tuple(mean(each) for each in self.shares)
 
 
 class Exit(_Plain):
@@ -77,10 +99,13 @@ class Strength(_Plain):
         Of the fingerprint.
     sizes
         Numbers of samples that chances are said for, ascending, with `samples` among them.
+    enough, too_little
+        For each number of samples the share of pairs from which on they claim with a probability of `PROMISED` or
+        more, and up to which they do with one of 1 - `PROMISED` or less; None where there is none.
     policies
         The lowest threshold of each policy on the owner's network.
     thefts
-        The network itself first, then each theft.
+        The network itself first, then each theft; of those that leave the same exits the mildest first.
     exits
         Each internal classifier, where exits could be trained again.
     images
@@ -93,6 +118,8 @@ class Strength(_Plain):
 
     samples: Annotated[int, Field(ge=1, le=10_000_000)]
     sizes: Annotated[tuple[Annotated[int, Field(ge=1, le=10_000_000)], ...], Field(min_length=1, max_length=10)]
+    enough: Chances
+    too_little: Chances
     policies: Annotated[tuple[Annotated[float, Field(ge=-100, le=100)], ...], Field(min_length=1, max_length=100)]
     thefts: Annotated[tuple[Theft, ...], Field(min_length=1, max_length=100)]
     exits: Annotated[tuple[Exit, ...], Field(max_length=10_000)]
@@ -104,10 +131,12 @@ class Strength(_Plain):
     def _rectangular(self) -> Strength:
         for theft in self.thefts:
             cells = (*theft.claimed, *theft.cleared)
-            if {len(theft.share), len(theft.claimed), len(theft.cleared)} != {len(self.policies)}:
+            if {len(theft.shares), len(theft.claimed), len(theft.cleared)} != {len(self.policies)}:
                 raise ValueError("a theft has other policies")
             if any(len(cell) != len(self.sizes) for cell in cells):
                 raise ValueError("a theft has other numbers of samples")
+        if not len(self.enough) == len(self.too_little) == len(self.sizes):
+            raise ValueError("what is enough is said for other numbers of samples")
         if self.samples not in self.sizes:
             raise ValueError("nothing is said of the fingerprint's own number of samples")
         return self
@@ -128,75 +157,44 @@ class Strength(_Plain):
                 error
             )
 
-    def promised(self, theft: Theft, policy: int) -> bool:
-        """Whether the fingerprint is taken to find such a copy under the policy of this number, counted from 0."""
-        return self._found(theft, policy) and not (theft.new_exits and self._by_luck(policy))
+    def word(self, theft: Theft, policy: int, samples: int | None = None) -> Word:
+        """What is said of a theft under the policy of this number, counted from 0.
 
-    def _found(self, theft: Theft, policy: int) -> bool:
-        chance = theft.claimed[policy][self.sizes.index(self.samples)]
-        return chance is not None and chance >= PROMISED
+        Parameters
+        ----------
+        theft
+            One of the table's.
+        policy
+            Its number.
+        samples
+            One of `sizes`; by default as many as the fingerprint has.
+        """
+        at = self.sizes.index(self.samples if samples is None else samples)
+        chance, enough, too_little = theft.claimed[policy][at], self.enough[at], self.too_little[at]
+        lowest, highest = self.bounds(theft, policy)
+        if chance is None:
+            return "uncertain"
+        if enough is not None and chance >= PROMISED and lowest >= enough:
+            return "promised"
+        if too_little is not None and chance <= 1 - PROMISED and highest <= too_little:
+            return "escapes"
+        return "uncertain"
 
-    def _by_luck(self, policy: int) -> bool:
-        """Whether under this policy new exits escape in half of the thefts or more: then those that do not had luck."""
-        found = [self._found(theft, policy) for theft in self.thefts if theft.new_exits]
-        return 2 * sum(found) <= len(found) > 1
-
-    def sentences(self) -> list[str]:
-        """Where a thief escapes, and why; what holds, where none does."""
-        itself, *thefts = self.thefts
-        shut = [number for number in range(len(self.policies)) if not self.promised(itself, number)]
-        escapes = [f"Nothing is promised where yours has {self._cell(itself, n)} already as it is." for n in shut]
-        luck = [number for number in range(len(self.policies)) if number not in shut and self._by_luck(number)]
-        for number in luck:
-            anew = [theft for theft in thefts if theft.new_exits]
-            lost = sum(not self._found(theft, number) for theft in anew)
-            escapes.append(
-                f"No theft with new exits is promised where yours has T_c = {self.policies[number]:.3f}: {lost} of "
-                f"{len(anew)} that were simulated escape there."
-            )
-        for theft in thefts:
-            named = {*shut, *(luck if theft.new_exits else ())}
-            missed = [n for n in range(len(self.policies)) if n not in named and not self.promised(theft, n)]
-            if missed:
-                where = "; ".join(self._cell(theft, number) for number in missed)
-                escapes.append(f"Not promised: {theft.name}, where yours has {where}.")
-        held = f"These {self.samples} samples claim every simulated copy with a probability of {PROMISED:.0%} or more."
-        return [*(escapes or [held]), *self._of_exits(), *self.left_out]
-
-    def _cell(self, theft: Theft, policy: int) -> str:
-        at = self.sizes.index(self.samples)
-        claimed, cleared = theft.claimed[policy], theft.cleared[policy][at] or 0.0
-        more = (
-            f", with {size} samples {chance:.0%}"
-            for size, chance in zip(self.sizes[at + 1 :], claimed[at + 1 :], strict=True)
-            if chance is not None and chance >= PROMISED
-        )
-        wrong = f", called independent: {cleared:.0%}" if cleared > 1 - PROMISED else ""
-        return f"T_c = {self.policies[policy]:.3f} (claimed: {percent(claimed[at])}{next(more, '')}{wrong})"
-
-    def _of_exits(self) -> list[str]:
-        deep = [each.number for each in self.exits if each.head <= IN_THE_HEAD and each.leaves >= OF_WEIGHT]
-        instead = f", or craft for policies under which images leave at exits {listed(deep)}" if deep else ""
-        return [
-            f"Exit {each.number}'s decision lives in its head: {each.head:.0%} of what decides there is not in the "
-            f"backbone, and {each.leaves:.0%} of the samples leave there. A thief who trains exits again hides: place "
-            f"exits deeper{instead}."
-            for each in self.exits
-            if each.head > IN_THE_HEAD and each.leaves >= OF_WEIGHT
-        ]
+    def bounds(self, theft: Theft, policy: int) -> tuple[float, float]:
+        """The share of pairs that an unseen copy is taken to come to at least, and at most."""
+        share = theft.share[policy]
+        if theft == self.thefts[0]:
+            return share, share
+        alike = [each for each in self.thefts if each.exits == theft.exits]
+        spread = _spread([each.shares[policy] for each in alike if each != self.thefts[0]])
+        further = max(alike[0].share[policy] - share, 0.0)
+        return max(share - spread - further, 0.0), min(share + spread, 1.0)
 
 
-def percent(chance: float | None) -> str:
-    """A chance in per cent; a dash where there is none."""
-    return "–" if chance is None else f"{chance:.0%}"
-
-
-def listed(numbers: Sequence[int]) -> str:
-    """Ascending numbers in a few words: 2 to 4, 6."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+def _spread(shares: Sequence[Sequence[float]]) -> float:
+    """Room for chance from the shares on each copy of each theft; all of it where every theft was simulated once."""
+    freedom = sum(len(each) - 1 for each in shares)
+    if not freedom:
+        return 1.0
+    squares = sum((share - mean(each)) ** 2 for each in shares for share in each)
+    return max(SPREAD * sqrt(squares / freedom), LEAST_SPREAD)

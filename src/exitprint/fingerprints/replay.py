@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -65,6 +67,49 @@ def chances(fingerprint: Fingerprint, copies: Sequence[Exits], samples: int) -> 
         ]
         said.append(_decision(resized, p0, copies[number % len(copies)], drawn, number))
     return said.count("derived") / len(said), said.count("independent") / len(said)
+
+
+def needed(fingerprint: Fingerprint, samples: int, probability: float) -> tuple[float | None, float | None]:
+    """The share of pairs from which on so many samples claim with this probability, and that up to which they hardly do.
+
+    The pairs are those of a copy on which some late samples take longer than every early one, and the others less. Both
+    shares are found by halving.
+
+    Parameters
+    ----------
+    fingerprint, samples
+        As for `chances`.
+    probability
+        More than one half; *hardly* is with 1 - `probability` or less.
+
+    Returns
+    -------
+    enough, too_little
+        None and None where so many samples cannot be had; None and 1 where no outcome can claim.
+    """
+    wanted = int(fingerprint.late.sum())
+
+    @cache
+    def chance(won: int) -> float:
+        found = chances(fingerprint, [_won(fingerprint, won)], samples)
+        return -1.0 if found is None else found[0]
+
+    most = chance(wanted)
+    if most < 0:
+        return None, None
+    steps = range(wanted + 1)
+    enough = bisect_left(steps, probability, key=chance)
+    too_little = bisect_right(steps, 1 - probability, key=chance) - 1
+    return enough / wanted if most >= probability else None, max(too_little, 0) / wanted
+
+
+def _won(fingerprint: Fingerprint, won: int) -> Exits:
+    """Exits on which the first `won` late samples take longer than all they are compared with; originals by nature."""
+    late = fingerprint.late.nonzero()[:, 0]
+    samples = torch.ones(len(fingerprint), dtype=torch.long)
+    samples[late] = 2 * (torch.arange(len(late)) < won).long()
+    originals = torch.ones_like(samples) if fingerprint.kind == "paper" else (~fingerprint.late).long()
+    return samples, originals
 
 
 def _decision(resized: Fingerprint, p0: float, exits: Exits, drawn: Sequence[Tensor], seed: int) -> Decision:

@@ -12,8 +12,8 @@ from exitprint.errors import Interrupted
 from exitprint.fingerprints.contrast import usable_policies
 from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.policies import default_policies
-from exitprint.fingerprints.promises import Exit, Strength, Theft
-from exitprint.fingerprints.replay import Exits, chances
+from exitprint.fingerprints.promises import PROMISED, Exit, Strength, Theft, WhichExits
+from exitprint.fingerprints.replay import Exits, chances, needed
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of, share_of_pairs
 from exitprint.fingerprints.thefts import OWN, SDN, of_a_thief, simulated, steps
 from exitprint.networks import ExitPolicy, MultiExitNetwork
@@ -99,9 +99,12 @@ def strength(
         raise Interrupted("stopped while simulating thefts, no fingerprint was written: a rerun starts clean.") from (
             stop
         )
+    enough, too_little = zip(*(needed(fingerprint, size, PROMISED) for size in sizes), strict=True)
     return Strength(
         samples=len(fingerprint),
         sizes=sizes,
+        enough=enough,
+        too_little=too_little,
         policies=tuple(min(policy_of(network, given).thresholds) for given in used),
         thefts=tuple(thefts),
         exits=tuple(_exits(mine, heads, own[0])) if heads else (),
@@ -154,11 +157,15 @@ def _theft(
     return Theft(
         name=name,
         keeps=_mean([accuracy for accuracy, _ in copies]) / max(own_accuracy, 1e-9),
-        share=tuple(_mean([share_of_pairs(kind, x, x0, late) for x, x0 in each]) for each in by_policy),
+        shares=tuple(tuple(share_of_pairs(kind, x, x0, late) for x, x0 in each) for each in by_policy),
         claimed=tuple(tuple(claimed for claimed, _ in row) for row in cells),
         cleared=tuple(tuple(cleared for _, cleared in row) for row in cells),
-        new_exits=name.endswith((SDN, OWN)),
+        exits=_which(name),
     )
+
+
+def _which(theft: str) -> WhichExits:
+    return "sdn" if theft.endswith(SDN) else "own" if theft.endswith(OWN) else "kept"
 
 
 def _exits(mine: _Seen, heads: Sequence[Tensor], policy: ExitPolicy) -> list[Exit]:

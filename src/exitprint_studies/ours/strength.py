@@ -74,6 +74,8 @@ SAME_MAKER = {
 BINS = (0.0, 0.1, 0.5, 0.9, 1.0)
 FASHION, DIGITS = Source(name="fashion-mnist", limit=12_000), Source(name="digits")
 
+WIDTH = {"msdnet": 8, "branchynet": 16}
+
 Network = Adopted | Trained
 
 
@@ -102,7 +104,7 @@ class Case:
 
 def born(family: str, seed: int) -> Trained:
     """A network with exits of its own, trained on Fashion-MNIST from this seed."""
-    arch = architecture(family, (1, 28, 28), 10, 5, 8)
+    arch = architecture(family, (1, 28, 28), 10, 5, WIDTH[family])
     return Trained(architecture=arch, data=FASHION, recipe=recipe("fast", family, FASHION.name, 6), seed=seed)
 
 
