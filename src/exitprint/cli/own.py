@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -158,6 +157,7 @@ def fingerprint(
         save_fingerprint,
         strength,
     )
+    from exitprint.fingerprints.exits_anew import sets_of_exits
     from exitprint.fingerprints.paper import SAMPLES as PAPER_SAMPLES
     from exitprint.fingerprints.policies import policy_of_its_own, tells_images_apart
     from exitprint.fingerprints.threshold import check_change, check_size
@@ -207,7 +207,7 @@ def fingerprint(
             references,
             held_out=held_out,
             through=doors,
-            copies=_with_new_exits(network, images, new_exits, seed),
+            copies=sets_of_exits(network, images, new_exits, seed),
         )
     else:
         made = paper_fingerprint(
@@ -277,25 +277,6 @@ def _say_door(made: Fingerprint, p0: float) -> None:
             f"On {each.name} the share of pairs is {_said(each.share[:policies])} as sent, and {behind}; without "
             f"--through it would be {_said(without['references'][each.name])}."
         )
-
-
-def _with_new_exits(network: MultiExitNetwork, images: ImageData, count: int, seed: int) -> list[MultiExitNetwork]:
-    """The network with exits trained anew, of its own kind and SDN heads by turns."""
-    from exitprint.fingerprints.thefts import of_a_thief
-    from exitprint.tampering import retrain_exits
-    from exitprint.tampering.rebuild import HeadKind
-
-    if count < 0:
-        raise ExitprintError(f"the number of sets of new exits is not below zero, and {count} is.")
-    if not count:
-        return []
-    images.check_labelled()
-    few = of_a_thief(network, images, seed)
-    seeds = range(seed + 1, seed + 1 + count)
-    return [
-        retrain_exits(network, few, kind=kind, rad=None, seed=each)
-        for each, kind in zip(seeds, cycle(get_args(HeadKind)), strict=False)
-    ]
 
 
 def _trained_references(

@@ -8,12 +8,18 @@ share: the backbone, which the thief keeps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
+from typing import get_args
 
 import torch
 from torch import Tensor
 
+from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
+from exitprint.fingerprints.thefts import of_a_thief
 from exitprint.networks import MultiExitNetwork
+from exitprint.tampering import retrain_exits
+from exitprint.tampering.rebuild import HeadKind
 
 
 def all_exits(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) -> Callable[[Tensor], Tensor]:
@@ -65,3 +71,34 @@ def check_copies(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) 
                 "samples are crafted on several sets of exits of one backbone: give copies whose exits alone were "
                 "trained anew, at the same places."
             )
+
+
+def sets_of_exits(network: MultiExitNetwork, data: ImageData, count: int, seed: int) -> list[MultiExitNetwork]:
+    """The network with exits trained anew, of its own kind and SDN heads by turns, on as many images as a thief has.
+
+    Parameters
+    ----------
+    network
+        The owner's network; it is not changed.
+    data
+        Its owner's labelled images.
+    count
+        How many sets.
+    seed
+        The sets have the next ones.
+
+    Raises
+    ------
+    ExitprintError
+        If the number is below zero, the images have no labels, or exits cannot be trained again.
+    """
+    if count < 0:
+        raise ExitprintError(f"the number of sets of new exits is not below zero, and {count} is.")
+    if not count:
+        return []
+    data.check_labelled()
+    few = of_a_thief(network, data, seed)
+    return [
+        retrain_exits(network, few, kind=kind, rad=None, seed=each)
+        for each, kind in zip(range(seed + 1, seed + 1 + count), cycle(get_args(HeadKind)), strict=False)
+    ]

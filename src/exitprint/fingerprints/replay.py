@@ -70,7 +70,7 @@ def chances(fingerprint: Fingerprint, copies: Sequence[Exits], samples: int) -> 
 
 
 def needed(fingerprint: Fingerprint, samples: int, probability: float) -> tuple[float | None, float | None]:
-    """The share of pairs from which on so many samples claim with this probability, and that up to which they hardly do.
+    """The share of pairs from which on so many samples claim with this probability, and up to which they hardly do.
 
     The pairs are those of a copy on which some late samples take longer than every early one, and the others less. Both
     shares are found by halving.

@@ -9,25 +9,31 @@ import pytest
 from exitprint.fingerprints import ContrastMethod, Reference, Strength, contrast_fingerprint
 from exitprint.fingerprints.promises import Theft
 from exitprint.networks import ExitPolicy
-from exitprint_studies.ours import strength as study
+from exitprint_studies.ours.strength import cases, page_of
+from exitprint_studies.ours.strength.asked import Asking, Suspect, rows_on
+from exitprint_studies.ours.strength.cases import name_of
+from exitprint_studies.ours.strength.plot import drawn
+from exitprint_studies.ours.strength.tables import calibration, of_copies, summary
 
 STRANGER = Reference("stranger", (0.1,), "other")
 PAIR = ((0.9, 0.95), (0.9, 0.95))
-PROMISE = Theft(name="as it is", keeps=1, share=(1, 1), claimed=PAIR, cleared=((0, 0), (0, 0)))
+PROMISE = Theft(name="copy", keeps=1, shares=((1, 1), (1, 1)), claimed=PAIR, cleared=((0, 0), (0, 0)), exits="sdn")
 
 
 def row(**other):
     plain = {
         "case": "one",
         "suspect": "copy",
+        "made by": "seed 101",
         "truth": "stolen",
         "right": 0.9,
         "keeps": 1.0,
         "T_c": 0.9,
         "samples": 100,
+        "simulated share": 0.95,
         "share": 0.9,
-        "promised share": 0.95,
-        "promised": 0.95,
+        "chance": 0.95,
+        "word": "promised",
         "claimed": 1.0,
         "cleared": 0.0,
         "refused": 0.0,
@@ -35,33 +41,27 @@ def row(**other):
     return plain | other
 
 
-def test_cells_average_over_the_seeds_of_a_theft_and_leave_out_useless_copies():
-    rows = [row(claimed=1.0), row(claimed=0.8), row(suspect="useless", keeps=0.5), row(suspect="other", claimed=0.3)]
-    cells = {cell["suspect"]: cell["claimed"] for cell in study.cells_of(rows)}
-    assert cells == {"copy": pytest.approx(0.9), "other": 0.3}
+STRANGE = row(suspect="s", truth="stranger", word=None, chance=None, claimed=0.1, share=0.6)
 
 
-def test_calibration_says_which_cell_is_farthest_off():
-    rows = [row(), row(suspect="b", promised=1.0, claimed=0.7), row(suspect="c", promised=0.05, claimed=0.0)]
-    never, sure = study.calibration(rows)
-    assert (never["promised"], never["cells"], never["mean claimed"]) == ("0% to 10%", 1, 0.0)
-    assert (sure["cells"], sure["mean promised"], sure["mean claimed"]) == (2, 0.975, 0.85)
-    assert "b" in sure["farthest off"] and (sure["promised there"], sure["claimed there"]) == (1.0, 0.7)
+def test_for_each_word_the_cell_that_is_farthest_off_is_named():
+    rows = [
+        row(),
+        row(suspect="b", claimed=0.7),
+        row(suspect="c", word="escapes", claimed=0.2),
+        row(keeps=0.5),
+        STRANGE,
+    ]
+    promised, escapes = calibration(rows)
+    assert (promised["word"], promised["cells"], promised["claimed"]) == ("promised", 2, pytest.approx(0.85))
+    assert promised["farthest off"].startswith("b (seed 101)") and promised["claimed there"] == 0.7
+    assert (escapes["word"], escapes["cells"], escapes["claimed there"]) == ("escapes", 1, 0.2)
 
 
 def test_strangers_are_counted_and_promises_are_kept_apart_from_the_rest():
-    rows = [
-        row(),
-        row(suspect="b", promised=0.5, claimed=0.4),
-        row(suspect="s", truth="stranger", promised=None, claimed=0.1, share=0.6),
-    ]
-    (said,) = study.summary(rows)
-    assert (said["promised cells"], said["of them claimed"], said["other cells"], said["of these claimed"]) == (
-        1,
-        1.0,
-        1,
-        0.4,
-    )
+    (said,) = summary([row(), row(suspect="b", word="uncertain", claimed=0.4), STRANGE])
+    assert (said["promised"], said["uncertain"], said["escapes"]) == (1, 1, 0)
+    assert [said[f"{word}: claimed"] for word in ("promised", "uncertain", "escapes")] == [1, 0.4, None]
     assert (said["verdicts on strangers"], said["strangers claimed"], said["largest share of a stranger"]) == (
         10,
         1,
@@ -69,16 +69,32 @@ def test_strangers_are_counted_and_promises_are_kept_apart_from_the_rest():
     )
 
 
+def test_useless_copies_and_strangers_are_not_among_the_copies():
+    assert [each["suspect"] for each in of_copies([row(), row(suspect="useless", keeps=0.5), STRANGE])] == ["copy"]
+
+
+def test_the_picture_is_a_png_and_the_page_shows_it():
+    assert drawn([row(), STRANGE]).startswith(b"\x89PNG")
+    assert "](dots.png)" in page_of([row(), STRANGE], {}, "dots.png")
+
+
+def test_at_most_half_of_the_independents_are_references_and_none_is_a_stranger_too():
+    for case in cases():
+        known, unseen = set(map(name_of, case.references)), set(map(name_of, case.strangers))
+        assert not known & unseen and name_of(case.target) not in known | unseen
+        assert len(known) <= len(unseen)
+
+
 def test_every_suspect_is_verified_under_every_policy(target, independent, digits):
     rules = [lambda network: network.policy, lambda network: ExitPolicy(0.93)]
     made = contrast_fingerprint(target, digits.test, rules, 100, 1, ContrastMethod(margin_log_odds=0.05))
-    sizes = {"samples": 100, "sizes": (100, 200), "policies": (0.9, 0.93)}
-    table = Strength(**sizes, thefts=(PROMISE,), exits=(), images=10, seeds=1)
-    asking = study.Asking("digits", replace(made, strength=table, references=(STRANGER,)), rules, 0.99)
-    own = list(study.rows_on(asking, "copy", PROMISE, target, 0.99))
-    other = list(study.rows_on(asking, "stranger", None, independent, 0.98))
+    sizes = {"samples": 100, "sizes": (100, 200), "enough": (0.9, 0.9), "too_little": (0.8, 0.8)}
+    itself = PROMISE.model_copy(update={"name": "as it is", "exits": "kept"})
+    table = Strength(**sizes, policies=(0.9, 0.93), thefts=(itself, PROMISE), exits=(), images=10, seeds=2)
+    asking = Asking("digits", replace(made, strength=table, references=(STRANGER,)), rules, 0.99)
+    own = list(rows_on(asking, Suspect("copy", "seed 101", PROMISE, target), 0.99))
+    other = list(rows_on(asking, Suspect("stranger", "", None, independent), 0.98))
     assert [(each["T_c"], each["samples"]) for each in own] == [(0.9, 100), (0.93, 100)]
-    assert {(each["share"], each["claimed"]) for each in own} == {(1.0, 1.0)} and {
-        each["promised"] for each in own
-    } == {0.9}
-    assert all(each["claimed"] == 0 and each["promised"] is None for each in other)
+    assert {(each["share"], each["claimed"]) for each in own} == {(1.0, 1.0)}
+    assert {(each["word"], each["chance"]) for each in own} == {("promised", 0.9)}
+    assert all(each["claimed"] == 0 and each["word"] is None for each in other)

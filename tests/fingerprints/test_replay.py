@@ -1,0 +1,65 @@
+"""The product's test replayed on samples that are drawn: laws of the chance that so many decide, and what is needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exitprint.fingerprints import ContrastMethod, Reference, contrast_fingerprint
+from exitprint.fingerprints.replay import chances, needed
+
+
+@pytest.fixture(scope="module")
+def made(target, digits):
+    return contrast_fingerprint(target, digits.test, [target.policy], 100, 1, ContrastMethod(margin_log_odds=0.1))
+
+
+def copies(made, share):
+    """Exits of a copy on which such a share of the late samples leaves late, the others with the early ones."""
+    late = made.late.nonzero()[:, 0]
+    exits = torch.zeros(len(made), dtype=torch.long)
+    exits[~made.late] = 1
+    exits[late[: round(share * len(late))]] = 2
+    return [(exits, (~made.late).long())]
+
+
+@settings(max_examples=8)
+@given(share=st.floats(0, 1))
+def test_a_larger_share_is_claimed_no_less_and_cleared_no_more(made, share):
+    claimed, cleared = chances(made, copies(made, share), 100)
+    assert claimed + cleared <= 1
+    if share == 1 or share > 0.99:
+        assert claimed == 1
+    if share < 0.7:
+        assert claimed == 0
+    if share > 0.75:
+        assert cleared < 0.05
+
+
+def test_more_samples_find_more(made):
+    found = [chances(replace(made, pool=10_000), copies(made, 0.92), size)[0] for size in (100, 200, 400)]
+    assert found == sorted(found) and found[0] < 0.5 < found[-1]
+
+
+def test_too_few_samples_decide_nothing_and_too_many_cannot_be_had(made):
+    assert chances(made, copies(made, 1.0), 20) == (0.0, 0.0)
+    assert chances(made, copies(made, 1.0), 400) is None
+
+
+def test_from_what_is_needed_on_samples_claim_and_more_samples_need_less(made):
+    large = replace(made, pool=10_000, references=(Reference("stranger", (0.1,), "other"),))
+    (enough, too_little), (less, _) = (needed(large, size, 0.9) for size in (100, 200))
+    assert 0.7 < too_little < enough < 1 and less < enough
+    at, below, above = (
+        chances(large, copies(made, share), 100)[0] for share in (enough, enough - 0.02, too_little + 0.02)
+    )
+    assert at >= 0.9 > below and above > 0.1
+
+
+def test_where_no_outcome_decides_all_is_too_little_and_where_there_are_no_samples_nothing_is_said(made):
+    assert needed(made, 20, 0.9) == (None, 1.0)
+    assert needed(made, 400, 0.9) == (None, None)
