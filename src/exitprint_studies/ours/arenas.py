@@ -79,11 +79,11 @@ DIGITS = Cohort(
 )
 FASHION = Cohort(
     "Fashion-MNIST, 28×28",
-    Source(name="fashion-mnist", limit=10_000),
+    Source(name="fashion-mnist", limit=12_000),
     (1, 28, 28),
-    (("resnet", 8, 8), ("vgg", 5, 8)),
+    (("vgg", 8, 8), ("vgg", 8, 12), ("vgg", 8, 16)),
     Recipe(
-        backbone=BackboneRecipe(epochs=6, learning_rate=0.05, batch=64, weight_decay=5e-4),
+        backbone=BackboneRecipe(epochs=8, learning_rate=0.05, batch=64, weight_decay=5e-4),
         heads=HeadRecipe(epochs=4, learning_rate=1e-2, batch=256, standardise=True),
     ),
     200,

@@ -47,7 +47,7 @@ ON_TOP: Mapping[str, str] = {"every 2nd IC trained anew": "every 2nd IC removed"
 
 def of_the_maker(depth: Depth, original: bool = True, exits: int = EXITS) -> Adopted:
     """The maker's network of so many layers, its exits trained on CIFAR-10's original pixels or on its JPEG images."""
-    data = Source(name="cifar10") if original else Source(name="cifar10", limit=10_000)
+    data = Source(name="cifar10") if original else Source(name="cifar10", limit=5_000)
     return Adopted(depth=depth, exits=some_exits(depth, exits), folder=ORIGINALS if original else "", data=data)
 
 

@@ -31,8 +31,8 @@ TENSORS = ("samples", "originals", "late", "reached", "steps", "chosen", "answer
 SHOWN_SAMPLES = 200
 SEEDS = 3
 """So many fingerprints are drawn of each size."""
-DEFAULT, BETWEEN, LARGE = 0.5, 1.0, 1.5
-"""Margins, in log-odds."""
+SMALL, DEFAULT, LARGE = 0.5, 1.0, 1.5
+"""Margins, in log-odds. `fingerprint` takes the second without references and the largest with them."""
 OTHERS: dict[Depth, tuple[Depth, ...]] = {20: (32, 44), 32: (44, 20), 44: (20, 32)}
 """Who is a reference of each network's fingerprints, the first one where there is one only."""
 ANEW = "ICs retrained"
@@ -58,15 +58,16 @@ def banks() -> list[Bank]:
     """What is crafted, the most telling first."""
     maker = {depth: of_the_maker(depth) for depth in DEPTHS}
     known = {depth: tuple(maker[other] for other in others) for depth, others in OTHERS.items()}
-    large, small = (1000, 800), (1000, 400)
+    large, small, few = (1000, 800), (1000, 400), (400, 400)
     return [
-        *(Bank(maker[depth], DEFAULT, (), *large) for depth in DEPTHS),
-        *(Bank(maker[depth], DEFAULT, known[depth][:1], *small) for depth in DEPTHS),
+        *(Bank(maker[depth], SMALL, (), *large) for depth in DEPTHS),
+        *(Bank(maker[depth], DEFAULT, (), *small) for depth in DEPTHS),
+        *(Bank(maker[depth], LARGE, (), *small) for depth in DEPTHS),
+        *(Bank(maker[depth], SMALL, known[depth][:1], *small) for depth in DEPTHS),
         *(Bank(maker[depth], LARGE, known[depth][:1], *small) for depth in DEPTHS),
-        *(Bank(maker[depth], margin, (), *small) for margin in (BETWEEN, LARGE) for depth in DEPTHS),
-        *(Bank(maker[depth], DEFAULT, (), 400, 400) for depth in DEPTHS),
-        *(Bank(maker[depth], margin, known[depth], *small) for margin in (DEFAULT, LARGE) for depth in DEPTHS),
+        *(Bank(maker[depth], DEFAULT, (), *few) for depth in DEPTHS),
         Bank(of_the_maker(DEPTHS[0], original=False), DEFAULT, (), 10_000, 800),
+        *(Bank(maker[depth], margin, known[depth], *small) for margin in (LARGE, SMALL) for depth in DEPTHS),
     ]
 
 

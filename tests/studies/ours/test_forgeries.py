@@ -99,5 +99,6 @@ def test_the_study_is_declared():
         networks = cohort.networks()
         assert len(networks) == 1 + arenas.AT_HAND + arenas.SUSPECTS + arenas.OWN_REFERENCES >= 33
         assert len({spec.seed for spec in networks}) == len(networks)
+        assert all(spec.architecture.backbone().stages for spec in networks[: len(cohort.kinds)])
     assert arenas.cohorts(None) == [arenas.DIGITS]
     assert study_named("forgeries").presets == ("laptop",)
