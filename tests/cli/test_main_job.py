@@ -182,10 +182,10 @@ def test_simulated_thefts_are_said_and_kept(run, folder, tmp_path, monkeypatch):
     path = tmp_path / "f.safetensors"
     words = ("--data", "digits", "--limit", 300, "--samples", 20, "--threshold", 0.93, "--out", path)
     done = run("fingerprint", folder / "target.safetensors", *words)
-    assert done.code == 0 and "SDN exits" in done.out and "Nothing is promised where yours has T_c = 0.900" in done.out
+    assert done.code == 0 and "SDN exits" in done.out and "T_c = 0.900: nothing is promised" in done.out
     table = run("info", path, "--json").json["strength"]
     assert table["samples"] == 20 and table["sizes"] == [20, 100, 200, 400] and len(table["policies"]) == 2
-    assert "Nothing is promised where yours has T_c = 0.900" in run("info", path).out
+    assert "T_c = 0.900: nothing is promised" in run("info", path).out
 
 
 def test_a_fingerprint_that_does_not_tell_its_own_network_is_not_written(run, folder, tmp_path, monkeypatch):
