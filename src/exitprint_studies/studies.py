@@ -8,6 +8,7 @@ from exitprint_studies.ours.error_rates import STUDY as ERROR_RATES
 from exitprint_studies.ours.exits_from_time import STUDY as EXITS_FROM_TIME
 from exitprint_studies.ours.forgeries import STUDY as FORGERIES
 from exitprint_studies.ours.front_door import STUDY as FRONT_DOOR
+from exitprint_studies.ours.less_transfer import STUDY as LESS_TRANSFER
 from exitprint_studies.ours.panel import STUDY as PANEL
 from exitprint_studies.ours.paper_well_trained import STUDY as PAPER_WELL_TRAINED
 from exitprint_studies.ours.remote import STUDY as REMOTE
@@ -23,6 +24,7 @@ OURS = (
     EXITS_FROM_TIME,
     FORGERIES,
     FRONT_DOOR,
+    LESS_TRANSFER,
     PANEL,
     PAPER_WELL_TRAINED,
     REMOTE,

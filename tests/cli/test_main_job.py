@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from exitprint.data import eight_bit
-from exitprint.fingerprints import contrast, thefts
+from exitprint.fingerprints import crafting, thefts
 from exitprint.fingerprints.optimise import Crafted
 from exitprint.networks import ExitPolicy, save_network
 
@@ -189,7 +189,7 @@ def test_simulated_thefts_are_said_and_kept(run, folder, tmp_path, monkeypatch):
 
 
 def test_a_fingerprint_that_does_not_tell_its_own_network_is_not_written(run, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(contrast, "optimise", hardly_changed)
+    monkeypatch.setattr(crafting, "optimise", hardly_changed)
     path = tmp_path / "f.safetensors"
     done = run("fingerprint", folder / "target.safetensors", "--data", "digits", "--samples", 20, "--out", path)
     assert done.code == 2 and "does not tell even the network itself" in done.err and not path.exists()

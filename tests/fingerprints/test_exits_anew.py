@@ -8,8 +8,8 @@ import torch
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import ContrastMethod, contrast_fingerprint
 from exitprint.fingerprints import contrast as contrast_module
-from exitprint.fingerprints.contrast import Goals, joined
 from exitprint.fingerprints.exits_anew import all_exits, check_copies
+from exitprint.fingerprints.goals import Goals, joined
 from exitprint.networks import ExitPolicy
 from exitprint.networks.policy import patience_threshold
 from exitprint.tampering import prune, retrain_exits

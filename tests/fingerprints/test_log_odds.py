@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from exitprint.data import eight_bit
-from exitprint.fingerprints.contrast import log_odds
+from exitprint.fingerprints.goals import log_odds
 from exitprint.fingerprints.optimise import AdamOnTanh
 from exitprint.networks.policy import CERTAINTY
 

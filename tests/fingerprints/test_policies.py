@@ -1,8 +1,11 @@
-"""The policies that a fingerprint is made for by default, in the library as on the command line."""
+"""The policies that a fingerprint is made for: defaults, in the library as on the command line, and those with room."""
 
 from __future__ import annotations
 
+import pytest
+
 from exitprint.data import Images
+from exitprint.errors import ExitprintError
 from exitprint.fingerprints import (
     ContrastMethod,
     PaperMethod,
@@ -10,6 +13,7 @@ from exitprint.fingerprints import (
     default_policies,
     paper_fingerprint,
 )
+from exitprint.fingerprints.policies import usable_policies
 from exitprint.networks import ExitPolicy
 from exitprint.networks.policy import CLOSED
 from exitprint.training import leaving_policy, policy_with_room
@@ -47,3 +51,12 @@ def test_crafting_calibrates_on_the_images_that_are_held_out_for_it(target, digi
     assert [policy["thresholds"] for policy in made.record["policies"]] == [list(p.thresholds) for p in policies]
     paper = paper_fingerprint(target, digits.test, samples=3, method=PaperMethod(steps=2), check=False)
     assert paper.record["policy"]["thresholds"] == list(target.policy.for_exits(target.num_exits - 1))
+
+
+def test_policies_under_which_all_leave_at_once_are_left_out_with_a_warning(target):
+    kept, warnings = usable_policies(target, [ExitPolicy(0.9), ExitPolicy(0.05), ExitPolicy(2.0)])
+    assert kept == [ExitPolicy(0.9)] and len(warnings) == 2
+    with pytest.raises(ExitprintError, match="same exit"):
+        usable_policies(target, [ExitPolicy(0.05)])
+    with pytest.raises(ExitprintError, match="one criterion"):
+        usable_policies(target, [ExitPolicy(0.9), ExitPolicy(0.9, "entropy")])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from exitprint.fingerprints.contrast import ContrastMethod, contrast_fingerprint, craft_contrast
+from exitprint.fingerprints.contrast import contrast_fingerprint
+from exitprint.fingerprints.crafting import ContrastMethod, craft_contrast
 from exitprint.fingerprints.fingerprint import Fingerprint, Reference, load_fingerprint, save_fingerprint
 from exitprint.fingerprints.measurement import TNMeasurement, measure_t_n
 from exitprint.fingerprints.paper import PaperMethod, craft_paper, paper_fingerprint

@@ -1,15 +1,19 @@
-"""The policies that a fingerprint is made for where its owner names none."""
+"""The policies that a fingerprint is made for: defaults where its owner names none, and those that leave room."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from exitprint.data import Images
+from exitprint.errors import ExitprintError
 from exitprint.fingerprints.fingerprint import Kind
+from exitprint.fingerprints.goals import least_certainty
 from exitprint.fingerprints.shares import Rule, logits_of
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.training import policy_with_room
 
+NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
 STRICTER, LOOSER = (0.0, 0.3), (15.0, 0.7)
 """Two policies, by RAD in per cent, and by the share of images that leave early where that RAD leaves no room."""
 
@@ -52,3 +56,42 @@ def policy_of_its_own(network: MultiExitNetwork) -> ExitPolicy:
 def tells_images_apart(network: MultiExitNetwork, images: Images) -> bool:
     """Whether these images leave at more than one exit under the network's own policy."""
     return len(network.policy.exits(logits_of(network, images.pixels)).unique()) > 1
+
+
+def usable_policies(network: MultiExitNetwork, policies: Sequence[ExitPolicy]) -> tuple[list[ExitPolicy], list[str]]:
+    """Those policies under which some images leave early and some late, and a warning for each weak one.
+
+    Raises
+    ------
+    ExitprintError
+        If there is no policy, they differ in criterion, or none is left.
+    """
+    if len({(policy.criterion, policy.temperature) for policy in policies}) != 1:
+        raise ExitprintError(
+            "a contrast fingerprint needs policies of one criterion and temperature: the strictest and the loosest."
+        )
+    floor = least_certainty(policies[0].criterion, network.classes)
+    kept, warnings = [], []
+    for policy in policies:
+        T_c = policy.for_exits(network.num_exits - 1)
+        if min(T_c) <= floor or min(T_c) >= 1:
+            who = "every image leaves at the first such exit" if min(T_c) <= floor else "no image leaves early"
+            warnings.append(f"With a threshold of {min(T_c):.3f} {who}: no contrast is possible there.")
+            continue
+        kept.append(policy)
+        if min(T_c) > NEARLY_CERTAIN:
+            warnings.append(
+                f"The threshold {min(T_c):.3f} is close to 1: few images leave early by nature, and a small change of "
+                "the network closes its early exits."
+            )
+        if min(T_c) < floor + NEARLY_CHANCE:
+            warnings.append(
+                f"The threshold {min(T_c):.3f} is close to chance ({floor:.3f}): there is little room to make images "
+                "late."
+            )
+    if not kept:
+        raise ExitprintError(
+            "under these policies every image leaves at the same exit, so none can be made later or earlier: choose "
+            "policies with thresholds between chance and 1."
+        )
+    return kept, warnings

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from exitprint.data import ImageData
 from exitprint.errors import Interrupted
-from exitprint.fingerprints.contrast import usable_policies
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.policies import default_policies
+from exitprint.fingerprints.policies import default_policies, usable_policies
 from exitprint.fingerprints.promises import PROMISED, Exit, Strength, Theft, WhichExits
 from exitprint.fingerprints.replay import Exits, chances, needed
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of, share_of_pairs

@@ -17,7 +17,7 @@ from torch import Tensor
 from exitprint.data import ImageData, eight_bit
 from exitprint.files import load_tensors, save_tensors
 from exitprint.fingerprints import ContrastMethod, Fingerprint, contrast_fingerprint, load_fingerprint, save_fingerprint
-from exitprint.fingerprints.contrast import natural_order
+from exitprint.fingerprints.choice import natural_order
 from exitprint.fingerprints.fingerprint import Kind
 from exitprint.fingerprints.shares import Rule, logits_of, share_of_pairs
 from exitprint.networks import ExitPolicy, MultiExitNetwork, exit_flops

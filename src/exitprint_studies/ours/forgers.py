@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from exitprint.data import Images, eight_bit
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import ContrastMethod, Fingerprint, Reference, craft_contrast
-from exitprint.fingerprints.contrast import Goals, contrast_goals, natural_order
+from exitprint.fingerprints.choice import natural_order
+from exitprint.fingerprints.goals import Goals, contrast_goals
 from exitprint.fingerprints.optimise import StepsOfLength, frozen, optimise
 from exitprint.fingerprints.shares import logits_of
 from exitprint.networks import ExitPolicy, MultiExitNetwork

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from exitprint.fingerprints import ContrastMethod, contrast_fingerprint
-from exitprint.fingerprints.contrast import natural_order
+from exitprint.fingerprints.choice import natural_order
 from exitprint.fingerprints.shares import logits_of
 from exitprint.networks import ExitPolicy
 from exitprint.suspects import CostModel
