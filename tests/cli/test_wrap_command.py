@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -128,6 +131,17 @@ def test_exits_that_only_training_sees_are_pointed_to(tmp_path, run):
     given = ("--data", "digits", "--limit", 300, "--out", tmp_path / "n.safetensors")
     done = run("wrap", f"{user.__file__}:InTraining", "--exits", 1, *given)
     assert "in training the module answers 3 logits: --set training=True keeps those exits" in done.out
+
+
+def test_a_users_module_does_not_hide_a_package_of_its_name(tmp_path, run, monkeypatch):
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "wave.py").write_text("from user_modules import several\n")
+    (tmp_path / "own.py").write_text(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nfrom wave import several\n")
+    given = ("--data", "digits", "--limit", 100, "--threshold", 0.9, "--out", tmp_path / "n.safetensors")
+    done = run("wrap", f"{tmp_path / 'own.py'}:several", *given)
+    assert done.code == 0, done.err
+    assert "several" not in vars(importlib.import_module("wave")) and sys.path[-1] == str(tmp_path)
 
 
 def test_the_same_seed_gives_the_same_file(folder, run):

@@ -6,6 +6,7 @@ import ast
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -180,6 +181,7 @@ def _module(factory: str) -> nn.Module:
     where, colon, name = factory.rpartition(":")
     if not colon or not where or not name:
         raise ExitprintError(f"a factory is given as package.module:function or file.py:function, not as {factory!r}.")
+    path, modules = list(sys.path), set(sys.modules)
     sys.path.insert(0, str(Path.cwd()))
     try:
         source = _file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
@@ -194,9 +196,23 @@ def _module(factory: str) -> nn.Module:
         raise ExitprintError(f"{factory} cannot be run ({what}): mend it first.") from error
     finally:
         sys.path.remove(str(Path.cwd()))
+        sys.path[:] = path + [folder for folder in sys.path if folder not in path]
+        _installed_come_first(set(sys.modules) - modules)
     if not isinstance(made, nn.Module):
         raise ExitprintError(f"{factory} gives a {type(made).__name__} where a torch.nn.Module is needed.")
     return made
+
+
+def _installed_come_first(modules: set[str]) -> None:
+    """Forget those of the user's modules that are called as installed packages are, such as his own `datasets.py`.
+
+    What he made of them keeps them; whoever imports the name from here on gets the package.
+    """
+    for name in {module.partition(".")[0] for module in modules}:
+        module, installed = sys.modules.get(name), PathFinder.find_spec(name)
+        if module is not None and installed is not None and installed.origin != getattr(module, "__file__", None):
+            for each in [each for each in modules if each.partition(".")[0] == name]:
+                del sys.modules[each]
 
 
 def _file(path: Path) -> Any:
