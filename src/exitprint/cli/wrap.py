@@ -145,8 +145,9 @@ def wrap(
     if own_exits := wrapped.get("exits of its own"):
         where = f", taken from {taken} of its answer" if (taken := wrapped.get("of its answer")) else ""
         out.print(f"the module has {len(own_exits)} exits of its own{where}: they are kept as they are.")
-    elif (more := exits_in_training(module, images.train[:2].x)) > 1:
-        out.print(f"in training the module answers {more} logits: --set training=True keeps those exits.")
+    elif (found := exits_in_training(module, images.train[:2].x))[0]:
+        how = " ".join(f"--set {name}=True" for name in found[1])
+        out.print(f"in training the module answers {found[0]} logits: {how} keeps those exits.")
     elif taken := wrapped.get("of its answer"):
         out.print(f"the logits are taken from {taken} of the module's answer.")
     out.print(f"{out_file}: exits after {', '.join(places)}; {say_policy(network)}.")

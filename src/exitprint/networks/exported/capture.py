@@ -36,15 +36,30 @@ class _Leaves(nn.Module):
 
 
 @torch.no_grad()
-def exits_in_training(module: nn.Module, x: Tensor) -> int:
-    """How many logits a module answers when only it itself, and none of its parts, is told that it is trained."""
+def exits_in_training(module: nn.Module, x: Tensor) -> tuple[int, list[str]]:
+    """How many logits a module answers when it is told that it is trained, and which settings tell it.
+
+    Beside it itself, those of its parts are told that hold layers and ask whether they are trained; no layer is.
+    """
+    parts = [name for name, part in module.named_modules() if name and _asks_whether_trained(part)]
+    settings = ["training", *[f"{name}.training" for name in parts]]
     copied = plain_copy(module)
-    copied.training = True
+    _set(copied, dict.fromkeys(settings, True))
     try:
         widths = [tensor.shape[-1] for _, tensor in leaves(copied(x)) if tensor.ndim == 2]
     except Exception:  # the user's module raises what it likes
-        return 0
-    return max((widths.count(width) for width in widths), default=0)
+        widths = []
+    exits = max((widths.count(width) for width in widths), default=0)
+    return (exits, settings) if exits > 1 else (0, [])
+
+
+def _asks_whether_trained(part: nn.Module) -> bool:
+    if next(part.children(), None) is None:
+        return False
+    try:
+        return "self.training" in inspect.getsource(type(part).forward)
+    except (OSError, TypeError):  # no source at hand
+        return False
 
 
 @contextlib.contextmanager
@@ -131,9 +146,12 @@ def _methods(module: nn.Module) -> list[str]:
     return found
 
 
-def _other_forms(module: nn.Module) -> str:
+def _other_forms(module: nn.Module, x: Tensor) -> str:
     """How to reach the form of a module that computes every exit."""
-    ways = [f"--set {name}={not value}" for name, value in list(_switches(module).items())[:3]]
+    ways = []
+    if settings := exits_in_training(module, x)[1]:
+        ways.append(" ".join(f"--set {name}=True" for name in settings))
+    ways += [f"--set {name}={not value}" for name, value in list(_switches(module).items())[:3]]
     ways += [f"--method {name}" for name in _methods(module)[:3]]
     return f" (here perhaps {', '.join(ways)})" if ways else ""
 
@@ -160,7 +178,7 @@ def _exported(module: _Leaves, x: Tensor) -> torch.export.ExportedProgram:
             raise ExitprintError(
                 "the control flow of this module depends on the data (an `if` or a loop over what was computed), so it "
                 "cannot be cut into stages: give the form that computes every exit, as training uses it"
-                f"{_other_forms(module.module)}, or compute both ways and choose with torch.where."
+                f"{_other_forms(module.module, x)}, or compute both ways and choose with torch.where."
             ) from error
         raise ExitprintError(f"torch.export cannot follow this module: {_short(error)}") from error
     finally:
