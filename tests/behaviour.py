@@ -27,7 +27,7 @@ def crafted(kind: str, samples: int = 100, references: tuple[Reference, ...] = K
     """A fingerprint of noise: half late, half early, or all of the paper's kind."""
     generator = torch.Generator().manual_seed(0)
     originals = torch.randint(0, 256, (samples, 1, 8, 8), generator=generator)
-    noise = torch.randint(-9, 10, originals.shape, generator=generator)
+    noise = torch.randint(-5, 6, originals.shape, generator=generator)
     late = torch.arange(samples) < (samples // 2 if kind == "contrast" else samples)
     order = torch.arange(samples)
     return Fingerprint(

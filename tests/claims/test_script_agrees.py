@@ -25,7 +25,7 @@ from exitprint.fingerprints.verify import inputs
 from exitprint.networks import MultiExitNetwork, architecture, save_network
 from exitprint.suspects import Answer
 
-SAMPLES = 120
+SAMPLES = 170
 SLOW, MIDDLING, QUICK = 3e-3, 2e-3, 1e-3
 share = st.sampled_from([0.0, 0.2, 0.5, 0.7, 0.85, 1.0])
 
@@ -92,6 +92,7 @@ class History:
 
     kind: str
     pool: int
+    change: int
     budget: int
     stated: list[float]
     brought: list[float]
@@ -125,9 +126,11 @@ def histories(draw: st.DrawFn) -> History:
         st.just("none"),
         st.none(),
     )
+    pool, change = draw(st.sampled_from([(400, 1), (1000, 1), (1000, 24)]))
     return History(
         kind=draw(st.sampled_from(["contrast", "paper"])),
-        pool=draw(st.sampled_from([400, 1000])),
+        pool=pool,
+        change=change,
         budget=draw(st.sampled_from([60, 200])),
         stated=draw(st.lists(st.sampled_from([0.1, 0.5, 0.6]), max_size=2)),
         brought=draw(st.lists(st.sampled_from([0.1, 0.5, 0.6]), max_size=2)),
@@ -142,7 +145,7 @@ def histories(draw: st.DrawFn) -> History:
 def crafted(digits, history: History) -> Fingerprint:
     originals = digits.test.pixels[:SAMPLES]
     samples = originals.clone()
-    samples[:, 0, 0, 0] ^= 1
+    samples[:, 0, 0, 0] ^= history.change
     return Fingerprint(
         kind=history.kind,
         samples=samples,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import strategies as st
 from behaviour import crafted
 from exitprint.errors import ExitprintError
 from exitprint.evidence.eprocess import least_observations
-from exitprint.fingerprints import Reference, samples_needed
+from exitprint.fingerprints import Fingerprint, Reference, samples_needed
 from exitprint.fingerprints.threshold import (
+    BEYOND_SMALL,
     CAUTIOUS,
+    CHANGE_ON_OWNERS_WORD,
     HIGHEST,
+    SMALL_CHANGE,
     check_change,
     check_size,
     lowest_claim,
@@ -66,6 +70,31 @@ def test_at_the_highest_threshold_a_claim_is_still_possible():
     with pytest.raises(ExitprintError, match=r"comes to 0.85 of the pairs"):
         threshold(replace(MADE, pool=300), references(0.85))
     assert threshold(replace(MADE, pool=300), references(0.79)).p0 == 0.945
+
+
+def changed_by(change: float, **fields) -> Fingerprint:
+    """A fingerprint whose change is this share of the distance between images."""
+
+    class Changed(Fingerprint):
+        pass
+
+    Changed.change = change  # type: ignore[assignment, misc]
+    return Changed(**{each.name: getattr(MADE, each.name) for each in dataclass_fields(MADE)} | fields)
+
+
+def test_a_change_that_carries_over_raises_it_where_no_reference_is():
+    found = [threshold(changed_by(change)).p0 for change in (SMALL_CHANGE, 0.046, CHANGE_ON_OWNERS_WORD, 0.101)]
+    assert found == [CAUTIOUS[0], BEYOND_SMALL, BEYOND_SMALL, CAUTIOUS[0]]
+    assert threshold(changed_by(0.06, pool=400)).p0 == HIGHEST
+    assert threshold(changed_by(0.06), references(0.1)).p0 == CAUTIOUS[1]
+    assert threshold(changed_by(0.06, kind="paper", late=torch.ones(100, dtype=torch.bool))).p0 == CAUTIOUS[0]
+
+
+def test_that_the_change_raised_it_is_said():
+    small, large = (threshold(changed_by(change)).assumptions[0] for change in (0.04, 0.06))
+    assert "p0 = 0.9 of the pairs" in large
+    assert large.endswith("a change of more than 4.5% of the distance between images.")
+    assert "change" not in small and "p0 = 0.8" in small
 
 
 def test_a_network_that_owner_and_verifier_name_counts_once():

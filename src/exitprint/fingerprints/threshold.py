@@ -6,6 +6,9 @@ networks known to be independent, which the verdict names as an assumption.
 - *Transfer.* Without references p0 is `CAUTIOUS[0]`. Evidence (docs/results/same-maker.md): well trained networks of
   one maker, none of them a copy. With one or several references the threshold is lower, because crafting holds them
   back and an unseen network follows less too.
+- *The change, without references.* That evidence is of contrasts that change images by at most 4.1 % of the distance
+  between them. At 4.6 to 5.2 %, of a larger margin, one of that maker's networks came to 0.81 of the pairs, more than
+  `CAUTIOUS[0]`. So beyond `SMALL_CHANGE` p0 is `BEYOND_SMALL`, which leaves as much room as there is below it.
 - *References.* p0 lies at least half-way between the largest share on a reference and 1. So it holds for a network that
   comes to as much behind any noise: noise turns clear pairs into coins at worst, so of the share d of pairs in which
   the early sample takes longer it can hide at most one half.
@@ -30,6 +33,9 @@ from exitprint.suspects.through import Through
 
 CAUTIOUS = (0.8, 0.7, 0.65)
 """The least p0 without a reference, with one, and with two or more."""
+SMALL_CHANGE, BEYOND_SMALL = 0.045, 0.9
+"""Mean change of a contrast, as a share of the distance between images, beyond which p0 without a reference is higher,
+and how high."""
 LARGE_PART = 0.2
 """Share of the pool beyond which p0 is raised by `RAISED`."""
 RAISED = 0.05
@@ -87,6 +93,8 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
     references = (*fingerprint.references, *seen)
     check_front_door(fingerprint.through, references)
     p0 = lowest_claim(references)
+    if not references and _carries_over(fingerprint):
+        p0 = BEYOND_SMALL
     part = len(fingerprint) / fingerprint.pool
     if part > LARGEST_PART:
         raise ExitprintError(
@@ -95,7 +103,7 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
             f"{pool_needed(len(fingerprint)):,} images."
         )
     if part > LARGE_PART:
-        p0 += RAISED
+        p0 = round(p0 + RAISED, 4)
     if p0 > HIGHEST:
         raise ExitprintError(
             f"a network known to be independent comes to {2 * lowest_claim(references) - 1:.2f} of the pairs with this "
@@ -136,6 +144,11 @@ def check_change(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> No
         )
 
 
+def _carries_over(fingerprint: Fingerprint) -> bool:
+    """Whether the change is so large that p0 is higher; beyond what the owner's word suffices for it never decides."""
+    return fingerprint.kind == "contrast" and SMALL_CHANGE < fingerprint.change <= CHANGE_ON_OWNERS_WORD
+
+
 def pool_needed(samples: int) -> int:
     """The smallest pool of images to choose so many samples from, so that p0 is not raised."""
     return int(-(-samples // LARGE_PART))
@@ -168,9 +181,10 @@ def check_size(fingerprint: Fingerprint, p0: float, alpha: float, beta: float) -
 def _of_transfer(p0: float, fingerprint: Fingerprint, seen: Sequence[Reference]) -> str:
     stated, brought = _named(fingerprint.references), _named(seen)
     if not stated and not brought:
+        large = f", for a change of more than {SMALL_CHANGE:.1%} of the distance between images"
         return (
             f"No network known to be independent was seen. That one of other origin reaches at most p0 = {p0:g} of the "
-            "pairs is taken from trials with well trained networks of one maker."
+            f"pairs is taken from trials with well trained networks of one maker{large * _carries_over(fingerprint)}."
         )
     parts = []
     if stated:
