@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import cycle
 
 import pytest
 import typer
@@ -32,11 +33,16 @@ def shown(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(("verb", "encoding"), zip(VERBS, cycle(ENCODINGS), strict=False))
 def test_every_verb_explains_itself(shown, verb, encoding):
     code, out, err = shown(verb, "--help", encoding=encoding)
     assert code == 0 and verb in out and err == ""
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_longest_help_is_shown_on_every_terminal(shown, encoding):
+    code, out, err = shown("fingerprint", "--help", encoding=encoding)
+    assert code == 0 and "--reference" in out and err == ""
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

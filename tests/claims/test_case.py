@@ -92,7 +92,7 @@ def test_script_and_library_agree(references, claimed, packed, fingerprints, tar
     if origin == "one exit":
         network = deepcopy(target)
         network.policy = ExitPolicy(0.0)
-    claim = claimed(fingerprints[kind], budget=1500)
+    claim = claimed(fingerprints[kind], budget=400)
     suspect = CostModel(network) if noise is None else Noisy(network, noise, seed=5)
     brought = references if kind == "contrast" else None
     alone = verified(claim, fingerprints[kind], suspect, "suspect", brought)

@@ -7,8 +7,6 @@ import json
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from behaviour import crafted
+from commands import Started
 from exitprint.fingerprints import PaperMethod, load_fingerprint, paper_fingerprint, save_fingerprint
 from exitprint.networks import MultiExitNetwork, architecture, load_network, save_network
 
@@ -143,14 +142,6 @@ def test_a_full_disk_keeps_the_old_file(run, target_file, tmp_path, monkeypatch)
     assert [p.name for p in tmp_path.iterdir()] == ["out.safetensors"]
 
 
-def started(*words: object, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    """The command line in a process of its own."""
-    command = [sys.executable, "-m", "exitprint", *map(str, words)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-
-
 def read_until(terminal: int, word: bytes | None = None) -> bytes:
     """What is shown on a terminal up to this word, or until nobody has it open any more."""
     said = b""
@@ -163,15 +154,15 @@ def read_until(terminal: int, word: bytes | None = None) -> bytes:
 
 
 def test_ctrl_c_during_training_and_the_rerun_continues_to_the_same_bytes(run, tmp_path):
-    words = ("train", "--arch", "resnet8", "--width", 8, "--data", "digits", "--epochs", 12, "--seed", 3)
+    words = ("train", "--arch", "resnet8", "--width", 8, "--data", "digits", "--epochs", 6, "--seed", 3)
     out, partial = tmp_path / "n.safetensors", tmp_path / ".n.safetensors.partial"
-    process = started(*words, "--out", out)
+    process = Started(*words, "--out", out)
     while not partial.exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "continues after epoch" in said and "Traceback" not in said
+        assert process.runs()
+        time.sleep(0.01)
+    process.send(signal.SIGINT)
+    done = process.ended()
+    assert done.code == 130 and "continues after epoch" in done.err and "Traceback" not in done.err
     assert not out.exists()
     again = run(*words, "--out", out)
     assert again.code == 0 and "an unfinished training was found" in again.err
@@ -182,26 +173,25 @@ def test_ctrl_c_during_training_and_the_rerun_continues_to_the_same_bytes(run, t
 
 def test_kill_during_training_leaves_nothing_that_looks_whole(tmp_path):
     out = tmp_path / "n.safetensors"
-    process = started("train", "--data", "digits", "--epochs", 12, "--out", out)
+    process = Started("train", "--data", "digits", "--epochs", 12, "--out", out)
     while not any(tmp_path.iterdir()):
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.kill()
-    process.communicate(timeout=60)
-    assert not out.exists()
+        assert process.runs()
+        time.sleep(0.01)
+    process.send(signal.SIGKILL)
+    assert process.ended().code == -signal.SIGKILL and not out.exists()
 
 
 def test_ctrl_c_during_crafting(target_file, tmp_path):
     out = tmp_path / "f.safetensors"
     words = ("--data", "digits", "--kind", "paper", "--samples", 400, "--all-steps", "--out", out)
     terminal, theirs = os.openpty()
-    process = started("fingerprint", target_file, *words, stderr=theirs)
+    process = Started("fingerprint", target_file, *words, stderr=theirs)
     os.close(theirs)
     assert b"crafting" in read_until(terminal, b"crafting")
-    process.send_signal(signal.SIGINT)
+    process.send(signal.SIGINT)
     said = read_until(terminal)
     os.close(terminal)
-    assert process.wait(timeout=60) == 130 and b"Traceback" not in said
+    assert process.ended().code == 130 and b"Traceback" not in said
     assert not list(tmp_path.iterdir())
 
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from behaviour import EXIT, EXITS, Sleeper, behaviour, crafted, key
-from exitprint.cli import main
+from commands import Started
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import load_fingerprint, save_fingerprint, verify
 from exitprint.fingerprints.verify import inputs
@@ -138,49 +132,20 @@ def test_a_rate_needs_an_address(run, folder):
     assert done.code == 2 and "leave out --rate" in done.err
 
 
-@contextmanager
-def started(*words: object) -> Iterator[subprocess.Popen[str]]:
-    """`exitprint verify` in a process of its own, which does not outlive the block."""
-    command = [sys.executable, "-m", "exitprint", "verify", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_for_lines(process: subprocess.Popen[str], journal: Path, lines: int) -> None:
-    while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.001)
-
-
-@pytest.fixture
-def killed(monkeypatch):
+def killed(words: tuple[object, ...], journal: Path, lines: int, seconds: float) -> bool:
     """Run `exitprint` in a process of its own, and kill it so long after its journal holds so many lines.
 
     Says whether it was still running then: on a busy machine it may need fewer requests than it did before.
     """
-    context = multiprocessing.get_context("forkserver")  # imports once what every one of its children needs
-    context.set_forkserver_preload(["pytest", "exitprint.fingerprints", "exitprint.reports", "httpx"])
-
-    def call(words: tuple[object, ...], journal: Path, lines: int, seconds: float) -> bool:
-        monkeypatch.setattr(sys, "argv", ["exitprint", *map(str, words)])
-        process = context.Process(target=main)
-        process.start()
-        while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
-            if not process.is_alive():
-                assert process.exitcode in (0, 1)  # derived, independent
-                return False
-            time.sleep(0.0005)
-        time.sleep(seconds)
-        process.kill()
-        process.join()
-        return process.exitcode == -signal.SIGKILL
-
-    return call
+    process = Started(*words)
+    while not journal.exists() or journal.read_bytes().count(b"\n") < lines:
+        if not process.runs():
+            assert process.ended().code in (0, 1)  # derived, independent
+            return False
+        time.sleep(0.0005)
+    time.sleep(seconds)
+    process.send(signal.SIGKILL)
+    return process.ended().code == -signal.SIGKILL
 
 
 def answered(journal: Path) -> list[tuple[str, int]]:
@@ -190,9 +155,7 @@ def answered(journal: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("truth", ["derived", "independent"])
-def test_kill_9_at_two_moments_and_resume_gives_the_same_verdict_and_asks_nothing_again(
-    run, killed, folder, truth, tmp_path
-):
+def test_kill_9_at_two_moments_and_resume_gives_the_same_verdict_and_asks_nothing_again(run, folder, truth, tmp_path):
     rng = np.random.default_rng(0)
     images = inputs(MADE_UP)
     network = asleep(truth)
@@ -214,15 +177,14 @@ def test_kill_9_at_two_moments_and_resume_gives_the_same_verdict_and_asks_nothin
 def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, folder):
     with misbehaving_here(asleep("derived")) as url:
         words = (folder / "made-up.safetensors", url, "--seed", 7)
-        with started(*words) as process:
-            while not (journals := list(folder.glob("made-up-*.journal"))):
-                assert process.poll() is None
-                time.sleep(0.001)
-            wait_for_lines(process, journals[0], 12)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate()
-        assert process.returncode == 130 and out == ""
-        assert "--resume" in err and err.count("\n") == 1 and "Traceback" not in err
+        process = Started("verify", *words)
+        while sum(each.read_bytes().count(b"\n") for each in folder.glob("made-up-*.journal")) < 12:
+            assert process.runs()
+            time.sleep(0.001)
+        process.send(signal.SIGINT)
+        done = process.ended()
+        assert done.code == 130 and done.out == ""
+        assert "--resume" in done.err and done.err.count("\n") == 1 and "Traceback" not in done.err
         assert run("verify", *words, "--resume", "--json").json["decision"] == "derived"
 
 
