@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import contrast_fingerprint
+from exitprint.fingerprints import ContrastMethod, contrast_fingerprint
 from exitprint.networks import ExitHead, ExitPolicy, MultiExitNetwork, exit_costs, load_network, save_network
 from exitprint.networks.onnx_export import onnx_graph
 from exitprint.suspects import CostModel
@@ -105,7 +105,7 @@ def test_it_predicts_says_what_it_is_and_is_fingerprinted(parts, trained, digits
     strict, loose = (ExitPolicy(float(q)) for q in _confidences(network, digits).quantile(torch.tensor([0.7, 0.4])))
     network.policy = strict
     try:
-        made = contrast_fingerprint(network, digits.test, [strict, loose], samples=10)
+        made = contrast_fingerprint(network, digits.test, [strict, loose], 10, 0, ContrastMethod(margin_log_odds=0.1))
     except ExitprintError as refused:
         assert "would have to change" in str(refused)  # crafting came to its end: a small network needs large changes
     else:

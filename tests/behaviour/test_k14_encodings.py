@@ -6,12 +6,14 @@ import json
 import os
 from itertools import cycle
 
+import matplotlib.pyplot  # noqa: F401 - once here, and not in every fork
 import pytest
 import typer
 
 from commands import code_in_a_fork
 from exitprint.cli import verbs
-from exitprint.networks import save_network
+from exitprint.networks import onnx_export, save_network  # noqa: F401
+from exitprint.timing.exits import estimate  # noqa: F401
 
 ENCODINGS = ["ascii", "latin-1", "cp437", "cp1252", "koi8-r", "utf-8"]
 VERBS = sorted(typer.main.get_command(verbs.app).commands)

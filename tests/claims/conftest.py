@@ -16,7 +16,7 @@ from acting import verified
 from exitprint.claims import audit, commit, pack
 from exitprint.claims.images import image_digests
 from exitprint.data import ImageData
-from exitprint.fingerprints import contrast_fingerprint, save_fingerprint
+from exitprint.fingerprints import ContrastMethod, contrast_fingerprint, save_fingerprint
 from exitprint.networks import MultiExitNetwork, save_network
 from exitprint.suspects import CostModel
 
@@ -64,7 +64,8 @@ def fingerprint_file(
     """A contrast fingerprint of the owner's network."""
 
     def craft(path: Path) -> None:
-        made = contrast_fingerprint(target, digits.test, [lambda network: network.policy], 100, seed=3)
+        method = ContrastMethod(margin_log_odds=0.1)
+        made = contrast_fingerprint(target, digits.test, [lambda network: network.policy], 100, 3, method)
         made.record["data"] = {"name": "digits", "part": "test", "images": len(digits.test)}
         save_fingerprint(made, path)
 

@@ -150,7 +150,7 @@ def test_references_are_trained_by_the_network_s_own_recipe(run, folder, tmp_pat
     network, path = tmp_path / "n.safetensors", tmp_path / "f.safetensors"
     words = ("--arch", "resnet14", "--width", 8, "--epochs", 6, "--seed", 4, "--threshold", 0.9)
     assert run("train", *little, *words, "--out", network).code == 0
-    words = (*little, "--samples", 60, "--margin", 0.2, "--threshold", 0.93, "--train-references", 2, "--out", path)
+    words = (*little, "--samples", 30, "--margin", 0.2, "--threshold", 0.93, "--train-references", 2, "--out", path)
     done = run("fingerprint", network, "--quick", *words)
     files = ["n-reference-5.safetensors", "n-reference-6.safetensors"]
     assert done.code == 0, done.err

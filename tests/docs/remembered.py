@@ -10,6 +10,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from exitprint.data import ImageData
+from exitprint.networks import Architecture, MultiExitNetwork, load_network, save_network
+from exitprint.networks.policy import Criterion
+from exitprint.training import Recipe
+
 VERBS = ("train", "tamper", "fingerprint")
 
 
@@ -47,6 +52,32 @@ def remembered(arguments: list[str], store: Path, run: Callable[[], object]) -> 
             (kept / name).write_text(text)
         shutil.copy(out, kept / "file")
     return code
+
+
+def trained_once(train: Callable[..., MultiExitNetwork], store: Path) -> Callable[..., MultiExitNetwork]:
+    """`train_network`, which trains what a page's command or its Python has trained before no second time."""
+
+    def trained(
+        arch: Architecture,
+        data: ImageData,
+        how: Recipe,
+        seed: int = 0,
+        rad: float = 5,
+        checkpoint: Path | None = None,
+        criterion: Criterion | None = None,
+    ) -> MultiExitNetwork:
+        parts = [part for images in (data.train, data.calibration) for part in (images.pixels, images.labels)]
+        words = [data.name, data.flips, arch.model_dump_json(), how.model_dump_json(), seed, float(rad), criterion]
+        digest = hashlib.sha256(json.dumps(words).encode())
+        for part in parts:
+            digest.update(part.numpy().tobytes())
+        kept = store / digest.hexdigest()
+        if not kept.exists():
+            store.mkdir(exist_ok=True)
+            save_network(train(arch, data, how, seed, rad, checkpoint, criterion), kept)
+        return load_network(kept)
+
+    return trained
 
 
 def _key(words: list[str]) -> str:

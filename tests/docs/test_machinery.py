@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from pages import Block, _blocks
 from parsing import check_commands, check_python, commands
-from remembered import remembered
+from remembered import remembered, trained_once
 from shell import run
+
+from exitprint.networks import MultiExitNetwork, architecture
+from exitprint.training import recipe
 
 PAGE = """
 # A page
@@ -139,3 +144,26 @@ def test_a_command_that_another_page_gives_too_is_run_once(tmp_path, monkeypatch
     assert len(runs) == 5 and Path("e").read_text() == "made of second"
     ask("train", out="f", code=2)
     assert ask("train", out="f", code=2) == 2 and len(runs) == 7
+
+
+def test_what_a_command_trained_is_not_trained_again_in_python(tmp_path, digits):
+    arch, how = architecture("resnet8", digits.input_shape, digits.classes, width=4), recipe("fast", "resnet", "digits")
+    made = []
+
+    def train(arch, data, recipe, seed, *more):
+        made.append((seed, *more))
+        return MultiExitNetwork.build(arch, seed)
+
+    trained = trained_once(train, tmp_path / "trained")
+    first = trained(arch, digits, how, 0, 5, tmp_path / "checkpoint", None)
+    again = trained(arch, digits, how, seed=0)
+    assert torch.equal(first(digits.test.x[:2]), again(digits.test.x[:2]))
+    trained(arch, digits, how, seed=1)
+    trained(arch, replace(digits, train=digits.train[:50]), how)
+    trained(arch, digits, how, criterion="entropy")
+    assert made == [
+        (0, 5, tmp_path / "checkpoint", None),
+        (1, 5, None, None),
+        (0, 5, None, None),
+        (0, 5, None, "entropy"),
+    ]

@@ -29,17 +29,19 @@ from exitprint.suspects import CostModel
 from exitprint.tampering import prune, retrain_exits
 
 POLICIES = [ExitPolicy(0.98), ExitPolicy(0.9)]
+SMALLEST = ContrastMethod(margin_log_odds=0.1)
+"""What the default ends with on digits, after larger margins that are crafted in vain."""
 
 
 @pytest.fixture(scope="module")
 def made(target, digits):
-    return contrast_fingerprint(target, digits.test, POLICIES, samples=100, seed=3)
+    return contrast_fingerprint(target, digits.test, POLICIES, 100, 3, SMALLEST)
 
 
 @pytest.fixture(scope="module")
 def kept_away(target, trained, digits):
     """The same, with two networks known to be independent."""
-    return contrast_fingerprint(target, digits.test, POLICIES, 100, 3, references=[trained(3), trained(4)])
+    return contrast_fingerprint(target, digits.test, POLICIES, 100, 3, SMALLEST, [trained(3), trained(4)])
 
 
 def test_reached_samples_keep_their_order_under_every_policy_after_rounding(target, made):
@@ -62,8 +64,7 @@ def test_late_samples_are_early_by_nature_and_the_other_way_round(target, made):
 
 
 def test_the_same_seed_gives_the_same_file(target, digits, made, tmp_path):
-    tried_last = ContrastMethod(**made.record["method"])
-    again = contrast_fingerprint(target, digits.test, POLICIES, 100, 3, tried_last)
+    again = contrast_fingerprint(target, digits.test, POLICIES, 100, 3, SMALLEST)
     save_fingerprint(made, tmp_path / "one")
     save_fingerprint(again, tmp_path / "two")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
@@ -84,7 +85,35 @@ def test_copies_are_never_independent_and_independents_never_derived(target, tra
 
 def test_a_change_that_independents_would_follow_is_refused(target, digits):
     with pytest.raises(ExitprintError, match="use --kind paper"):
-        contrast_fingerprint(target, digits.test, [ExitPolicy(0.95), ExitPolicy(0.35)], samples=10)
+        contrast_fingerprint(target, digits.test, [ExitPolicy(0.95), ExitPolicy(0.35)], 10, method=SMALLEST)
+
+
+@pytest.mark.parametrize(("known", "margins"), [(False, [1.0, 0.5, 0.25, 0.1]), (True, [1.5, 0.5, 0.3, 0.1])])
+@pytest.mark.parametrize("enough", [1, 2, 3, 4, 5])
+def test_margins_are_tried_until_the_change_is_small_enough(
+    target, trained, digits, monkeypatch, known, margins, enough
+):
+    """Crafting is made up: the changes of the first margins are large."""
+    tried = []
+
+    def craft(network, x, late, goals, method, *_):
+        tried.append(method.margin_log_odds)
+        changed = eight_bit(x)
+        changed[:, 0] ^= 1 if len(tried) == enough else 128
+        return Crafted(changed, torch.ones(len(x)).bool(), torch.zeros(len(x)).long(), len(x))
+
+    monkeypatch.setattr(contrast_module, "craft_contrast", craft)
+    references = [trained(3)] if known else []
+
+    def crafted():
+        return contrast_fingerprint(target, digits.test, POLICIES, 20, 3, references=references, check=False)
+
+    if enough > len(margins):
+        with pytest.raises(ExitprintError, match="would have to change these images"):
+            crafted()
+    else:
+        assert crafted().record["method"]["margin_log_odds"] == margins[enough - 1]
+    assert tried == margins[:enough]
 
 
 def test_a_margin_out_of_range_is_refused(target, digits):

@@ -12,7 +12,13 @@ from torch.nn import functional as F
 
 from exitprint.data import ImageData, Images
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import Fingerprint, PaperMethod, contrast_fingerprint, default_policies, paper_fingerprint
+from exitprint.fingerprints import (
+    Fingerprint,
+    PaperMethod,
+    contrast_fingerprint,
+    default_policies,
+    paper_fingerprint,
+)
 from exitprint.fingerprints.own import check_own, in_8_bits
 from exitprint.fingerprints.shares import shares
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
@@ -70,7 +76,7 @@ def contrast_of(networks, like_mnist) -> Callable[[str], Fingerprint]:
     @cache
     def made(kind: str) -> Fingerprint:
         network = networks[kind]
-        return contrast_fingerprint(network, like_mnist.test, strict_and_loose(network, like_mnist), samples=40)
+        return contrast_fingerprint(network, like_mnist.test, strict_and_loose(network, like_mnist), 20)
 
     return made
 

@@ -88,8 +88,8 @@ def test_other_clients_are_worked_for(network: MultiExitNetwork, monkeypatch: py
 
 
 def test_it_runs_in_a_process_of_its_own_and_ends_by_itself(target_file: Path, target: MultiExitNetwork) -> None:
-    with misbehaving(target_file, lifetime=3) as url:
-        suspect = KServeSuspect(url, patience=8)
+    with misbehaving(target_file, lifetime=2) as url:
+        suspect = KServeSuspect(url, patience=1)
         answer = suspect.ask(X)
         assert answer.labels is not None and answer.labels.tolist() == target.predict(X).labels.tolist()
         with pytest.raises(ExitprintError, match="could not be asked"):

@@ -89,7 +89,7 @@ def test_killed_at_random_moments(tmp_path: Path, undisturbed: tuple[dict[str, b
 
 def test_two_at_once(tmp_path: Path, undisturbed: tuple[dict[str, bytes], float]) -> None:
     folder = tmp_path / "study"
-    both = [Started(folder), Started(folder, "--jobs", "2")]
+    both = [Started(folder), Started(folder)]
     assert [process.end()[0] for process in both] == [0, 0]
     assert results(folder) == undisturbed[0] and nothing_half_done(folder)
 

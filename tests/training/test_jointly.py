@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import contrast_fingerprint, verify
+from exitprint.fingerprints import ContrastMethod, contrast_fingerprint, verify
 from exitprint.networks import ExitHead, ExitPolicy, MultiExitNetwork, architecture, load_network, save_network
 from exitprint.suspects import CostModel
 from exitprint.tampering import add_exits, finetune, prune, quantise, remove_exits, retrain_exits
@@ -92,7 +92,8 @@ def test_its_fingerprint_tells_a_copy_from_an_independent(name, trained, digits)
         return other
 
     target, independent = at(trained(name)), at(trained(name, 1))
-    made = contrast_fingerprint(target, digits.test, [target.policy], samples=60, references={"other": independent})
+    method = ContrastMethod(margin_log_odds=0.1, candidates_per_sample=1)
+    made = contrast_fingerprint(target, digits.test, [target.policy], 60, 0, method, {"other": independent})
     known = {"other": CostModel(independent)}
     pruned = prune(target, digits, rate=0.1, retrain_heads=False, rad=None)
     for copy in (target, pruned):

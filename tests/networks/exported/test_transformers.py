@@ -50,7 +50,7 @@ def test_a_vit_answers_as_it_did_and_its_copies_are_told(digits, tmp_path):
     x = digits.test[:9].x
     with torch.no_grad():
         assert torch.equal(back(x)[:, -1], module(x * 2 - 1).logits)
-    made = contrast_fingerprint(back, digits.test, [back.policy], samples=24)
+    made = contrast_fingerprint(back, digits.test, [back.policy], samples=12)
     for suspect in (back, prune(back, digits, rate=0.1, retrain_heads=False, rad=None)):
         assert shares(suspect, [back.policy], "contrast", made.samples, made.originals, made.late)[0] > 0.85
 
