@@ -17,6 +17,7 @@ from exitprint.fingerprints import (
     save_fingerprint,
     verify,
 )
+from exitprint.fingerprints import contrast as contrast_module
 from exitprint.fingerprints import crafting as crafting_module
 from exitprint.fingerprints import optimise as optimise_module
 from exitprint.fingerprints.contrast import (
@@ -30,7 +31,7 @@ from exitprint.tampering import prune, retrain_exits
 
 POLICIES = [ExitPolicy(0.98), ExitPolicy(0.9)]
 SMALLEST = ContrastMethod(margin_log_odds=0.1)
-"""What the default ends with on digits, after larger margins that are crafted in vain."""
+"""The last that is tried by default; given at once it is crafted for once."""
 
 
 @pytest.fixture(scope="module")
