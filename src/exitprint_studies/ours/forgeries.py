@@ -48,7 +48,7 @@ def forged(arena: Arena, strategy: str, run: Run) -> Fingerprint:
 def sizes(whole: Fingerprint) -> list[float | None]:
     """Mean L2 of the change: as much as the file may hold, those of `LARGEST`, and what needs no references."""
     l2 = float(whole.l2.mean())
-    small = 0.99 * CHANGE_ON_OWNERS_WORD * l2 / whole.change
+    small = 0.97 * CHANGE_ON_OWNERS_WORD * l2 / whole.change
     return [None, *sorted({size for size in (*LARGEST, small) if size < l2}, reverse=True)]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exitprint.fingerprints.threshold import CAUTIOUS
+from exitprint.fingerprints.threshold import BEYOND_SMALL, CAUTIOUS
 from exitprint_studies.ours.recorded import (
     AT_DEFAULT,
+    AT_LARGE_MARGIN,
     NEAREST,
     TIED,
     TIED_COPY,
@@ -102,9 +103,10 @@ def cases() -> list[Case]:
         *(
             Case(f"independent as recorded: {name}", True, False, recorded(record), path, p0, half)
             for name, record, path, p0, half in (
-                ("the nearest of all", NEAREST, plain, CAUTIOUS[0], LARGE),
-                ("the nearest of all, Gaussian noise", NEAREST, noise(gaussian), CAUTIOUS[0], LARGE),
-                ("the nearest of all, delay by image of 4 gaps", NEAREST, delayed(4), CAUTIOUS[0], LARGE),
+                ("the nearest, margin 0.5", NEAREST, plain, CAUTIOUS[0], LARGE),
+                ("the nearest, margin 0.5, Gaussian noise", NEAREST, noise(gaussian), CAUTIOUS[0], LARGE),
+                ("the nearest, margin 0.5, delay by image of 4 gaps", NEAREST, delayed(4), CAUTIOUS[0], LARGE),
+                ("the nearest, margin 1.5", AT_LARGE_MARGIN, plain, BEYOND_SMALL, 100),
                 ("the nearest at default settings", AT_DEFAULT, plain, CAUTIOUS[0], 100),
                 ("nearly all run through", TIED, plain, CAUTIOUS[0], 100),
                 ("the nearest with one reference", WITH_REFERENCE, plain, CAUTIOUS[1], 100),
