@@ -82,11 +82,16 @@ def changed_by(change: float, **fields) -> Fingerprint:
     return Changed(**{each.name: getattr(MADE, each.name) for each in dataclass_fields(MADE)} | fields)
 
 
-def test_a_change_that_carries_over_raises_it_where_no_reference_is():
+def test_a_change_that_carries_over_raises_it_where_the_verifier_brings_no_reference():
     found = [threshold(changed_by(change)).p0 for change in (SMALL_CHANGE, 0.046, CHANGE_ON_OWNERS_WORD, 0.101)]
-    assert found == [CAUTIOUS[0], BEYOND_SMALL, BEYOND_SMALL, CAUTIOUS[0]]
+    assert found == [CAUTIOUS[0], BEYOND_SMALL[0], BEYOND_SMALL[0], CAUTIOUS[0]]
     assert threshold(changed_by(0.06, pool=400)).p0 == HIGHEST
-    assert threshold(changed_by(0.06), references(0.1)).p0 == CAUTIOUS[1]
+    for stated in (references(0.1), references(0.1, 0.1), references(0.7)):
+        assert threshold(changed_by(0.06, references=stated)).p0 == BEYOND_SMALL[1]
+    assert threshold(changed_by(0.06, references=references(0.8))).p0 == pytest.approx(0.9)
+    for stated in ((), references(0.1)):
+        brought = (Reference("mine", (0.1,), "other"),)
+        assert threshold(changed_by(0.06, references=stated), brought).p0 == CAUTIOUS[1 + len(stated)]
     assert threshold(changed_by(0.06, kind="paper", late=torch.ones(100, dtype=torch.bool))).p0 == CAUTIOUS[0]
 
 
@@ -95,6 +100,11 @@ def test_that_the_change_raised_it_is_said():
     assert "p0 = 0.9 of the pairs" in large
     assert large.endswith("a change of more than 4.5% of the distance between images.")
     assert "change" not in small and "p0 = 0.8" in small
+    stated, brought = (
+        threshold(changed_by(0.06, references=references(0.1)), seen).assumptions[0] for seen in ((), references(0.1))
+    )
+    assert "His word counts for less, since the change is over 4.5%" in stated and "p0 = 0.85" in stated
+    assert "counts for less" not in brought
 
 
 def test_a_network_that_owner_and_verifier_name_counts_once():

@@ -6,9 +6,10 @@ networks known to be independent, which the verdict names as an assumption.
 - *Transfer.* Without references p0 is `CAUTIOUS[0]`. Evidence (docs/results/same-maker.md): well trained networks of
   one maker, none of them a copy. With one or several references the threshold is lower, because crafting holds them
   back and an unseen network follows less too.
-- *The change, without references.* That evidence is of contrasts that change images by at most 4.1 % of the distance
-  between them. At 4.6 to 5.2 %, of a larger margin, one of that maker's networks came to 0.81 of the pairs, more than
-  `CAUTIOUS[0]`. So beyond `SMALL_CHANGE` p0 is `BEYOND_SMALL`, which leaves as much room as there is below it.
+- *The change, without references of the verifier's own.* That evidence is of contrasts that change images by at most
+  4.1 % of the distance between them. At 4.6 to 5.2 %, of a larger margin, one of that maker's networks came to 0.81 of
+  the pairs, more than `CAUTIOUS[0]`; and an owner who invents references could claim it at 0.7. So beyond
+  `SMALL_CHANGE` p0 is at least `BEYOND_SMALL[0]`, or `BEYOND_SMALL[1]` where the owner states references.
 - *References.* p0 lies at least half-way between the largest share on a reference and 1. So it holds for a network that
   comes to as much behind any noise: noise turns clear pairs into coins at worst, so of the share d of pairs in which
   the early sample takes longer it can hide at most one half.
@@ -33,9 +34,10 @@ from exitprint.suspects.through import Through
 
 CAUTIOUS = (0.8, 0.7, 0.65)
 """The least p0 without a reference, with one, and with two or more."""
-SMALL_CHANGE, BEYOND_SMALL = 0.045, 0.9
-"""Mean change of a contrast, as a share of the distance between images, beyond which p0 without a reference is higher,
-and how high."""
+SMALL_CHANGE = 0.045
+"""Mean change of a contrast, as a share of the distance between images, that `CAUTIOUS` was found for."""
+BEYOND_SMALL = (0.9, 0.85)
+"""The least p0 beyond it without a reference, and with such as only the owner states."""
 LARGE_PART = 0.2
 """Share of the pool beyond which p0 is raised by `RAISED`."""
 RAISED = 0.05
@@ -93,8 +95,8 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
     references = (*fingerprint.references, *seen)
     check_front_door(fingerprint.through, references)
     p0 = lowest_claim(references)
-    if not references and _carries_over(fingerprint):
-        p0 = BEYOND_SMALL
+    if not seen and _carries_over(fingerprint):
+        p0 = max(p0, BEYOND_SMALL[bool(references)])
     part = len(fingerprint) / fingerprint.pool
     if part > LARGEST_PART:
         raise ExitprintError(
@@ -189,6 +191,10 @@ def _of_transfer(p0: float, fingerprint: Fingerprint, seen: Sequence[Reference])
     parts = []
     if stated:
         parts.append(f"The owner states that these networks are independent, and what they come to: {stated}.")
+    if not brought and _carries_over(fingerprint):
+        parts.append(
+            f"His word counts for less, since the change is over {SMALL_CHANGE:.1%} of the distance between images."
+        )
     if brought:
         parts.append(f"The verifier asked networks of his own: {brought}.")
     parts.append(f"Any other network of other origin is taken to reach at most p0 = {p0:g} of the pairs.")

@@ -106,7 +106,7 @@ def cases() -> list[Case]:
                 ("the nearest, margin 0.5", NEAREST, plain, CAUTIOUS[0], LARGE),
                 ("the nearest, margin 0.5, Gaussian noise", NEAREST, noise(gaussian), CAUTIOUS[0], LARGE),
                 ("the nearest, margin 0.5, delay by image of 4 gaps", NEAREST, delayed(4), CAUTIOUS[0], LARGE),
-                ("the nearest, margin 1.5", AT_LARGE_MARGIN, plain, BEYOND_SMALL, 100),
+                ("the nearest, margin 1.5", AT_LARGE_MARGIN, plain, BEYOND_SMALL[0], 100),
                 ("the nearest at default settings", AT_DEFAULT, plain, CAUTIOUS[0], 100),
                 ("nearly all run through", TIED, plain, CAUTIOUS[0], 100),
                 ("the nearest with one reference", WITH_REFERENCE, plain, CAUTIOUS[1], 100),

@@ -95,12 +95,12 @@ def tensors(content):
 
 
 def threshold(made, arrays, begun):
-    """What a share of pairs must beat: from the references, the change without any, and the pool of the originals."""
+    """What a share of pairs must beat: from references, change, and the pool of the originals."""
     known = [(each["name"], np.max(each["share"])) for each in (*made["references"], *begun["references"])]
     new, old = (arrays[each].reshape(len(arrays["late"]), -1).astype(float) for each in ("samples", "originals"))
     near = sorted(sorted(np.linalg.norm(old - each, axis=1))[1] for each in old)[(len(old) - 1) // 2]
     large = made["fingerprint"] == "contrast" and 0.045 < np.linalg.norm(new - old, axis=1).mean() / near <= 0.1
-    least = (0.9 if large else 0.8, 0.7, 0.65)[min(len(dict(known)), 2)]
+    least = ((0.9, 0.85, 0.85) if large and not begun["references"] else (0.8, 0.7, 0.65))[min(len(dict(known)), 2)]
     p0 = max(least, (1 + max((share for _, share in known), default=0)) / 2)
     return round(p0 + (0.05 if len(arrays["late"]) / made["pool"] > 0.2 else 0), 4)
 
