@@ -13,6 +13,7 @@ from pathlib import Path
 import matplotlib
 import nbformat
 import pytest
+from nbclient import NotebookClient
 from pages import ROOT
 
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
@@ -69,6 +70,29 @@ def test_a_notebook_runs_and_says_what_is_stored(path: Path, tmp_path):
     assert measured
     fresh = printed([cell.source for cell in stored.cells if cell.cell_type == "code"], tmp_path)
     assert said(fresh) == (pytest.approx(measured, abs=ROUNDING), exits)
+
+
+CELLS = (
+    "import exitprint as ep\ndata = ep.load_data('digits')",
+    "network = ep.train_network(ep.architecture('resnet8', data.input_shape, data.classes, width=4), data, "
+    "ep.recipe('fast', 'resnet', 'digits', epochs=1))",
+    "network",
+    "ep.verify(network, network)",
+)
+
+
+def test_in_a_kernel_a_network_shows_itself_and_a_mistake_is_one_sentence(tmp_path, monkeypatch):
+    """Jupyter itself: training shows its progress there, and what is wrong is said by the library's own error."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    _, training, network, mistake = (cell.outputs for cell in notebook.cells)
+    assert not any(output.output_type == "error" for output in training)
+    assert "takes all" in network[0]["data"]["text/html"] and "text/plain" in network[0]["data"]
+    assert mistake[0].ename == "ExitprintError"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
