@@ -77,7 +77,7 @@ CELLS = (
     "network = ep.train_network(ep.architecture('resnet8', data.input_shape, data.classes, width=4), data, "
     "ep.recipe('fast', 'resnet', 'digits', epochs=1))",
     "network",
-    "ep.verify(network, network)",
+    "ep.load_fingerprint('nowhere.safetensors')",
 )
 
 
