@@ -13,10 +13,10 @@ from exitprint.timing.exits.blocks import _best_paths, _own_width, _segment, _tr
 from exitprint.timing.exits.emg import delay_given, log_density
 from exitprint.timing.exits.estimate import MOST_ATOMS, _atoms, _relative, _shifted, _unit
 from exitprint.timing.exits.kde import BINS, Density, fine_cuts
-from exitprint.timing.exits.mixture import POOLED, STRAY, Mixture, _narrow, around, fit, thin
+from exitprint.timing.exits.mixture import POOLED, STRAY, Mixture, _narrow, _without_twins, around, fit, thin
 from exitprint.timing.exits.repeats import REAPPEARS, _entropy, condense, unrepeated
 from exitprint.timing.exits.simulated import RAREST, TAIL, Clock
-from exitprint.timing.exits.ticks import blurred, is_averaged, tick_of
+from exitprint.timing.exits.ticks import FINEST, _filling, blurred, is_averaged, tick_of
 
 RNG = np.random.default_rng
 THREE = Mixture(np.array([0.5, 0.2, 0.3]), np.array([0.0, 1.0, 2.5]), np.array([0.1, 0.05, 0.2]), np.array([0.05] * 3))
@@ -162,6 +162,12 @@ def test_exits_that_are_not_there_are_thinned_out():
         around(times[times < 0.5], np.ones((times < 0.5).sum()), np.zeros((times < 0.5).sum(), dtype=int)),
     )
     assert alone.num_exits == 1
+
+
+def test_twins_are_one_exit():
+    twins = Mixture(np.array([0.3, 0.3, 0.4]), np.array([0.0, 1e-3, 5.0]), np.full(3, 0.1), np.full(3, 0.05))
+    assert _without_twins(twins, inputs=200).centres == pytest.approx([5e-4, 5.0], abs=1e-3)
+    assert _without_twins(THREE, inputs=200) is THREE
 
 
 def test_narrow_gaps_are_dear():
@@ -318,7 +324,14 @@ def test_ticks_that_are_skipped_are_found_by_euclids_algorithm():
     often = np.repeat([0.0, 4.0, 10.0, 24.0], 5)
     assert tick_of(often[:, None]) == pytest.approx(2.0)
     irregular = np.repeat([0.0, 1.0, 1 + np.sqrt(2), 4.1], 5)
-    assert 0 < tick_of(irregular[:, None]) < 0.1
+    assert tick_of(irregular[:, None]) == pytest.approx(FINEST), "times that are on no grid"
+
+
+@pytest.mark.parametrize("inputs", [2, 3, 5, 10, 31])
+def test_equal_times_are_spread_evenly_over_their_tick(inputs):
+    numbers = np.sort(_filling(np.zeros(inputs)))
+    assert numbers[0] > 0 and numbers[-1] < 1
+    assert np.diff(np.append(numbers, 1 + numbers[0])).max() < 2 / inputs
 
 
 def test_repeats_average_a_tick_away_where_they_differ_by_half_of_it():
