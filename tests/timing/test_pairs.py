@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -81,6 +83,12 @@ def test_the_two_are_asked_in_turns(first: bool, order: str) -> None:
     asked.clear()
     compared(Pair(("a", 0), ("b", 0), first, 3), ask, noisy=False)
     assert "".join(asked) == order[:2]
+
+
+def test_a_pair_stays_as_it_was_drawn() -> None:
+    (pair,) = matched("a", "b", (1, 1), (0,))
+    with pytest.raises(FrozenInstanceError):
+        pair.repeats = 3  # type: ignore[misc]
 
 
 def test_one_disturbed_asking_of_three_does_not_count() -> None:
