@@ -102,6 +102,53 @@ def test_whether_it_understands_the_images_is_asked_with_the_first_sample():
     assert list(verdict.course.streams).count("crafted") == 1 < list(verdict.course.streams).count("nature")
 
 
+class Answering(OverAPath):
+    """A suspect that answers the owner's originals as his own network does."""
+
+    def __init__(self, made, *more):
+        super().__init__(*more)
+        self.answers = dict(zip(map(key, made.benign), made.answers.tolist(), strict=True))
+
+    def ask(self, x):
+        return replace(super().ask(x), labels=np.array([self.answers.get(key(image), 0) for image in x]))
+
+
+@pytest.mark.parametrize("made", [CONTRAST, PAPER], ids=["contrast", "paper"])
+def test_who_answers_the_originals_as_the_owner_does_understands_them(made):
+    known = replace(made, answers=torch.randint(0, 5, (100,), generator=torch.Generator().manual_seed(1)))
+    assert verify(known, Answering(known, behaviour(made, True))).decision == "derived"
+
+
+def test_whether_it_understands_is_told_at_the_end_too():
+    """Before the first sample nothing was said of it."""
+    known, rng = replace(CONTRAST, answers=torch.arange(100) % 5), np.random.default_rng(0)
+    verdict = verify(known, Labelled(behaviour(CONTRAST, True), lambda s, number: s + rng.exponential(1)), budget=70)
+    assert set(verdict.course.streams) == {"nature"} and "does not understand what it is sent" in verdict.reason
+
+
+def half_a_copy(made):
+    """Times of a network that follows every second sample."""
+    copy, other = (behaviour(made, copy) for copy in (True, False))
+    followed = {key(image) for image in made.x[::2]}
+    return {image: (copy if image in followed else other)[image] for image in copy}
+
+
+def test_what_would_help_is_said_where_nothing_was_decided():
+    seconds = half_a_copy(CONTRAST)
+    computed = verify(CONTRAST, OverAPath(seconds, clock="cost-model"))
+    assert computed.decision == "inconclusive" and "Asking again would bring nothing new" in computed.reason
+    spent = verify(CONTRAST, OverAPath(seconds), budget=120)
+    assert spent.decision == "inconclusive" and "Allow more requests" in spent.reason
+
+
+def test_halves_need_not_be_equally_large():
+    made = crafted("contrast", 17)
+    suspect = OverAPath(behaviour(made, True))
+    verify(made, suspect, alpha=0.3, beta=0.3)
+    slow = {key(x) for x in inputs(made)[streams(made)[0].slow]}
+    assert len(slow) != 17 - len(slow) and set(suspect.asked[:10]) == slow
+
+
 def noisy_by_two(seconds, number):
     """Every second request takes two exits longer."""
     return seconds + 0.002 * (number % 2)
