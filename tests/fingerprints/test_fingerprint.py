@@ -86,6 +86,8 @@ FORGERIES = {
     "a sample twice": ({"samples": SOUND.samples[[0, 0, 2, 3, 4, 5]]}, "occurs twice"),
     "an original twice": ({"originals": SOUND.originals[[0, 1, 2, 3, 4, 4]]}, "occurs twice"),
     "other images": ({"samples": 255 - SOUND.originals}, "any network would follow"),
+    "the other half": ({"late": torch.zeros(6, dtype=torch.bool)}, "one half only"),
+    "no channels": ({"samples": SOUND.samples[:, 0], "originals": SOUND.originals[:, 0]}, "one shape"),
     "one half": ({"late": torch.ones(6, dtype=torch.bool)}, "one half only"),
     "early samples of the paper's kind": ({"kind": "paper"}, "are late"),
     "a pool smaller than the choice": ({"pool": 5}, "fewer than there are"),
@@ -172,6 +174,13 @@ def test_a_pickle_is_not_opened(tmp_path):
         with pytest.raises(ExitprintError, match="is a pickle"):
             load_fingerprint(tmp_path / name)
     assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a" * 201])
+def test_a_name_has_up_to_200_characters(name):
+    assert Reference("a" * 200, (0.5,), "same").name == "a" * 200
+    with pytest.raises(ExitprintError, match="at most 200 characters"):
+        Reference(name, (0.5,), "same")
 
 
 def test_samples_and_originals_must_fit():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import exponnorm, mannwhitneyu
 
-from exitprint.timing.exits import estimate_exits
+from exitprint.timing.exits import estimate_exits, kde
 from exitprint.timing.exits.blocks import _best_paths, _own_width, _segment, _trace, find
 from exitprint.timing.exits.emg import delay_given, log_density
 from exitprint.timing.exits.estimate import MOST_ATOMS, _atoms, _relative, _shifted, _unit
@@ -208,6 +208,31 @@ def test_a_valley_parts_two_peaks_that_are_deep_and_large_enough():
     assert len(density.valleys(width, least=250)) == 0 and len(density.valleys(width, depth=0.0)) == 0
     assert (np.diff(fine_cuts(times)) > 0).all() and len(fine_cuts(times)) >= 1
     assert 2 < density.bandwidth() < BINS / 4
+
+
+@pytest.mark.parametrize(("seed", "inputs", "octaves"), [(0, 60, 5), (1, 15, 9), (3, 60, 5), (3, 15, 7)])
+def test_the_bandwidth_is_that_under_which_each_input_is_foretold_best_by_the_others(seed, inputs, octaves):
+    times = RNG(seed).normal(0, 0.3 if inputs == 60 else 0.05, inputs)
+    density = Density(np.concatenate([times, times[: inputs // 2] * 1.3 + 2]))
+    full = density.histogram > 0
+    candidates = [BINS / 4 * 2 ** (-half / 2) for half in range(24)]
+
+    def foretold(width):
+        others = density.smooth(width)[full] - 1 / (np.sqrt(2 * np.pi) * width)
+        stray = STRAY * density.histogram.sum() / BINS
+        return density.histogram[full] @ np.log(np.maximum(others, stray))
+
+    assert density.bandwidth() == max(candidates, key=foretold) == BINS / 4 * 2 ** (-octaves / 2)
+
+
+def test_the_number_of_exits_is_as_sure_as_51_counts_of_it_agree():
+    for exits in (1, 2, 3):
+        rng = RNG(2)
+        times = np.concatenate([rng.normal(exit, 0.03, 100) for exit in range(exits)])
+        cuts, likely = kde.find(times, rng)
+        assert len(cuts) == exits - 1 and likely == {exits: pytest.approx(1)}
+    unsure = kde.find(RNG(0).random(60), RNG(0))[1]
+    assert len(unsure) > 1 and all(51 * share == pytest.approx(round(51 * share)) for share in unsure.values())
 
 
 def test_of_two_peaks_without_a_valley_the_higher_one_counts():
