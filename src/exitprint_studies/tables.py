@@ -44,7 +44,7 @@ def read_parquet(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def markdown(rows: Sequence[Row], columns: Mapping[str, str] | None = None, digits: int = 3) -> str:
-    """A Markdown table; numbers to the right, floats with `digits` decimals, what is missing as a dash.
+    """A Markdown table; numbers to the right, floats with `digits` decimals, thousands with a comma, gaps as dashes.
 
     Parameters
     ----------
@@ -82,4 +82,6 @@ def _cell(value: Any, digits: int) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:.{digits}f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     return str(value).replace("|", "\\|").replace("\n", " ")

@@ -28,6 +28,7 @@ def test_markdown() -> None:
     )
     assert markdown(ROWS).splitlines()[0] == "| network | rad | auc | held |"
     assert markdown([{"x": float("nan")}]).splitlines()[2] == "| – |"
+    assert markdown([{"x": 12000, "y": True, "z": 999}]).splitlines()[2] == "| 12,000 | True | 999 |"
 
 
 def test_wrong_rows_and_files_are_one_sentence(tmp_path: Path) -> None:
