@@ -50,8 +50,8 @@ def test_a_reference_that_follows_more_never_lowers_it(shares, more):
 
 
 def test_a_large_part_of_the_pool_raises_it_and_more_than_half_is_refused():
-    parts = [threshold(replace(MADE, pool=pool)).p0 for pool in (1000, 500, 499, 200)]
-    assert parts == pytest.approx([0.8, 0.8, 0.85, 0.85])
+    parts = [threshold(replace(MADE, pool=pool)).p0 for pool in (1000, 500, 499, 250, 249, 200)]
+    assert parts == [0.8, 0.8, 0.85, 0.85, 0.9, 0.9]
     with pytest.raises(ExitprintError, match="from a pool of at least 500 images"):
         threshold(replace(MADE, pool=199))
     assert pool_needed(100) == 500 and pool_needed(101) == 505
@@ -85,7 +85,7 @@ def changed_by(change: float, **fields) -> Fingerprint:
 def test_a_change_that_carries_over_raises_it_where_the_verifier_brings_no_reference():
     found = [threshold(changed_by(change)).p0 for change in (SMALL_CHANGE, 0.046, CHANGE_ON_OWNERS_WORD, 0.101)]
     assert found == [CAUTIOUS[0], BEYOND_SMALL[0], BEYOND_SMALL[0], CAUTIOUS[0]]
-    assert threshold(changed_by(0.06, pool=400)).p0 == HIGHEST
+    assert threshold(changed_by(0.06, pool=400)).p0 == threshold(changed_by(0.06, pool=200)).p0 == HIGHEST
     for stated in (references(0.1), references(0.1, 0.1), references(0.7)):
         assert threshold(changed_by(0.06, references=stated)).p0 == BEYOND_SMALL[1]
     assert threshold(changed_by(0.06, references=references(0.8))).p0 == pytest.approx(0.9)
@@ -138,7 +138,11 @@ def test_what_it_rests_on_is_said():
 
 
 def test_that_the_pool_raised_it_is_said():
-    for pool, said in ((500, "(20%)"), (400, "(25%, more than 20%, so p0 was raised by 0.05)")):
+    for pool, said in (
+        (500, "(20%)"),
+        (400, "(25%, more than 20%, so p0 was raised by 0.05)"),
+        (200, "(50%, more than 40%, so p0 was raised by 0.1)"),
+    ):
         assert said in threshold(replace(MADE, pool=pool)).assumptions[1]
 
 

@@ -102,7 +102,7 @@ def threshold(made, arrays, begun):
     large = made["fingerprint"] == "contrast" and 0.045 < np.linalg.norm(new - old, axis=1).mean() / near <= 0.1
     least = ((0.9, 0.85, 0.85) if large and not begun["references"] else (0.8, 0.7, 0.65))[min(len(dict(known)), 2)]
     p0 = max(least, (1 + max((share for _, share in known), default=0)) / 2)
-    return round(p0 + (0.05 if len(arrays["late"]) / made["pool"] > 0.2 else 0), 4)
+    return min(0.95, round(p0 + sum(0.05 for part in (0.2, 0.4) if len(old) / made["pool"] > part), 4))
 
 
 class Bet:
