@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import exponnorm, mannwhitneyu
 
+from exitprint.errors import ExitprintError
 from exitprint.timing.exits import estimate_exits, kde
 from exitprint.timing.exits.blocks import _best_paths, _own_width, _segment, _trace, find
 from exitprint.timing.exits.emg import delay_given, log_density
@@ -403,12 +404,28 @@ def test_a_simulated_clock_is_what_it_says():
 def test_many_times_are_averaged_with_their_neighbours():
     few, counts = _atoms(np.array([1.0, 2.0, 2.0]))
     assert (few == [1.0, 2.0]).all() and (counts == [1.0, 2.0]).all()
-    times = np.concatenate([RNG(0).random(3000), 10 + RNG(1).random(3000)])
+    times = np.concatenate([RNG(0).random(3001), 10 + RNG(1).random(2999)])
     atoms, counts = _atoms(times)
     assert len(atoms) <= MOST_ATOMS and counts.sum() == 6000 and (np.diff(atoms) > 0).all()
     assert atoms @ counts == pytest.approx(times.sum())
     gap = np.flatnonzero(np.diff(atoms) > 5)
-    assert len(gap) == 1 and counts[: gap[0] + 1].sum() == 3000, "nothing is averaged across a gap"
+    assert len(gap) == 1 and counts[: gap[0] + 1].sum() == 3001, "nothing is averaged across a gap"
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "said"),
+    [
+        (np.zeros((30, 0)), "must have shape"),
+        (np.zeros((30, 2, 2)), "must have shape"),
+        (np.zeros(()), "must have shape"),
+        (np.arange(19.0), "19 runtimes are too few"),
+        (np.append(np.arange(30.0), np.nan), "not finite"),
+    ],
+)
+def test_what_are_no_runtimes_is_refused(runtimes, said):
+    with pytest.raises(ExitprintError, match=said):
+        estimate_exits(runtimes)
+    assert estimate_exits(np.arange(20.0) % 2, exact=True).count == 2
 
 
 def test_the_unit_is_that_of_the_times():
