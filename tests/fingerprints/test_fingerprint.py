@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -181,6 +182,18 @@ def test_a_name_has_up_to_200_characters(name):
     assert Reference("a" * 200, (0.5,), "same").name == "a" * 200
     with pytest.raises(ExitprintError, match="at most 200 characters"):
         Reference(name, (0.5,), "same")
+
+
+@pytest.mark.parametrize("share", [(), (-0.1,), (0.5, 1.1)])
+def test_a_share_lies_between_nothing_and_all(share):
+    assert Reference("a", (0.0, 1.0), "same").share == (0.0, 1.0)
+    with pytest.raises(ExitprintError, match="from 0 to 1"):
+        Reference("a", share, "same")
+
+
+def test_samples_of_the_papers_kind_need_not_be_changed():
+    plain = fingerprint(6)
+    replace(plain, samples=plain.originals).check()
 
 
 def test_samples_and_originals_must_fit():

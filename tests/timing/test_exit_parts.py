@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -236,6 +238,11 @@ def test_the_number_of_exits_is_as_sure_as_51_counts_of_it_agree():
     assert len(unsure) > 1 and all(51 * share == pytest.approx(round(51 * share)) for share in unsure.values())
 
 
+def test_a_peak_holds_the_inputs_that_are_there():
+    density = Density(np.concatenate([np.full(30, 1.0), np.full(70, 2.0)]))
+    assert len(density.valleys(50, least=29.9)) == 1 and len(density.valleys(50, least=30.1)) == 0
+
+
 def test_of_two_peaks_without_a_valley_the_higher_one_counts():
     density = Density(np.linspace(0, 1, 100))
     hills = np.zeros(BINS)
@@ -396,6 +403,10 @@ def test_a_simulated_clock_is_what_it_says():
     costs = Clock(4, 1e9, uneven=0.3).draw(4000, 1, RNG(3))
     gaps = np.diff([costs[0][costs[1] == exit].mean() for exit in range(4)])
     assert (gaps >= 0.7).all() and (gaps <= 1.3).all() and np.ptp(gaps) > 0.05
+    several = [Clock(2, 1e9, uneven=0.3).draw(50, 1, RNG(seed))[0] for seed in range(20)]
+    assert 0.7 < min(map(np.ptp, several)) < 0.8 and 1.2 < max(map(np.ptp, several)) < 1.3
+    with pytest.raises(FrozenInstanceError):
+        Clock(4, 20).ratio = 3
 
 
 # ---- from runtimes to an estimate ----
