@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from exitprint.fingerprints import ContrastMethod, Reference, Strength, contrast_fingerprint
 from exitprint.fingerprints.promises import Theft
 from exitprint.networks import ExitPolicy
+from exitprint_studies.ours.strength import asked as module
 from exitprint_studies.ours.strength import cases, page_of
 from exitprint_studies.ours.strength.asked import Asking, Suspect, rows_on
 from exitprint_studies.ours.strength.cases import name_of
 from exitprint_studies.ours.strength.plot import drawn
 from exitprint_studies.ours.strength.tables import calibration, of_copies, summary
+from exitprint_studies.population.store import Store
+from exitprint_studies.study import Run
 
 STRANGER = Reference("stranger", (0.1,), "other")
 PAIR = ((0.9, 0.95), (0.9, 0.95))
@@ -98,3 +102,20 @@ def test_every_suspect_is_verified_under_every_policy(target, independent, digit
     assert {(each["share"], each["claimed"]) for each in own} == {(1.0, 1.0)}
     assert {(each["word"], each["chance"]) for each in own} == {("promised", 0.9)}
     assert all(each["claimed"] == 0 and each["word"] is None for each in other)
+
+
+def test_who_was_asked_once_is_not_asked_again(tmp_path, monkeypatch):
+    case = replace(cases()[0], name="one")
+    images = SimpleNamespace(test=None)
+    bench = SimpleNamespace(
+        key=lambda _: {"case": 1}, images=lambda _: images, run=Run("laptop", tmp_path, Store(tmp_path))
+    )
+    asked = []
+    monkeypatch.setattr(module, "evaluate", lambda *_: SimpleNamespace(exit_accuracies=[0.9]))
+    monkeypatch.setattr(module.Asking, "of", lambda *_: SimpleNamespace(table=SimpleNamespace(thefts=[PROMISE])))
+    monkeypatch.setattr(module, "strangers", lambda *_: [Suspect("stranger", "", None, None)])
+    monkeypatch.setattr(module, "copies", lambda *_: [Suspect("copy", made, PROMISE, None) for made in ("a", "b")])
+    monkeypatch.setattr(module, "rows_on", lambda _, suspect, right: asked.append(suspect.made) or [row(right=right)])
+    first = list(module.rows_of(case, bench))
+    assert asked == ["", "a", "b"] and first == list(module.rows_of(case, bench)) == [row()] * 3
+    assert len(asked) == 3

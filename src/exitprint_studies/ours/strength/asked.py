@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
+from exitprint.files import write_bytes
 from exitprint.fingerprints import Fingerprint, Strength, verify
 from exitprint.fingerprints.fingerprint import TENSORS
 from exitprint.fingerprints.promises import Theft
@@ -17,11 +22,13 @@ from exitprint.fingerprints.thefts import OWN, SDN, new_exits
 from exitprint.networks import MultiExitNetwork
 from exitprint.training import evaluate
 from exitprint_studies.ours.banks import Replayed, seconds_of
-from exitprint_studies.ours.strength.bench import HAPPENS, SAME_MAKER, WITHOUT_NEW, Bench
+from exitprint_studies.ours.strength.bench import HAPPENS, SAME_MAKER, TABLE, WITHOUT_NEW, Bench
 from exitprint_studies.ours.strength.cases import Case, name_of
 from exitprint_studies.ours.third_party import Adopted
 from exitprint_studies.tables import Row
 
+VERSION = 1
+"""Raised whenever the same suspect would be asked otherwise than before."""
 SIZES = (100, 200)
 SEED = 101
 """Of the thefts that happen; the simulated ones have 1 and 2."""
@@ -91,12 +98,18 @@ class Asking:
 
 
 def rows_of(case: Case, bench: Bench) -> Iterator[Row]:
-    """One row for each suspect, policy and number of samples."""
+    """One row for each suspect, policy and number of samples, from the store or asked now."""
     asking = Asking.of(case, bench)
     promised = {theft.name: theft for theft in asking.table.thefts}
-    for suspect in (*strangers(case, bench), *copies(case, bench, promised)):
+
+    def ask(suspect: Suspect, to: Path) -> None:
         right = evaluate(suspect.network, bench.images(case.target).test).exit_accuracies[-1]
-        yield from rows_on(asking, suspect, right)
+        write_bytes(to, json.dumps(list(rows_on(asking, suspect, right))).encode())
+
+    for suspect in chain(strangers(case, bench), copies(case, bench, promised)):
+        key = {**bench.key(case), "table": TABLE, "asked": VERSION, "suspect": [suspect.name, suspect.made]}
+        found: list[Row] = json.loads(bench.run.store.get(key, partial(ask, suspect), ".rows").read_bytes())
+        yield from ({**row, "case": case.name} for row in found)
 
 
 def strangers(case: Case, bench: Bench) -> Iterator[Suspect]:
