@@ -93,7 +93,7 @@ def branchynet(run: Run) -> Ground:
     return Ground(
         "BranchyNet on Fashion-MNIST",
         (NONE, ONE, *WITH_ONE, *FURTHER),
-        (0.5, 1.5, 3.0),
+        (0.5, 1.5),
         60,
         {"target": spec.key, "unseen": [each.key for each in unseen], "seed": SEED},
         bench.images(spec),

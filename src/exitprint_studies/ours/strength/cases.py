@@ -73,8 +73,8 @@ def cases() -> list[Case]:
         Case("ResNet-20, one reference", resnet20, (resnet32,), (resnet44,)),
         Case("BranchyNet, one reference", *branchynet),
         Case("BranchyNet, one reference, on new exits", *branchynet, new_exits=2),
-        Case("MSDNet, one reference", *msdnet),
-        Case("MSDNet, one reference, on new exits", *msdnet, new_exits=2),
+        Case("MSDNet, one reference", *msdnet, samples=100),
+        Case("MSDNet, one reference, on new exits", *msdnet, samples=100, new_exits=2),
     ]
 
 
