@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from exitprint_studies.ours.strength.tables import useful
 from exitprint_studies.tables import Row
 
+MOST = 120
 COLOURS = {"promised": "#2f855a", "uncertain": "#a0aec0", "escapes": "#c05621"}
 
 
@@ -23,7 +24,7 @@ def drawn(rows: Sequence[Row]) -> bytes:
         for word, colour in COLOURS.items():
             dots = [(row["chance"], row["claimed"]) for row in mine if row["word"] == word]
             x, y = [[dot[axis] for dot in dict.fromkeys(dots)] for axis in (0, 1)]
-            sizes = [20 * dots.count(dot) for dot in dict.fromkeys(dots)]
+            sizes = [min(20 * dots.count(dot), MOST) for dot in dict.fromkeys(dots)]
             axes.scatter(x, y, sizes, colour, alpha=0.6, label=word, linewidths=0)
         axes.plot([0, 1], [0, 1], color="#cbd5e0", linewidth=1, zorder=0)
         axes.set(xlim=(-0.08, 1.08), ylim=(-0.08, 1.08), xlabel="chance on simulated copies")
