@@ -445,6 +445,25 @@ def test_the_unit_is_that_of_the_times():
     assert 0 < _unit(times) <= 1
 
 
+def test_a_clock_without_noise_is_cut_half_way():
+    found = estimate_exits(np.repeat([1.0, 2.0, 4.0], 10), exact=True)
+    assert found.centres.tolist() == [1, 2, 4] and found.boundaries.tolist() == [1.5, 3]
+    assert found.exits.tolist() == [0] * 10 + [1] * 10 + [2] * 10 and found.count_probabilities == {3: 1.0}
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-4])
+def test_what_does_not_come_back_or_is_a_tick_apart_is_no_exit(unit):
+    rng = RNG(0)
+    slow = rng.random((300, 2)) < 0.5
+    two_levels = 1 + slow + 0.02 * rng.standard_normal(slow.shape)
+    assert estimate_exits(unit * two_levels[:, :1]).count == 2
+    ticking = np.round(20 + 0.4 * rng.standard_normal(300))
+    apart = ticking + 10 * (np.arange(300) % 2)
+    for seconds, exits in ((two_levels, 1), (ticking, 1), (apart, 2)):
+        found = estimate_exits(unit * seconds)
+        assert found.count == exits and found.certainty > 0.5
+
+
 def test_numbers_of_exits_are_shifted_and_never_below_one():
     assert _shifted({2: 0.5, 3: 0.3, 4: 0.2}, -1) == pytest.approx({1: 0.5, 2: 0.3, 3: 0.2})
     assert _shifted({1: 0.25, 2: 0.5, 3: 0.25}, -2) == pytest.approx({1: 1.0})
