@@ -207,3 +207,7 @@ def test_a_tenth_of_the_distance_is_small(change, refused):
         assert refused
     else:
         assert not refused
+
+
+def test_more_samples_than_are_needed_are_enough():
+    check_size(crafted("contrast", 100), 0.65, 1e-3, 1e-3)
