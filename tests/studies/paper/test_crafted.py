@@ -6,7 +6,7 @@ import pytest
 from declared import small
 
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints import contrast
+from exitprint.fingerprints import crafting
 from exitprint_studies import Member
 from exitprint_studies.paper.cells import Cell, Effort
 from exitprint_studies.paper.crafted import craft
@@ -23,7 +23,7 @@ def test_only_a_refusal_is_kept_and_not_ctrl_c(tmp_path, monkeypatch, stopped_by
     def stopped(*given, **more):
         raise stopped_by("there is none")
 
-    monkeypatch.setattr(contrast, "optimise", stopped)
+    monkeypatch.setattr(crafting, "optimise", stopped)
     if is_final:
         assert craft(cell, "contrast", store) is None
     else:
