@@ -51,13 +51,12 @@ def _measure(ground: Ground, idea: Idea, margin: float, to: Path) -> None:
             "change": share_of_distance(made.crafted.samples, made.originals, pool),
             "reached": float(made.crafted.reached.float().mean()),
         }
-        own = ground.right(ground.network)
         rows = [
             {
                 **about,
                 "suspect": name,
                 "copy": copy,
-                "keeps": ground.right(network) / own,
+                "keeps": ground.keeps(name, network) if copy else None,
                 "shares": shares(network, ground.rules, "contrast", *changed),
             }
             for copy, suspects in ((True, ground.copies), (False, ground.strangers))

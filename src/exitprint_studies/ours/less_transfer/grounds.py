@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, partial
 
 from exitprint.data import ImageData
 from exitprint.fingerprints.exits_anew import sets_of_exits
@@ -16,8 +16,10 @@ from exitprint_studies.ours.less_transfer.ideas import Idea
 from exitprint_studies.ours.makers import RADS, THEFTS, Workshop, of_the_maker
 from exitprint_studies.ours.strength.asked import SEED
 from exitprint_studies.ours.strength.bench import HAPPENS, Bench
-from exitprint_studies.ours.strength.cases import Case, Network, born
+from exitprint_studies.ours.strength.cases import Case, Network, born, name_of
 from exitprint_studies.study import Run
+
+Named = tuple[str, MultiExitNetwork]
 
 RECIPE, RECIPE_2, OTHER = "of its recipe", "of its recipe, 2", "of another maker"
 NONE = Idea("no reference")
@@ -59,7 +61,9 @@ class Ground:
     known
         Makes the networks known to be independent, by name.
     copies, strangers
-        Make the suspects by name, one after the other.
+        Make the suspects, and keep them.
+    right
+        Accuracies that were measured already, by name.
     """
 
     name: str
@@ -71,12 +75,16 @@ class Ground:
     network: MultiExitNetwork
     rules: Sequence[Rule]
     known: Callable[[], Mapping[str, MultiExitNetwork]]
-    copies: Callable[[], Iterator[tuple[str, MultiExitNetwork]]]
-    strangers: Callable[[], Iterator[tuple[str, MultiExitNetwork]]]
+    copies: Callable[[], Sequence[Named]]
+    strangers: Callable[[], Sequence[Named]]
+    right: dict[str, float] = field(default_factory=dict)
 
-    def right(self, network: MultiExitNetwork) -> float:
-        """Accuracy at the last exit."""
-        return evaluate(network, self.images.test).exit_accuracies[-1]
+    def keeps(self, name: str, network: MultiExitNetwork) -> float:
+        """Accuracy of a copy of this name at its last exit, as a share of the target's."""
+        for each, known in (("", self.network), (name, network)):
+            if each not in self.right:
+                self.right[each] = evaluate(known, self.images.test).exit_accuracies[-1]
+        return self.right[name] / self.right[""]
 
     def sets_of_exits(self, count: int) -> list[MultiExitNetwork]:
         """The target with exits trained anew, from seeds that no copy has."""
@@ -87,7 +95,7 @@ def branchynet(run: Run) -> Ground:
     """A BranchyNet on Fashion-MNIST, whose exits were trained with the backbone."""
     bench = Bench(run)
     spec, recipe, other = born("branchynet", 2), [born("branchynet", seed) for seed in (0, 1)], born("msdnet", 0)
-    unseen = [born("branchynet", seed) for seed in (3, 4, 5, 6)] + [born("msdnet", seed) for seed in (1, 2)]
+    unseen = [born("branchynet", seed) for seed in (3, 4, 5, 6)] + [born("msdnet", 1)]
     network = bench.network(spec)
     own, *_, looser = bench.rules(Case("", spec, (), ()))
     return Ground(
@@ -99,13 +107,13 @@ def branchynet(run: Run) -> Ground:
         bench.images(spec),
         network,
         [own, looser],
-        lambda: dict(zip((RECIPE, RECIPE_2, OTHER), map(bench.network, (*recipe, other)), strict=True)),
-        partial(_stolen, bench, spec),
-        lambda: ((f"{each.architecture.family}, seed {each.seed}", bench.network(each)) for each in unseen),
+        cache(lambda: dict(zip((RECIPE, RECIPE_2, OTHER), map(bench.network, (*recipe, other)), strict=True))),
+        cache(lambda: list(_stolen(bench, spec))),
+        cache(lambda: [(name_of(each), bench.network(each)) for each in unseen]),
     )
 
 
-def _stolen(bench: Bench, spec: Network) -> Iterator[tuple[str, MultiExitNetwork]]:
+def _stolen(bench: Bench, spec: Network) -> Iterator[Named]:
     for change in HAPPENS:
         for exits in (None, *new_exits(bench.network(spec))):
             if change or exits:
@@ -120,7 +128,7 @@ def resnet(run: Run) -> Ground:
     data = workshop.images(target)
     rules = [partial(calibrated_policy, images=data.calibration, rad=rad) for rad in RADS[1:]]
 
-    def made(depth: int) -> Iterator[tuple[str, MultiExitNetwork]]:
+    def made(depth: int) -> Iterator[Named]:
         adopted = target if depth == 20 else unseen
         for theft in THEFTS if depth == 20 else (None, *THEFTS):
             yield f"ResNet-{depth}" + (f", {theft}" if theft else ""), workshop.network(adopted, theft)
@@ -134,7 +142,7 @@ def resnet(run: Run) -> Ground:
         data,
         workshop.network(target),
         rules,
-        lambda: {RECIPE: workshop.network(known)},
-        partial(made, 20),
-        partial(made, 44),
+        cache(lambda: {RECIPE: workshop.network(known)}),
+        cache(lambda: list(made(20))),
+        cache(lambda: list(made(44))),
     )
