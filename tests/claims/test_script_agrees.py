@@ -126,14 +126,14 @@ def histories(draw: st.DrawFn) -> History:
         st.just("none"),
         st.none(),
     )
-    pool, change = draw(st.sampled_from([(400, 1), (1000, 1), (1000, 24)]))
+    pool, change = draw(st.sampled_from([(400, 1), (1000, 1), (1000, 24), (1000, 64)]))
     return History(
         kind=draw(st.sampled_from(["contrast", "paper"])),
         pool=pool,
         change=change,
         budget=draw(st.sampled_from([60, 200])),
         stated=draw(st.lists(st.sampled_from([0.1, 0.5, 0.6]), max_size=2)),
-        brought=draw(st.lists(st.sampled_from([0.1, 0.5, 0.6]), max_size=2)),
+        brought=draw(st.lists(st.sampled_from([0.1, 0.5, 0.6]), min_size=int(change == 64), max_size=2)),
         floored=draw(st.booleans()),
         ours=draw(st.lists(way | telling, min_size=1, max_size=2)),
         others=draw(st.lists(way, max_size=1)),

@@ -17,6 +17,7 @@ from exitprint.fingerprints.threshold import (
     CAUTIOUS,
     CHANGE_ON_OWNERS_WORD,
     HIGHEST,
+    LARGE_CHANGE,
     SMALL_CHANGE,
     check_change,
     check_size,
@@ -92,6 +93,10 @@ def test_a_change_that_carries_over_raises_it_where_the_verifier_brings_no_refer
     for stated in ((), references(0.1)):
         brought = (Reference("mine", (0.1,), "other"),)
         assert threshold(changed_by(0.06, references=stated), brought).p0 == CAUTIOUS[1 + len(stated)]
+    large = [threshold(changed_by(change), references(*[0.1] * n)).p0 for change in (0.1, 0.101) for n in (1, 2, 3)]
+    assert large == [*CAUTIOUS[1:], CAUTIOUS[2], *LARGE_CHANGE[1:], LARGE_CHANGE[2]]
+    assert threshold(changed_by(0.3, references=references(0.9))).p0 == HIGHEST
+    assert threshold(changed_by(0.3, kind="paper", late=torch.ones(100, dtype=torch.bool))).p0 == CAUTIOUS[0]
     assert threshold(changed_by(0.06, kind="paper", late=torch.ones(100, dtype=torch.bool))).p0 == CAUTIOUS[0]
 
 

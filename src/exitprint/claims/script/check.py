@@ -22,8 +22,7 @@ HERE, DAY = Path(__file__).resolve().parent, timedelta(days=1)
 P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493  # Ed25519, RFC 8032
 D = -121665 * pow(121666, -1, P) % P
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
-STAKES = (NODES + 1) / 2
-START = np.log(WEIGHTS * STAKES / (WEIGHTS * STAKES).sum())
+STAKES, START = (NODES + 1) / 2, np.log(WEIGHTS * (NODES + 1) / (WEIGHTS * (NODES + 1)).sum())
 
 
 def need(holds, sentence):
@@ -96,12 +95,13 @@ def tensors(content):
 
 def threshold(made, arrays, begun):
     """What a share of pairs must beat: from references, change, and the pool of the originals."""
-    known = [(each["name"], np.max(each["share"])) for each in (*made["references"], *begun["references"])]
+    known = [*made["references"], *begun["references"]]
+    largest, number = max([np.max(each["share"]) for each in known], default=0), len({each["name"] for each in known})
     new, old = (arrays[each].reshape(len(arrays["late"]), -1).astype(float) for each in ("samples", "originals"))
     near = sorted(sorted(np.linalg.norm(old - each, axis=1))[1] for each in old)[(len(old) - 1) // 2]
-    large = made["fingerprint"] == "contrast" and 0.045 < np.linalg.norm(new - old, axis=1).mean() / near <= 0.1
-    least = ((0.9, 0.85, 0.85) if large and not begun["references"] else (0.8, 0.7, 0.65))[min(len(dict(known)), 2)]
-    p0 = max(least, (1 + max((share for _, share in known), default=0)) / 2)
+    change = np.linalg.norm(new - old, axis=1).mean() / near if made["fingerprint"] == "contrast" else 0
+    rest = (0.9, 0.85, 0.85) if change > 0.045 and not begun["references"] else (0.8, 0.7, 0.65)
+    p0 = max(((0.8, 0.8, 0.75) if change > 0.1 else rest)[min(number, 2)], (1 + largest) / 2)
     return min(0.95, round(p0 + sum(0.05 for part in (0.2, 0.4) if len(old) / made["pool"] > part), 4))
 
 
