@@ -39,7 +39,7 @@ def known(trained):
 def made(target, known, digits):
     """One that holds behind JPEG of quality 90."""
     return contrast_fingerprint(
-        target, digits.test, POLICIES, 60, 3, ContrastMethod(margin_log_odds=0.05), known, through=["jpeg:90"]
+        target, digits.test, POLICIES, 76, 3, ContrastMethod(margin_log_odds=0.05), known, through=["jpeg:90"]
     )
 
 

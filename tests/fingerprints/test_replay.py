@@ -52,10 +52,10 @@ def test_too_few_samples_decide_nothing_and_too_many_cannot_be_had(made):
 
 def test_from_what_is_needed_on_samples_claim_and_below_they_do_not(made):
     large = replace(made, pool=10_000, references=(Reference("stranger", (0.1,), "other"),))
-    enough, too_little = needed(large, 100, 0.9)
+    enough, too_little = needed(large, 200, 0.9)
     assert 0.7 < too_little < enough < 1
     at, below, above = (
-        chances(large, copies(made, share), 100)[0] for share in (enough, enough - 0.02, too_little + 0.02)
+        chances(large, copies(made, share), 200)[0] for share in (enough, enough - 0.02, too_little + 0.02)
     )
     assert at >= 0.9 > below and above > 0.1
 
