@@ -46,7 +46,7 @@ def test_a_folder_from_a_module_to_a_verdict(run, pictures, digits, tmp_path):
         done = run("wrap", f"{user.__file__}:Several", *words)
         assert done.code == 0 and "3 exits of its own" in done.out, done.err
         assert float(done.out.split("early exits, ")[1].split(" without")[0]) > 0.85
-    words = ("--data", pictures / "flat", "--samples", 60, "--margin", 0.05, "--leave", 0.5, "--reference", known)
+    words = ("--data", pictures / "flat", "--samples", 80, "--margin", 0.05, "--leave", 0.5, "--reference", known)
     done = run("fingerprint", network, "--quick", *words, "--out", made)
     assert done.code == 0, done.err
     done = run("verify", made, network, "--clock", "cost-model", "--reference", known)

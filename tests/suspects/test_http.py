@@ -351,8 +351,8 @@ def test_a_limit_without_retry_after_is_kept_for_the_next_request(model: Model) 
 
     model.infer = infer
     suspect = KServeSuspect(model.url)
-    usable = [suspect.ask(X[:1]).seconds is not None for _ in range(8)]
-    assert all(usable[3:]) and len(refused) <= 4
+    usable = [suspect.ask(X[:1]).seconds is not None for _ in range(10)]
+    assert all(usable[5:]) and len(refused) <= 6
 
 
 def test_a_service_that_starts_is_not_taken_for_a_limit(model: Model) -> None:

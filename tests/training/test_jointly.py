@@ -93,7 +93,7 @@ def test_its_fingerprint_tells_a_copy_from_an_independent(name, trained, digits)
 
     target, independent = at(trained(name)), at(trained(name, 1))
     method = ContrastMethod(margin_log_odds=0.1, candidates_per_sample=1)
-    made = contrast_fingerprint(target, digits.test, [target.policy], 60, 0, method, {"other": independent})
+    made = contrast_fingerprint(target, digits.test, [target.policy], 80, 0, method, {"other": independent})
     known = {"other": CostModel(independent)}
     pruned = prune(target, digits, rate=0.1, retrain_heads=False, rad=None)
     for copy in (target, pruned):

@@ -22,7 +22,8 @@ HERE, DAY = Path(__file__).resolve().parent, timedelta(days=1)
 P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493  # Ed25519, RFC 8032
 D = -121665 * pow(121666, -1, P) % P
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
-STAKES, START = (NODES + 1) / 2, np.log(WEIGHTS * (NODES + 1) / (WEIGHTS * (NODES + 1)).sum())
+STAKES = (NODES + 1) / 2
+START = np.log(WEIGHTS * STAKES / (WEIGHTS * STAKES).sum())
 
 
 def need(holds, sentence):
@@ -116,15 +117,12 @@ class Bet:
         growth = np.log1p(np.multiply.outer(taken / self.m - 1, STAKES)).sum(0)
         return log(part) + float(np.logaddexp.reduce(START + growth)), -number, taken.sum() > self.m * len(taken)
 
-    def now(self):
-        return max(map(self.of, range(len(self.rounds))), default=[log(0.75)])[0]
+    def best(self):
+        return max((self.of(number) for number, taken in enumerate(self.rounds) if taken), default=(log(0.75), False))
 
     def take(self, x):
         self.rounds[-1].append(x)
-        self.most = max(self.most, self.now())
-
-    def over(self):
-        return max((self.of(number) for number, taken in enumerate(self.rounds) if taken), default=[False])[-1]
+        self.most = max(self.most, self.best()[0])
 
 
 def replay(name, rows, made, arrays, p0):
@@ -183,7 +181,8 @@ def replay(name, rows, made, arrays, p0):
                 break
             least = max(least, often)
     need(next(unheard, None) is None, f"{name} ends where the verification ended.")
-    return *(min(bet.now(), nature.now()) if contrast else bet.now() for bet in (copy, clear)), copy.over()
+    found = [min(bet.best()[0], nature.best()[0]) if contrast else bet.best()[0] for bet in (copy, clear)]
+    return *found, copy.best()[-1]
 
 
 def asked(kind):
