@@ -52,7 +52,7 @@ LARGEST_PART = 0.5
 CHANGE_ON_OWNERS_WORD = 0.1
 """Mean change, as a share of the distance between images, beyond which the verifier needs references of his own. Honest
 contrasts on CIFAR-10 change 3 to 6 %; at 15 to 20 % samples begin to carry over to networks of the same maker."""
-LARGE_CHANGE = (0.8, 0.8, 0.75)
+LARGE_CHANGE = (0.8, 0.8, 0.7)
 """The least p0 beyond it without a reference, with one, and with two or more."""
 HIGHEST = 0.95
 """A claim that would need more than this share of pairs is refused as impossible."""
