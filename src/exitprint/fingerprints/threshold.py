@@ -105,11 +105,8 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
     """
     references = (*fingerprint.references, *seen)
     check_front_door(fingerprint.through, references)
-    p0 = lowest_claim(references)
-    if not seen and _carries_over(fingerprint):
-        p0 = max(p0, BEYOND_SMALL[bool(references)])
-    if fingerprint.kind == "contrast" and fingerprint.change > CHANGE_ON_OWNERS_WORD:
-        p0 = max(p0, LARGE_CHANGE[_number(references)])
+    change = fingerprint.change if fingerprint.kind == "contrast" else 0.0
+    p0 = max(lowest_claim(references), _lowest_by_change(change, references, seen))
     part = len(fingerprint) / fingerprint.pool
     if part > LARGEST_PART:
         raise ExitprintError(
@@ -125,7 +122,14 @@ def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Thres
             "or with a smaller change."
         )
     p0 = min(p0, HIGHEST)
-    return Threshold(p0, (_of_transfer(p0, fingerprint, seen), _of_pool(fingerprint, part)))
+    return Threshold(p0, (_of_transfer(p0, fingerprint, seen, change), _of_pool(fingerprint, part)))
+
+
+def _lowest_by_change(change: float, references: Sequence[Reference], seen: Sequence[Reference]) -> float:
+    """The least p0 that a change of this size asks for; 0 where it asks for none."""
+    if change > CHANGE_ON_OWNERS_WORD:
+        return LARGE_CHANGE[_number(references)]
+    return BEYOND_SMALL[bool(references)] if change > SMALL_CHANGE and not seen else 0.0
 
 
 def _raised(part: float) -> float:
@@ -163,11 +167,6 @@ def check_change(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> No
         )
 
 
-def _carries_over(fingerprint: Fingerprint) -> bool:
-    """Whether the change is so large that p0 is higher; beyond what the owner's word suffices for it never decides."""
-    return fingerprint.kind == "contrast" and SMALL_CHANGE < fingerprint.change <= CHANGE_ON_OWNERS_WORD
-
-
 def pool_needed(samples: int) -> int:
     """The smallest pool of images to choose so many samples from, so that p0 is not raised."""
     return int(-(-samples // LARGE_PART))
@@ -197,18 +196,19 @@ def check_size(fingerprint: Fingerprint, p0: float, alpha: float, beta: float) -
         )
 
 
-def _of_transfer(p0: float, fingerprint: Fingerprint, seen: Sequence[Reference]) -> str:
+def _of_transfer(p0: float, fingerprint: Fingerprint, seen: Sequence[Reference], change: float) -> str:
+    carries_over = SMALL_CHANGE < change <= CHANGE_ON_OWNERS_WORD
     stated, brought = _named(fingerprint.references), _named(seen)
     if not stated and not brought:
         large = f", for a change of more than {SMALL_CHANGE:.1%} of the distance between images"
         return (
             f"No network known to be independent was seen. That one of other origin reaches at most p0 = {p0:g} of the "
-            f"pairs is taken from trials with well trained networks of one maker{large * _carries_over(fingerprint)}."
+            f"pairs is taken from trials with well trained networks of one maker{large * carries_over}."
         )
     parts = []
     if stated:
         parts.append(f"The owner states that these networks are independent, and what they come to: {stated}.")
-    if not brought and _carries_over(fingerprint):
+    if not brought and carries_over:
         parts.append(
             f"His word counts for less, since the change is over {SMALL_CHANGE:.1%} of the distance between images."
         )
