@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from exitprint.cli.options import out
-from exitprint.fingerprints.in_words import in_words
 
 if TYPE_CHECKING:
     from exitprint.fingerprints import Reference, Strength
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
     """Print what the samples come to on simulated copies and on independents, and where a thief escapes."""
+    from exitprint.fingerprints.in_words import in_words
+
     sizes = ", ".join(map(str, strength.sizes))
     out.print(
         f"Thefts simulated from {strength.seeds} seeds with {strength.images:,} training images, by the cost model. "

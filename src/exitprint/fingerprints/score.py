@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from exitprint.errors import ExitprintError
 
@@ -58,6 +58,6 @@ def t_n(seconds: FloatArray, longest: float) -> float:
 
 def auc(late: FloatArray, early: FloatArray) -> float:
     """Mann–Whitney AUC: the probability that a late sample takes longer than an early one, ties counting half."""
-    ranks = rankdata(np.concatenate([late, early]))
+    ranks = scipy.stats.rankdata(np.concatenate([late, early]))
     n, m = len(late), len(early)
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))

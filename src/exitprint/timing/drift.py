@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import fftconvolve
 
 from exitprint.errors import ExitprintError
 
@@ -72,13 +72,13 @@ def steadied(seconds: ArrayLike, places: ArrayLike) -> Array:
 def _without_drift(logs: Array, order: NDArray[np.intp], span: float) -> Array:
     steps = np.arange(-round(REACH * span), round(REACH * span) + 1)
     weights = np.where(steps == 0, 0.0, np.exp(-np.abs(steps) / span))
-    total = fftconvolve(np.ones(logs.size), weights, "same")
+    total = scipy.signal.fftconvolve(np.ones(logs.size), weights, "same")
     drift = np.zeros_like(logs)
     for _ in range(ROUNDS):
         usual = _usual(logs - drift)
         residual = logs - usual
         bound = STRAY * _size(residual)
-        smooth = fftconvolve(residual.clip(-bound, bound).ravel()[order], weights, "same") / total
+        smooth = scipy.signal.fftconvolve(residual.clip(-bound, bound).ravel()[order], weights, "same") / total
         drift = np.empty(logs.size)
         drift[order] = smooth - np.median(smooth)
         drift = drift.reshape(logs.shape)

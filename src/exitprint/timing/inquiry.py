@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import scipy
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
@@ -301,5 +301,5 @@ def _comes_back(seconds: NDArray[np.float64]) -> bool:
     halves = condense(seconds[:, ::2]), condense(seconds[:, 1::2])
     if min(np.ptp(half) for half in halves) == 0:
         return False
-    correlation, p = spearmanr(*halves)
+    correlation, p = scipy.stats.spearmanr(*halves)
     return bool(correlation > 0 and p < CHANCE)

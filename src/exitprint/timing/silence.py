@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from exitprint.timing.session import FLOOR, Session
 from exitprint.timing.timings import quiet
@@ -114,7 +114,7 @@ def _beyond_usual(session: Session) -> NDArray[np.float64]:
 
 def _correlation(one: list[float], other: list[float]) -> float:
     """By ranks; 0 where one of the two is the same throughout."""
-    return float(spearmanr(one, other).statistic) if np.ptp(one) and np.ptp(other) else 0.0
+    return float(scipy.stats.spearmanr(one, other).statistic) if np.ptp(one) and np.ptp(other) else 0.0
 
 
 def _spread(seconds: Sequence[float] | NDArray[np.float64]) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
 from exitprint.training.again import seconds_of_training, train_again
 from exitprint.training.backbone import train_backbone
 from exitprint.training.compute import best_device
-from exitprint.training.estimator import MultiExitClassifier
 from exitprint.training.evaluate import (
     all_logits,
     calibrated_policy,
@@ -21,6 +24,11 @@ from exitprint.training.jointly import train_jointly
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
 from exitprint.training.spread import spread_policy
 from exitprint.training.train import new_exits, train_network
+
+if TYPE_CHECKING:
+    from exitprint.training.estimator import MultiExitClassifier
+
+__getattr__, _, _ = lazy_loader.attach(__name__, submod_attrs={"estimator": ["MultiExitClassifier"]})
 
 __all__ = [
     "BackboneRecipe",

@@ -10,7 +10,7 @@ noise around another centre. Last, `thin` takes away what the evidence does not 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import gammaln
+import scipy
 
 from exitprint.errors import require_extra
 from exitprint.timing.exits.emg import Array, log_density
@@ -77,7 +77,7 @@ def _segment(atoms: Array, counts: Array, starts: np.ndarray) -> list[tuple[int,
     widths = (high - low or atoms[-1] - atoms[0]) * 2.0 ** (-np.arange(19, 1, -1) / 2)
     before = np.concatenate([[0], np.cumsum(counts)])[starts]
     inputs = before[None, :] - before[:, None]
-    prior = gammaln(np.maximum(inputs, 0) + 1) - inputs * np.log(counts.sum())
+    prior = scipy.special.gammaln(np.maximum(inputs, 0) + 1) - inputs * np.log(counts.sum())
     stray = np.log(STRAY / 10 / (atoms[-1] - atoms[0])) * np.diff(before)
     best: tuple[float, int, np.ndarray] = (-np.inf, len(widths) // 2, np.empty(0))
     for tail in sorted(TAILS, key=lambda tail: tail != 0.5):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from exitprint.timing.exits.emg import Array, delay_given, log_density
 
@@ -96,7 +96,7 @@ class Mixture:
         peaks = self.centres[k : k + 2]
         if later(peaks[0]) >= 0 or later(peaks[1]) <= 0:
             return float(peaks.mean())
-        return float(brentq(later, *peaks))
+        return float(scipy.optimize.brentq(later, *peaks))
 
 
 def around(times: Array, counts: Array, groups: NDArray[np.intp]) -> Mixture:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu
 
 from exitprint.timing.exits.emg import Array
 
@@ -63,7 +63,9 @@ def unrepeated(seconds: Array, sizes: NDArray[np.intp]) -> int | None:
     """
     first, second = condense(seconds[:, ::2]), condense(seconds[:, 1::2])
     groups = np.split(second[np.argsort(first, kind="stable")], np.cumsum(sizes)[:-1])
-    later = [mannwhitneyu(late, early).statistic / (len(late) * len(early)) for early, late in pairwise(groups)]
+    later = [
+        scipy.stats.mannwhitneyu(late, early).statistic / (len(late) * len(early)) for early, late in pairwise(groups)
+    ]
     if not later or min(later) >= REAPPEARS:
         return None
     return int(np.argmin(later))

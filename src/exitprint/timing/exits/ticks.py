@@ -7,7 +7,7 @@ that is quieter than the tick is read at the same place again and again.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from exitprint.timing.exits.emg import Array
 
@@ -53,7 +53,7 @@ def blurred(seconds: Array, tick: float, averaged: bool) -> Array:
     """
     if averaged:
         return seconds + np.random.default_rng(0).uniform(-tick / 2, tick / 2, seconds.shape)
-    return seconds + tick / 2 * ndtri(_filling(np.median(seconds, axis=1)))[:, None]
+    return seconds + tick / 2 * scipy.special.ndtri(_filling(np.median(seconds, axis=1)))[:, None]
 
 
 def _even(seconds: Array) -> Array:
