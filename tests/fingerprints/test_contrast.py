@@ -74,6 +74,14 @@ def test_the_same_seed_gives_the_same_file(target, digits, made, tmp_path):
     assert read.pool == len(digits.test) and torch.equal(read.answers, made.answers)
 
 
+def test_candidates_that_are_given_up_would_not_have_been_kept(target, digits, made, monkeypatch):
+    craft = contrast_module.craft_contrast
+    monkeypatch.setattr(contrast_module, "craft_contrast", lambda *given: craft(*given[:-1]))
+    to_the_end = contrast_fingerprint(target, digits.test, POLICIES, 100, 3, SMALLEST)
+    assert torch.equal(made.chosen, to_the_end.chosen) and torch.equal(made.samples, to_the_end.samples)
+    assert made.record["passes"] < 0.9 * to_the_end.record["passes"]
+
+
 def test_copies_are_never_independent_and_independents_never_derived(target, trained, digits, kept_away):
     known = {"three": CostModel(trained(3)), "four": CostModel(trained(4))}
     for copy in (target, retrain_exits(target, digits, rad=None, seed=5), prune(target, digits, rate=0.2, rad=None)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from exitprint.fingerprints.crafting import Reluctance
+from exitprint.fingerprints.crafting import Reluctance, Surplus
 from exitprint.fingerprints.goals import Goals
 from exitprint.fingerprints.optimise import StepsOfLength
 from exitprint.networks import MultiExitNetwork, architecture
@@ -36,3 +36,21 @@ def test_a_step_has_the_length_it_says_and_stays_within_pixel_values():
     for _ in range(50):
         variable.step(torch.ones(3, 1, 5, 5))
     assert variable.images().min() == 0
+
+
+def test_an_image_is_given_up_once_enough_of_its_half_are_done_by_a_smaller_change():
+    x = torch.zeros(8, 1, 1, 2)
+    late = torch.arange(8) < 4
+    samples = torch.zeros(8, 1, 1, 2, dtype=torch.uint8)
+    samples[:, 0, 0, 0] = torch.tensor([0, 51, 102, 0, 51, 0, 0, 0], dtype=torch.uint8)
+    reached = torch.tensor([True, True, True, False, True, False, False, False])
+    indices = torch.tensor([3, 5, 6, 7])
+    changed = torch.zeros(4, 1, 1, 2)
+
+    def spare(wanted, *L2):
+        changed[:, 0, 0, 1] = torch.tensor(L2)
+        return Surplus(x, late, wanted)(samples, reached, changed, indices).tolist()
+
+    assert spare(4, 0.41, 0.3, 0.3, 0.3) == [True, False, False, False], "one early image is done, and two are wanted"
+    assert spare(2, 0.19, 0.21, 0.19, 0.3) == [False, True, False, True]
+    assert spare(6, 9.0, 9.0, 9.0, 9.0) == [False] * 4, "an image that was not changed is none of those wanted"

@@ -158,7 +158,7 @@ def contrast_fingerprint(
         chosen, late = choose(order, min(wanted * method.candidates_per_sample, len(order)), method.extreme_share, seed)
         wanted_of_all = joined(goals)
         crafted = craft_contrast(
-            network, images[chosen].x, late, wanted_of_all, method, list(known.values()), doors, copies
+            network, images[chosen].x, late, wanted_of_all, method, list(known.values()), doors, copies, wanted
         )
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop

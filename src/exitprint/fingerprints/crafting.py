@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from exitprint.data import batch_size
+from exitprint.data import batch_size, unit_range
 from exitprint.fingerprints.exits_anew import all_exits
 from exitprint.fingerprints.goals import Goals
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, Look, StepsOfLength, frozen, looks, optimise
@@ -64,6 +64,7 @@ def craft_contrast(
     references: Sequence[MultiExitNetwork] = (),
     through: Sequence[Through] = (),
     copies: Sequence[MultiExitNetwork] = (),
+    wanted: int | None = None,
 ) -> Crafted:
     """Make some images late and the others early, each with the smallest change that meets its goal.
 
@@ -85,6 +86,9 @@ def craft_contrast(
         What may be done to an image before a network sees it: goals are met as sent and behind each way.
     copies
         The network with other exits, whose `goals` come one after another, after its own.
+    wanted
+        How many of the images will be kept, both halves together, those that were changed least; the others are given
+        up as soon as they are not among them. By default all.
     """
     method = method or ContrastMethod()
     adam = method.adam_learning_rate
@@ -100,7 +104,43 @@ def craft_contrast(
             method.steps,
             pull=Reluctance(references, x, late, goals, method.reference_weight, through) if references else None,
             seen=looks(all_exits(network, copies) if copies else network, through),
+            spare=None if wanted is None else Surplus(x, late, wanted),
         )
+
+
+class Surplus:
+    """Which images are not needed any more: enough others of their half have met their goal by a smaller change.
+
+    An image's change grows with nearly every step, so those that `least_changed` keeps are as if all had gone on.
+
+    Parameters
+    ----------
+    x, late
+        The images as they were, shape (samples, channels, height, width), and which are to be late, shape (samples,).
+    wanted
+        How many will be kept, both halves together.
+    """
+
+    def __init__(self, x: Tensor, late: Tensor, wanted: int) -> None:
+        self.x, self.late = x, late
+        self.wanted = {True: wanted - wanted // 2, False: wanted // 2}
+
+    def __call__(self, samples: Tensor, reached: Tensor, x: Tensor, indices: Tensor) -> Tensor:
+        """Whether each of the images x′ with these indices is not needed, bool, from 8-bit samples that are done."""
+        L2 = _l2(x, self.x[indices])
+        spare = torch.zeros_like(self.late[indices])
+        for half, wanted in self.wanted.items():
+            done = reached & (self.late == half)
+            taken = _l2(unit_range(samples[done]), self.x[done])
+            taken = taken[taken > 0]
+            if len(taken) >= wanted > 0:
+                limit = taken.kthvalue(wanted).values
+                spare |= (self.late[indices] == half) & (limit <= L2)
+        return spare
+
+
+def _l2(x: Tensor, originals: Tensor) -> Tensor:
+    return (x - originals).flatten(1).norm(dim=1)
 
 
 class Reluctance:

@@ -27,6 +27,7 @@ MOMENTUM = 0.75
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]
 Pull = Callable[[Tensor, Tensor, int], Tensor]
+Spare = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 Look = Callable[[Tensor], Tensor]
 """From images in [0, 1] to the logits of exits, (images, exits, classes)."""
 
@@ -162,6 +163,7 @@ def optimise(
     stop_early: bool = True,
     pull: Pull | None = None,
     seen: Sequence[Look] = (),
+    spare: Spare | None = None,
 ) -> Crafted:
     """Change images until each meets its goal as an 8-bit image.
 
@@ -189,6 +191,9 @@ def optimise(
     seen
         What the goal has to be met by, all at once, with losses added up; by default the network's own logits of the
         images as they are.
+    spare
+        From (8-bit samples, which have met their goal, x′ of those that are not done, their indices) to which of the
+        latter are not needed any more, bool, shape (not done,). They leave the batch as the images they began as.
     """
     seen = seen or [network]
     x = variable.images()
@@ -219,15 +224,18 @@ def optimise(
             passes += len(active) * len(seen)
             samples[active[done]] = pixels[done]
             reached[active[done]] = True
-            taken[active[done]] = step
-            if done.all():
-                active = active[~done]
+            gone = done.clone()
+            if spare is not None and done.any():
+                gone[~done] = spare(samples, reached, images[~done], active[~done])
+            taken[active[gone]] = step
+            if gone.all():
+                active = active[~gone]
                 break
-            if done.any():
-                variable.keep(~done)
-                active, gradient = active[~done], gradient[~done]
+            if gone.any():
+                variable.keep(~gone)
+                active, gradient = active[~gone], gradient[~gone]
             if pull is not None:
-                gradient += pull(unit_range(pixels[~done]) if stop_early else images[~done], active, step)
+                gradient += pull(unit_range(pixels[~gone]) if stop_early else images[~gone], active, step)
             variable.step(gradient)
             advance(1)
         if len(active):
