@@ -33,15 +33,20 @@ THEFTS: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
     "8-bit, new ICs": ("quantise", {}, 5),
 }
 """What a thief does: kind of tampering, its parameters, seed."""
-ALONE: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
+FURTHER: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
     "every 2nd IC removed": ("remove-exits", {"every": 2}, 0),
     "every 2nd IC trained anew": ("add-exits", {}, 6),
     "pruned 0.2, own ICs": ("prune", {"rate": 0.2, "retrain_heads": False}, 0),
     "pruned 0.4, own ICs": ("prune", {"rate": 0.4, "retrain_heads": False}, 0),
     "8-bit, own ICs": ("quantise", {"retrain_heads": False}, 0),
+    "adversarially trained, own ICs": ("adversarial", {"epochs": 2, "retrain_heads": False}, 7),
+    "adversarially trained, new ICs": ("retrain-exits", {}, 8),
 }
-"""Changes of exits or of the backbone alone, for the paper's tables."""
-ON_TOP: Mapping[str, str] = {"every 2nd IC trained anew": "every 2nd IC removed"}
+"""What the paper's tables have besides: changes of exits or of the backbone alone, and adversarial training."""
+ON_TOP: Mapping[str, str] = {
+    "every 2nd IC trained anew": "every 2nd IC removed",
+    "adversarially trained, new ICs": "adversarially trained, own ICs",
+}
 """What is done to a copy that was changed before, and how."""
 
 
@@ -109,4 +114,4 @@ class Workshop:
 
 
 def _theft(name: str) -> tuple[str, Mapping[str, Any], int]:
-    return {**THEFTS, **ALONE}[name]
+    return {**THEFTS, **FURTHER}[name]

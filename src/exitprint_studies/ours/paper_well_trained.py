@@ -32,7 +32,7 @@ from exitprint.progress import progress
 from exitprint.threads import single_thread
 from exitprint.training import calibrated_policy
 from exitprint_studies.ours.banks import Replayed, rules, seconds_of
-from exitprint_studies.ours.makers import ALONE, DEPTHS, THEFTS, Workshop, of_the_maker
+from exitprint_studies.ours.makers import DEPTHS, FURTHER, THEFTS, Workshop, of_the_maker
 from exitprint_studies.ours.third_party import Adopted, Depth
 from exitprint_studies.study import Run, Study
 from exitprint_studies.tables import Row, markdown, write_parquet
@@ -48,9 +48,6 @@ BASELINE_STEPS = 20
 """500 in the paper."""
 SURROGATES = ("fine-tuned 2 epochs, new ICs", "pruned 0.4, new ICs")
 """Of the target's copies, those that the baseline is crafted on; they are not among its suspects."""
-IN_FULL: tuple[Depth, ...] = (20,)
-"""Targets for which the paper's method is tried without stopping early."""
-WITH_BASELINE: tuple[Depth, ...] = (20,)
 EXITS_ONLY = ("ICs retrained", "every 2nd IC removed", "every 2nd IC trained anew")
 POLICIES: tuple[tuple[str, float, Criterion], ...] = (
     ("T_c of RAD + 5", 5.0, "confidence"),
@@ -98,8 +95,8 @@ def target(depth: Depth) -> Adopted:
 def suspects(depth: Depth) -> list[Suspect]:
     """The target, its copies by what was changed, and the maker's other networks."""
     own = target(depth)
-    backbones = [name for name in ALONE if name.endswith("own ICs")]
-    both = [name for name in THEFTS if name not in EXITS_ONLY]
+    backbones = [name for name in FURTHER if name.endswith("own ICs")]
+    both = [name for name in (*THEFTS, *FURTHER) if name.endswith("new ICs")]
     return [
         Suspect(own, None, "none"),
         *(Suspect(own, None, "policy", policy) for policy in POLICIES),
@@ -125,9 +122,8 @@ def fingerprints(depth: Depth, workshop: Workshop) -> dict[str, Fingerprint]:
         "contrast": partial(
             contrast_fingerprint, network, data.test[:POOL], rules(data), CONTRAST_SAMPLES, check=False
         ),
+        f"paper, {PAPER_STEPS} steps": partial(paper, method=PaperMethod(steps=PAPER_STEPS, stop_early=False)),
     }
-    if depth in IN_FULL:
-        made[f"paper, {PAPER_STEPS} steps"] = partial(paper, method=PaperMethod(steps=PAPER_STEPS, stop_early=False))
 
     def craft(name: str, to: Path) -> None:
         with single_thread():
@@ -162,7 +158,7 @@ def baseline(depth: Depth, workshop: Workshop) -> Path:
 def rows_of(depth: Depth, workshop: Workshop) -> Iterator[Row]:
     """One row for each suspect and RAD."""
     made = fingerprints(depth, workshop)
-    labels = load_labels(baseline(depth, workshop)) if depth in WITH_BASELINE else None
+    labels = load_labels(baseline(depth, workshop))
     known = next(target(other) for other in DEPTHS if other != depth)
     for suspect in suspects(depth):
         network, data = workshop.network(suspect.network, suspect.theft), workshop.images(suspect.network)
@@ -172,7 +168,7 @@ def rows_of(depth: Depth, workshop: Workshop) -> Iterator[Row]:
             name: (logits_of(network, each.samples), logits_of(network, each.originals)) for name, each in made.items()
         }
         seen = suspect.network == known or (suspect.network == target(depth) and suspect.theft in SURROGATES)
-        expected = None if labels is None or seen else (logits_of(network, labels.samples), labels.labels)
+        expected = None if seen else (logits_of(network, labels.samples), labels.labels)
         _, more, criterion = suspect.policy
         for rad in RADS:
             policy = calibrated_policy(network, data.calibration, rad + more, criterion)
@@ -277,18 +273,14 @@ def page_of(rows: Sequence[Row]) -> str:
 
 def _make(run: Run) -> list[Path]:
     workshop, rows = Workshop(run.store, run.data_dir), list[Row]()
+    page, file = run.out / "paper-well-trained.md", run.out / "paper-well-trained.parquet"
     with progress("targets", len(DEPTHS)) as advance:
         for depth in DEPTHS:
-            rows += [{**dict.fromkeys(_columns(rows)), **row} for row in rows_of(depth, workshop)]
+            rows += rows_of(depth, workshop)
+            write_parquet(rows, file)
+            write_bytes(page, page_of(rows).encode())
             advance(1)
-    page, file = run.out / "paper-well-trained.md", run.out / "paper-well-trained.parquet"
-    write_parquet(rows, file)
-    write_bytes(page, page_of(rows).encode())
     return [page, file]
-
-
-def _columns(rows: Sequence[Row]) -> list[str]:
-    return list(rows[0]) if rows else []
 
 
 STUDY = Study(

@@ -9,7 +9,7 @@ from exitprint.fingerprints import Fingerprint
 from exitprint.fingerprints.shares import logits_of
 from exitprint.networks import ExitPolicy
 from exitprint_studies.ours import paper_well_trained as study
-from exitprint_studies.ours.makers import ALONE, DEPTHS, ON_TOP, THEFTS
+from exitprint_studies.ours.makers import DEPTHS, FURTHER, ON_TOP, THEFTS
 from exitprint_studies.studies import study_named
 
 
@@ -22,11 +22,11 @@ def test_every_block_but_the_last_has_a_classifier(depth):
 def test_the_suspects_are_the_target_its_copies_and_the_other_networks():
     suspects = study.suspects(20)
     assert [each.change for each in suspects[:6]] == ["none", *["policy"] * 4, "exits"]
-    assert {each.theft for each in suspects} == {None, *THEFTS, *ALONE}
+    assert {each.theft for each in suspects} == {None, *THEFTS, *FURTHER}
     others = [each for each in suspects if each.change == "another network"]
     assert {each.network.depth for each in others} == {32, 44} and len(others) == 4
     assert len({each.name for each in suspects}) == len(suspects)
-    assert set(ON_TOP) | set(ON_TOP.values()) <= set(ALONE)
+    assert set(ON_TOP) | set(ON_TOP.values()) <= set(FURTHER)
 
 
 def test_the_papers_measurement_of_images_that_were_not_changed_is_that_of_benign_ones(target, digits):
