@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from acting import lines_of
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from exitprint.claims import commit, pack
@@ -188,10 +188,29 @@ def network_file(digits, tmp_path_factory):
     return path
 
 
+FIRST_ROUND = sum(2 * (1, 1, 3, 9)[place * 4 // (SAMPLES // 2)] for place in range(SAMPLES // 2))
+"""Requests of the first round about a kind of inputs, on a measured clock."""
+UNASKED = History(
+    kind="contrast",
+    pool=1000,
+    change=1,
+    budget=10 + FIRST_ROUND,
+    stated=[],
+    brought=[],
+    floored=False,
+    ours=[Way(0, "measured", crafted=0.5, natural=0.5, ties=1.0, labels="none", cut=None)],
+    others=[],
+    panel=[],
+    again=[],
+)
+"""The budget ends with the first round, so the second is begun and nothing is asked in it."""
+
+
 @pytest.mark.timeout(120)
+@example(UNASKED)
 @settings(
     max_examples=10,
-    phases=[Phase.generate],
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(history=histories())

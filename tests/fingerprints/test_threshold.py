@@ -21,7 +21,6 @@ from exitprint.fingerprints.threshold import (
     SMALL_CHANGE,
     check_change,
     check_size,
-    lowest_claim,
     pool_needed,
     threshold,
 )
@@ -37,17 +36,28 @@ def references(*shares: float) -> tuple[Reference, ...]:
     ("shares", "p0"),
     [((), 0.8), ((0.1,), 0.7), ((0.1, 0.2), 0.65), ((0.1,) * 5, 0.65), ((0.1, 0.5), 0.75), ((0.7,), 0.85)],
 )
-def test_the_threshold_comes_from_references(shares, p0):
-    assert threshold(replace(MADE, references=references(*shares))).p0 == pytest.approx(p0)
+def test_the_threshold_comes_from_references_that_the_verifier_asked(shares, p0):
     assert threshold(MADE, references(*shares)).p0 == pytest.approx(p0)
 
 
-@given(st.lists(st.floats(0, 1), max_size=4), st.floats(0, 1))
+@given(st.sampled_from([0.01, 0.045, 0.046, 0.1]), st.lists(st.floats(0, 0.9), max_size=4))
+def test_what_the_owner_states_never_makes_a_claim_easier_than_a_small_change_without_references(change, shares):
+    assert threshold(changed_by(change, references=references(*shares))).p0 >= CAUTIOUS[0]
+
+
+@given(st.lists(st.floats(0, 0.9), max_size=3), st.lists(st.floats(0, 0.9), max_size=3))
+def test_up_to_a_small_change_the_owners_word_only_raises_it(stated, brought):
+    seen = tuple(Reference(f"mine {number}", (share,), "other") for number, share in enumerate(brought))
+    alone = threshold(MADE, seen).p0
+    assert threshold(replace(MADE, references=references(*stated)), seen).p0 >= alone
+
+
+@given(st.lists(st.floats(0, 0.9), max_size=4), st.floats(0, 0.9))
 def test_a_reference_that_follows_more_never_lowers_it(shares, more):
-    claim = lowest_claim(references(*shares))
-    assert 0.5 < claim <= 1 and claim >= (1 + max(shares, default=0)) / 2
+    p0 = threshold(MADE, references(*shares)).p0
+    assert 0.5 < p0 <= HIGHEST and p0 >= (1 + max(shares, default=0)) / 2 - 1e-4
     if shares:
-        assert lowest_claim(references(*shares[1:], max(shares[0], more))) >= claim
+        assert threshold(MADE, references(*shares[1:], max(shares[0], more))).p0 >= p0
 
 
 def test_a_large_part_of_the_pool_raises_it_and_more_than_half_is_refused():
@@ -92,9 +102,18 @@ def test_a_change_that_carries_over_raises_it_where_the_verifier_brings_no_refer
     assert threshold(changed_by(0.06, references=references(0.8))).p0 == pytest.approx(0.9)
     for stated in ((), references(0.1)):
         brought = (Reference("mine", (0.1,), "other"),)
-        assert threshold(changed_by(0.06, references=stated), brought).p0 == CAUTIOUS[1 + len(stated)]
+        assert threshold(changed_by(0.06, references=stated), brought).p0 == CAUTIOUS[1]
     large = [threshold(changed_by(change), references(*[0.1] * n)).p0 for change in (0.1, 0.101) for n in (1, 2, 3)]
     assert large == [*CAUTIOUS[1:], CAUTIOUS[2], *LARGE_CHANGE[1:], LARGE_CHANGE[2]]
+
+
+def test_beyond_a_large_change_those_that_the_verifier_asked_count_and_before_he_did_those_that_the_owner_states():
+    made = changed_by(0.3, references=references(0.1, 0.1))
+    assert threshold(made).p0 == threshold(made, references(0.1, 0.1)).p0 == LARGE_CHANGE[2]
+    assert threshold(made, references(0.1)).p0 == LARGE_CHANGE[1]
+
+
+def test_of_the_papers_kind_no_change_is_asked_for():
     assert threshold(changed_by(0.3, references=references(0.9))).p0 == HIGHEST
     assert threshold(changed_by(0.3, kind="paper", late=torch.ones(100, dtype=torch.bool))).p0 == CAUTIOUS[0]
     assert threshold(changed_by(0.06, kind="paper", late=torch.ones(100, dtype=torch.bool))).p0 == CAUTIOUS[0]
@@ -108,18 +127,21 @@ def test_that_the_change_raised_it_is_said():
     stated, brought = (
         threshold(changed_by(0.06, references=references(0.1)), seen).assumptions[0] for seen in ((), references(0.1))
     )
-    assert "His word counts for less, since the change is over 4.5%" in stated and "p0 = 0.85" in stated
-    assert "counts for less" not in brought
+    assert "His word does not lower p0" in stated and "p0 = 0.85" in stated
+    assert "does not lower" not in brought
 
 
 def test_a_network_that_owner_and_verifier_name_counts_once():
     once = (Reference("a", (0.1,), "other"),)
-    assert lowest_claim(once * 2) == lowest_claim(once) > lowest_claim((*once, Reference("b", (0.1,), "other")))
+    owners = replace(MADE, references=once)
+    assert threshold(owners, once).p0 == threshold(MADE, once * 2).p0 == CAUTIOUS[1]
+    assert threshold(owners, (*once, Reference("b", (0.1,), "other"))).p0 == CAUTIOUS[2]
 
 
 def test_the_largest_share_of_all_policies_of_all_references_counts():
     several = (Reference("a", (0.1, 0.6, 0.2), "same"), Reference("b", (0.3,), "other"))
-    assert lowest_claim(several) == lowest_claim(several[::-1]) == 0.8
+    for stated, brought in ((several, ()), ((), several), (several[:1], several[1:]), (several[1:], several[:1])):
+        assert threshold(replace(MADE, references=stated), brought).p0 == 0.8
     assert "a (0.60), b (0.30)" in threshold(replace(MADE, references=several)).assumptions[0]
 
 
@@ -135,10 +157,10 @@ def test_what_it_rests_on_is_said():
         threshold(replace(MADE, references=references(*one)), references(*other)).assumptions[0]
         for one, other in (((0.1,), ()), ((), (0.2,)))
     )
-    assert "owner states" in stated and "verifier asked" not in stated and "at most p0 = 0.7 of" in stated
+    assert "owner states" in stated and "verifier asked" not in stated and "at most p0 = 0.8 of" in stated
     assert "owner states" not in brought and "of his own: r0 (0.20)" in brought and "at most p0 = 0.7 of" in brought
     both = threshold(replace(MADE, references=references(0.1)), (Reference("mine", (0.2,), "other"),)).assumptions[0]
-    assert "owner states" in both and "r0 (0.10)" in both and "of his own: mine (0.20)" in both and "p0 = 0.65" in both
+    assert "owner states" in both and "r0 (0.10)" in both and "of his own: mine (0.20)" in both and "p0 = 0.7" in both
     assert "No network" not in stated + brought + both
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from behaviour import OverAPath, behaviour, crafted, key
+from behaviour import KNOWN, OverAPath, behaviour, crafted, key
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import Reference, verify
 from exitprint.fingerprints.statistic import Test, run, streams
@@ -19,7 +19,7 @@ from exitprint.fingerprints.verify import DRAWN, NOISE, asked_references, inputs
 from exitprint.suspects import Answer
 
 CONTRAST, PAPER = crafted("contrast"), crafted("paper")
-OWN = Reference("mine", (0.3,), "other")
+BROUGHT = (*KNOWN, Reference("mine", (0.3,), "other"))
 
 
 def by_hand(made, seconds, p0, seed, alpha=0.02, beta=0.01):
@@ -43,8 +43,8 @@ def by_hand(made, seconds, p0, seed, alpha=0.02, beta=0.01):
 def test_the_verdict_is_that_of_the_bets(made, seed, copy):
     seconds = behaviour(made, copy)
     suspect = OverAPath(seconds)
-    verdict = verify(made, suspect, alpha=0.02, beta=0.01, seed=seed, references=(OWN,))
-    limit = threshold(made, (OWN,))
+    verdict = verify(made, suspect, alpha=0.02, beta=0.01, seed=seed, references=BROUGHT)
+    limit = threshold(made, BROUGHT)
     if verdict.decision == "inconclusive":
         assert made is PAPER and not copy and verdict.requests == 2000
         return
@@ -84,7 +84,7 @@ def test_fewer_inputs_than_the_warm_up_are_asked_again():
         verify(made, few)
     made = crafted("contrast", 16)
     suspect = OverAPath(behaviour(made, True))
-    verify(made, suspect, alpha=0.3, beta=0.3)
+    verify(made, suspect, alpha=0.3, beta=0.3, references=KNOWN)
     assert sorted(map(suspect.asked[:10].count, set(suspect.asked[:10]))) in ([1] * 6 + [2] * 2,)
 
 
@@ -116,7 +116,7 @@ class Answering(OverAPath):
 @pytest.mark.parametrize("made", [CONTRAST, PAPER], ids=["contrast", "paper"])
 def test_who_answers_the_originals_as_the_owner_does_understands_them(made):
     known = replace(made, answers=torch.randint(0, 5, (100,), generator=torch.Generator().manual_seed(1)))
-    assert verify(known, Answering(known, behaviour(made, True))).decision == "derived"
+    assert verify(known, Answering(known, behaviour(made, True)), references=KNOWN).decision == "derived"
 
 
 def test_whether_it_understands_is_told_at_the_end_too():
@@ -144,7 +144,7 @@ def test_what_would_help_is_said_where_nothing_was_decided():
 def test_halves_need_not_be_equally_large():
     made = crafted("contrast", 17)
     suspect = OverAPath(behaviour(made, True))
-    verify(made, suspect, alpha=0.3, beta=0.3)
+    verify(made, suspect, alpha=0.3, beta=0.3, references=KNOWN)
     slow = {key(x) for x in inputs(made)[streams(made)[0].slow]}
     assert len(slow) != 17 - len(slow) and set(suspect.asked[:10]) == slow
 
@@ -250,7 +250,7 @@ def test_what_the_verifiers_references_come_to(made):
         asked_references(made, {"late": Computed(seconds, "measured")})
 
 
-def test_references_of_the_verifier_lower_the_threshold_as_the_owners_do():
+def test_references_of_the_verifier_lower_the_threshold():
     alone = crafted("contrast", 200, references=())
     independent = Computed(behaviour(alone, copy=False))
     suspect = OverAPath(behaviour(alone, True), clock="cost-model")

@@ -97,12 +97,13 @@ def tensors(content):
 def threshold(made, arrays, begun):
     """What a share of pairs must beat: from references, change, and the pool of the originals."""
     known = [*made["references"], *begun["references"]]
-    largest, number = max([np.max(each["share"]) for each in known], default=0), len({each["name"] for each in known})
+    largest = max([np.max(each["share"]) for each in known], default=0)
     new, old = (arrays[each].reshape(len(arrays["late"]), -1).astype(float) for each in ("samples", "originals"))
     near = sorted(sorted(np.linalg.norm(old - each, axis=1))[1] for each in old)[(len(old) - 1) // 2]
     change = np.linalg.norm(new - old, axis=1).mean() / near if made["fingerprint"] == "contrast" else 0
-    rest = (0.9, 0.85, 0.85) if change > 0.045 and not begun["references"] else (0.8, 0.7, 0.65)
-    p0 = max(((0.8, 0.8, 0.7) if change > 0.1 else rest)[min(number, 2)], (1 + largest) / 2)
+    number = min(2, len({each["name"] for each in begun["references"]}))
+    alone = (0.85 if known else 0.9) if change > 0.045 else 0.8
+    p0 = max(((0.8, 0.8, 0.7) if change > 0.1 else (alone, 0.7, 0.65))[number], (1 + largest) / 2)
     return min(0.95, round(p0 + sum(0.05 for part in (0.2, 0.4) if len(old) / made["pool"] > part), 4))
 
 
