@@ -68,9 +68,15 @@ def test_references_are_asked_as_sent_and_behind_the_door_and_the_threshold_foll
     assert threshold(followed).p0 == 0.85
 
 
-def test_the_file_keeps_its_ways(made, tmp_path):
+def test_the_file_keeps_its_ways_and_what_the_network_answers_behind_each(target, made, tmp_path):
     save_fingerprint(made, tmp_path / "f", largest_change=2.0)
-    assert load_fingerprint(tmp_path / "f", largest_change=2.0).through == (WAY,)
+    read = load_fingerprint(tmp_path / "f", largest_change=2.0)
+    assert read.through == (WAY,) and read.answers.shape == (len(made), 2)
+    for answers, x in zip(read.answers.T, (made.benign, WAY(made.benign)), strict=True):
+        with torch.no_grad():
+            assert torch.equal(answers, POLICIES[0].answered(target(x)))
+    with pytest.raises(ExitprintError, match="one entry per sample"):
+        replace(made, through=())
 
 
 def test_without_references_it_is_neither_crafted_nor_believed(target, digits, made):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exitprint.fingerprints.likeness import FAR_WORSE, _renamed, agreement
+from exitprint.fingerprints.likeness import FAR_WORSE, _renamed, agreement, closest
 
 OWNER = (np.arange(60) % 5).tolist()
 
@@ -90,3 +90,14 @@ def test_labels_are_renamed_only_where_the_owners_own_would_agree() -> None:
 def test_how_well_labels_tell_others(pairs: list[tuple[int, int]]) -> None:
     of, by = ([*part] for part in zip(*pairs, strict=True))
     assert _renamed(of, by) == pytest.approx(told(of, by))
+
+
+def test_the_answers_that_are_closest_count_and_nothing_is_said_where_one_of_them_cannot_be_told() -> None:
+    suspect = [label if place % 10 else 9 for place, label in enumerate(OWNER)]
+    behind, strange = [9 - label for label in suspect], [place % 7 for place in range(len(OWNER))]
+    assert closest([OWNER, suspect], suspect) == closest([suspect, strange], suspect) == 1
+    assert closest([OWNER, behind], suspect) == 1, "labels may be renamed behind a way too"
+    assert closest([strange], suspect) == agreement(strange, suspect) < 0.5
+    cannot_be_told = list(range(len(OWNER)))
+    assert closest([strange, cannot_be_told], suspect) is None and closest([suspect, cannot_be_told], suspect) == 1
+    assert closest([OWNER[:5]], OWNER[:5]) is None

@@ -17,6 +17,7 @@ from exitprint.fingerprints.statistic import Test, run, streams
 from exitprint.fingerprints.threshold import threshold
 from exitprint.fingerprints.verify import DRAWN, NOISE, asked_references, inputs, run_digest
 from exitprint.suspects import Answer
+from exitprint.suspects.through import Through
 
 CONTRAST, PAPER = crafted("contrast"), crafted("paper")
 BROUGHT = (*KNOWN, Reference("mine", (0.3,), "other"))
@@ -117,6 +118,16 @@ class Answering(OverAPath):
 def test_who_answers_the_originals_as_the_owner_does_understands_them(made):
     known = replace(made, answers=torch.randint(0, 5, (100,), generator=torch.Generator().manual_seed(1)))
     assert verify(known, Answering(known, behaviour(made, True)), references=KNOWN).decision == "derived"
+
+
+def test_who_answers_as_the_owner_does_behind_his_front_door_understands_too():
+    as_sent, behind = torch.randint(0, 5, (2, 100), generator=torch.Generator().manual_seed(1))
+    known = replace(CONTRAST, through=(Through("jpeg:90"),), answers=torch.stack([as_sent, behind], 1))
+    known = replace(known, references=(Reference("another", (0.1, 0.1), "same"),))
+    suspect = Answering(replace(known, answers=behind, through=()), behaviour(CONTRAST, True))
+    assert verify(known, suspect).decision == "derived"
+    verdict = verify(replace(known, answers=as_sent), suspect)
+    assert verdict.decision == "inconclusive" and "does not understand what it is sent" in verdict.reason
 
 
 def test_whether_it_understands_is_told_at_the_end_too():

@@ -139,8 +139,8 @@ def contrast_fingerprint(
         warnings.append(pool)
     try:
         logits = logits_of(network, images.pixels)
-        certainties = [usable[0].certainty(logits)]
-        certainties += [usable[0].certainty(logits_of(network, images.pixels, way)) for way in doors]
+        as_seen = [logits, *(logits_of(network, images.pixels, way) for way in doors)]
+        certainties = [usable[0].certainty(each) for each in as_seen]
         by_way = [torch.stack([policy.exits_of_certainty(c) for policy in usable]) for c in certainties]
         exits = by_way[0]
         internal = network.num_exits - 1
@@ -174,6 +174,7 @@ def contrast_fingerprint(
             "crafting could not or need not change more."
         )
     crafted, chosen, late = crafted.only(kept), chosen[kept], late[kept]
+    answers = torch.stack([usable[0].answered(each[chosen]) for each in as_seen], 1)
     share = share_of_distance(crafted.samples, images.pixels[chosen], images)
     if share > LARGEST_CHANGE[bool(known)]:
         raise ChangeTooLarge(
@@ -200,7 +201,7 @@ def contrast_fingerprint(
         steps=crafted.steps,
         chosen=chosen,
         pool=len(images),
-        answers=usable[0].answered(logits[chosen]),
+        answers=answers if doors else answers[:, 0].contiguous(),
         references=measured(known, network, policies, "contrast", crafted.samples, images.pixels[chosen], late, doors),
         through=doors,
         record={

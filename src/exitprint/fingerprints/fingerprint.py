@@ -86,7 +86,8 @@ class Fingerprint:
     pool
         Number of images that the originals were chosen from.
     answers
-        The label that the owner's network gives each original, int64, shape (samples,).
+        The label that the owner's network gives each original, int64, shape (samples,); with ways through a front door
+        (samples, 1 + ways), as sent and behind each.
     references
         Networks known to be independent that it was crafted against, with what it came to on each.
     through
@@ -117,7 +118,8 @@ class Fingerprint:
             raise ExitprintError("a fingerprint needs samples and their originals, of one shape, as 8-bit pixels.")
         if any(getattr(self, part).dtype != dtype for part, dtype in TENSORS.items()):
             raise ExitprintError("a fingerprint needs 8-bit pixels, and whole numbers or flags for each sample.")
-        if any(part.shape != (n,) for part in (self.late, self.reached, self.steps, self.chosen, self.answers)):
+        answers_fit = self.answers.shape in ((n,), (n, 1 + len(self.through)))
+        if not answers_fit or any(part.shape != (n,) for part in (self.late, self.reached, self.steps, self.chosen)):
             raise ExitprintError("a fingerprint needs one entry per sample in each of its parts.")
 
     def __len__(self) -> int:

@@ -52,3 +52,13 @@ def _renamed(of: Sequence[int], by: Sequence[int]) -> float:
         found += best > 0 and others[truth] == best
     commonest = max(Counter(of).values())
     return (found - commonest) / (len(of) - commonest) if commonest < len(of) else 0.0
+
+
+def closest(owner: Sequence[Sequence[int]], suspect: Sequence[int]) -> float | None:
+    """The best `agreement` with what the owner's network answers as sent, or behind one of its ways in.
+
+    None where none comes to `FAR_WORSE` and one of them cannot be told.
+    """
+    found = [agreement(each, suspect) for each in owner]
+    best = max((each for each in found if each is not None), default=None)
+    return None if best is None or (best < FAR_WORSE and None in found) else best

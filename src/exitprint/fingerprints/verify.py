@@ -18,7 +18,7 @@ from exitprint.evidence.betting import check_probability
 from exitprint.evidence.limits import BUDGET, ERROR_RATE
 from exitprint.fingerprints.course import Recorder
 from exitprint.fingerprints.fingerprint import Fingerprint, Reference
-from exitprint.fingerprints.likeness import FAR_WORSE, agreement
+from exitprint.fingerprints.likeness import FAR_WORSE, closest
 from exitprint.fingerprints.reasons import reason
 from exitprint.fingerprints.shares import share_of_pairs
 from exitprint.fingerprints.statistic import Test, run, streams
@@ -198,14 +198,14 @@ def _likeness(fingerprint: Fingerprint, asking: Session) -> float | None:
     """How far the suspect's answers to the originals agree with the owner's; None where that cannot be told."""
     late = fingerprint.late
     kinds = {"late original": late, "early original": ~late, "original": late}
-    owner, suspect = [], []
-    for kind, chosen in kinds.items():
-        for index, answer in enumerate(fingerprint.answers[chosen].tolist()):
-            asked = asking.first(kind, index)
-            if asked is not None and asked.label is not None:
-                owner.append(answer)
-                suspect.append(asked.label)
-    return agreement(owner, suspect)
+    seen = [
+        (int(place), asked.label)
+        for kind, chosen in kinds.items()
+        for index, place in enumerate(chosen.nonzero()[:, 0])
+        if (asked := asking.first(kind, index)) is not None and asked.label is not None
+    ]
+    answers = fingerprint.answers.view(len(fingerprint), -1)[[place for place, _ in seen]]
+    return closest(answers.T.tolist(), [label for _, label in seen])
 
 
 def asked_references(
