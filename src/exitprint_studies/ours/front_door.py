@@ -7,6 +7,7 @@ unseen. Shares are a cost model's; verdicts are measured, at a real server in an
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,9 +43,8 @@ WAYS = ways(["jpeg:90", "jpeg:75", "resize:0.5"])
 ASKED_RADS = RADS[1:]
 SAMPLES, MARGIN = 100, 1.5
 BUDGET, AMPLIFICATION = 600, 4
-VERSION = 1
+VERSION = 2
 """Raised whenever the same parameters would craft or ask otherwise than before."""
-SERVED_RAD = 5.0
 SHARES: dict[Through | None, str] = {None: "as sent", **{way: f"behind {way}" for way in WAYS}}
 
 
@@ -56,12 +56,9 @@ class Made:
     ----------
     through
         The ways behind which it has to hold.
-    references
-        Whether the reference is used in crafting.
     """
 
     through: tuple[Through, ...]
-    references: bool = True
 
     @property
     def name(self) -> str:
@@ -74,7 +71,7 @@ class Made:
         return {
             "front door": VERSION,
             "target": TARGET.key,
-            "known": KNOWN.key if self.references else None,
+            "known": KNOWN.key,
             "through": [way.text for way in self.through],
             "samples": SAMPLES,
             "margin": MARGIN,
@@ -89,15 +86,14 @@ class Made:
     def _craft(self, workshop: Workshop, to: Path) -> None:
         network, data = workshop.network(TARGET), workshop.images(TARGET)
         rules = [partial(calibrated_policy, images=data.calibration, rad=rad) for rad in ASKED_RADS]
-        known = {"ResNet-32": workshop.network(KNOWN)} if self.references else {}
         with single_thread():
             made = contrast_fingerprint(
                 network,
                 data.test,
                 rules,
                 SAMPLES,
-                method=ContrastMethod(margin_log_odds=MARGIN, candidates_per_sample=1),
-                references=known,
+                method=ContrastMethod(margin_log_odds=MARGIN),
+                references={"ResNet-32": workshop.network(KNOWN)},
                 through=self.through,
                 check=False,
             )
@@ -123,9 +119,8 @@ class Asked:
 
 
 def fingerprints() -> list[Made]:
-    """What is crafted: without a front door, for each way in, for all of them, and one without a reference."""
-    each = [Made((way,)) for way in WAYS]
-    return [Made(()), *each, Made(WAYS), Made((WAYS[1],), references=False)]
+    """What is crafted: without a front door, for each way in, and for all of them."""
+    return [Made(()), *(Made((way,)) for way in WAYS), Made(WAYS)]
 
 
 def suspects() -> list[Asked]:
@@ -146,9 +141,10 @@ def share_rows(made: Made, workshop: Workshop) -> Iterator[Row]:
         for place, rad in enumerate(ASKED_RADS):
             yield {
                 "crafted through": made.name,
-                "references": int(made.references),
                 "L2": float(fingerprint.l2.mean()),
+                "change": fingerprint.change,
                 "reached": float(fingerprint.reached.float().mean()),
+                "passes": fingerprint.record["passes"],
                 "suspect": suspect.name,
                 "copy": suspect.copy,
                 "RAD": int(rad),
@@ -157,22 +153,29 @@ def share_rows(made: Made, workshop: Workshop) -> Iterator[Row]:
             }
 
 
-def verdict_row(made: Made, way: Through, suspect: Asked, workshop: Workshop) -> Row:
+def verdict_key(made: Made, way: Through, suspect: Asked, rad: float) -> dict[str, object]:
+    """All that a verdict behind a real server depends on, but for what else the machine does."""
+    asked = {"served through": way.text, "suspect": suspect.name, "rad": rad, "budget": BUDGET}
+    return {**made.key, **asked, "asker's references": KNOWN.key}
+
+
+def verdict_row(made: Made, way: Through, suspect: Asked, rad: float, workshop: Workshop) -> Row:
     """What `verify` says of a suspect behind a real server that does this to every image."""
-    key = {**made.key, "served through": way.text, "suspect": suspect.name, "rad": SERVED_RAD}
-    key |= {"budget": BUDGET, "asker's references": KNOWN.key}
-    path = workshop.store.get(key, partial(_served, made, way, suspect, workshop), ".verdict")
+    key = verdict_key(made, way, suspect, rad)
+    path = workshop.store.get(key, partial(_served, made, way, suspect, rad, workshop), ".verdict")
     row: Row = json.loads(path.read_bytes())
     return row
 
 
-def _served(made: Made, way: Through, suspect: Asked, workshop: Workshop, to: Path) -> None:
-    adopted = of_the_maker(suspect.depth)
+def _served(made: Made, way: Through, suspect: Asked, rad: float, workshop: Workshop, to: Path) -> None:
+    adopted, at = of_the_maker(suspect.depth), RADS.index(rad)
     network = workshop.network(adopted, suspect.theft)
-    network.policy = workshop.policies(adopted, suspect.theft)[0][RADS.index(SERVED_RAD)]
+    network.policy = workshop.policies(adopted, suspect.theft)[0][at]
     known = workshop.network(KNOWN)
-    known.policy = workshop.policies(KNOWN)[0][RADS.index(SERVED_RAD)]
+    known.policy = workshop.policies(KNOWN)[0][at]
+    keeps = workshop.policies(adopted, suspect.theft)[1][at] / workshop.policies(adopted)[1][at]
     row = {"crafted through": made.name, "served through": way.text, "suspect": suspect.name, "copy": suspect.copy}
+    row |= {"RAD": int(rad), "keeps": keeps}
     with TemporaryDirectory() as folder:
         file = Path(folder) / "suspect.safetensors"
         save_network(network, file)
@@ -181,22 +184,24 @@ def _served(made: Made, way: Through, suspect: Asked, workshop: Workshop, to: Pa
                 references = {"ResNet-32": CostModel(known)}
                 verdict = verify(made.fingerprint(workshop), server, budget=BUDGET, references=references)
             except ExitprintError as refused:
-                row |= {"said": "refused", "share": None, "requests": 0, "why": str(refused)}
+                row |= {"said": "refused", "share": None, "p0": None, "requests": 0, "why": str(refused)}
             else:
                 row |= {
                     "said": verdict.decision,
                     "share": verdict.share,
+                    "p0": verdict.p0,
                     "requests": verdict.requests,
                     "why": verdict.reason,
                 }
+            row["load"] = os.getloadavg()[0]
     write_bytes(to, json.dumps(row).encode())
 
 
 def curve(rows: Sequence[Row]) -> list[Row]:
     """For each fingerprint and way in: the least share of useful copies, and the largest of what is unseen."""
     table: list[Row] = []
-    for name, references, L2 in dict.fromkeys((row["crafted through"], row["references"], row["L2"]) for row in rows):
-        cell = [row for row in rows if (row["crafted through"], row["references"]) == (name, references)]
+    for name in dict.fromkeys(row["crafted through"] for row in rows):
+        cell = [row for row in rows if row["crafted through"] == name]
         useful = [row for row in cell if row["copy"] and row["keeps"] >= USEFUL]
         for what, those, worst in (
             ("useful copies, least", useful, min),
@@ -205,8 +210,7 @@ def curve(rows: Sequence[Row]) -> list[Row]:
             table.append(
                 {
                     "crafted through": name,
-                    "references": references,
-                    "L2": L2,
+                    "L2": cell[0]["L2"],
                     "of whom": what,
                     **{each: worst(row[each] for row in those) for each in SHARES.values()},
                 }
@@ -215,39 +219,49 @@ def curve(rows: Sequence[Row]) -> list[Row]:
 
 
 def decided(rows: Sequence[Row]) -> list[Row]:
-    """For each way in: how many of the owner's network and its copies are found, and how many unseen ones claimed."""
+    """For each way in and RAD: how many useful copies are found, and how many unseen networks claimed."""
     table: list[Row] = []
-    for made, way in dict.fromkeys((row["crafted through"], row["served through"]) for row in rows):
-        cell = [row for row in rows if (row["crafted through"], row["served through"]) == (made, way)]
-        for copy, who in ((True, "the owner's and its copies"), (False, "unseen")):
-            said = [row["said"] for row in cell if row["copy"] is copy]
-            counted = {what: said.count(what) for what in ("derived", "independent", "inconclusive", "refused")}
-            table.append({"crafted through": made, "served through": way, "of whom": who, **counted})
+    for about in dict.fromkeys((row["crafted through"], row["served through"], row["RAD"]) for row in rows):
+        cell = [row for row in rows if (row["crafted through"], row["served through"], row["RAD"]) == about]
+        useful = [row for row in cell if row["copy"] and row["keeps"] >= USEFUL]
+        for who, those in (("useful copies", useful), ("unseen", [row for row in cell if not row["copy"]])):
+            said = [row["said"] for row in those]
+            table.append(
+                {
+                    **dict(zip(("crafted through", "served through", "RAD"), about, strict=True)),
+                    "of whom": who,
+                    **{what: said.count(what) for what in ("derived", "independent", "inconclusive", "refused")},
+                }
+            )
     return table
+
+
+def served() -> list[tuple[Made, Through, Asked, float]]:
+    """Whom a real server is: every suspect behind each way in, asked with the fingerprint that was made for it."""
+    each = [(made, way) for made in fingerprints() if len(made.through) == 1 for way in made.through]
+    return [(made, way, suspect, rad) for made, way in each for rad in ASKED_RADS for suspect in suspects()]
 
 
 def _make(run: Run) -> list[Path]:
     workshop = Workshop(run.store, run.data_dir)
-    wanted = [made for made in fingerprints() if not run.present or run.store.has(made.key, ".fingerprint")]
-    rows, verdicts = [], []
-    with progress("fingerprints behind a front door", len(wanted)) as advance:
-        for made in wanted:
-            rows += list(share_rows(made, workshop))
+    crafted = [made for made in fingerprints() if not run.present or run.store.has(made.key, ".fingerprint")]
+    asked = [each for each in served() if not run.present or run.store.has(verdict_key(*each), ".verdict")]
+    rows, verdicts = list[Row](), list[Row]()
+    with progress("fingerprints behind a front door", len(crafted)) as advance:
+        for made in crafted:
+            rows += share_rows(made, workshop)
             advance(1)
-    served = [
-        (made, way, suspect) for made in wanted if made.references for way in made.through for suspect in suspects()
-    ]
-    with progress("verdicts at a real server", len(served)) as advance:
-        for made, way, suspect in served:
-            verdicts.append(verdict_row(made, way, suspect, workshop))
+    with progress("verdicts at a real server", len(asked)) as advance:
+        for each in asked:
+            verdicts.append(verdict_row(*each, workshop))
             advance(1)
     page, table, decisions = (run.out / f"front-door{end}" for end in (".md", ".parquet", "-served.parquet"))
     write_parquet(rows, table)
     write_parquet(verdicts, decisions)
     tables = {
         "Power and transfer (cost model)": curve(rows),
-        f"At a real server, measured, RAD={SERVED_RAD:g}": decided(verdicts),
-        "Each verdict": verdicts,
+        "At a real server (measured)": decided(verdicts),
+        "Each verdict (measured)": verdicts,
         "Each suspect (cost model)": rows,
     }
     parts = [f"## {title}\n\n{markdown(shown)}" for title, shown in tables.items()]

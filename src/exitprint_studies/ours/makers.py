@@ -39,13 +39,20 @@ FURTHER: Mapping[str, tuple[str, Mapping[str, Any], int]] = {
     "pruned 0.2, own ICs": ("prune", {"rate": 0.2, "retrain_heads": False}, 0),
     "pruned 0.4, own ICs": ("prune", {"rate": 0.4, "retrain_heads": False}, 0),
     "8-bit, own ICs": ("quantise", {"retrain_heads": False}, 0),
-    "adversarially trained, own ICs": ("adversarial", {"epochs": 2, "retrain_heads": False}, 7),
-    "adversarially trained, new ICs": ("retrain-exits", {}, 8),
+    "adversarially trained, own ICs": (
+        "adversarial",
+        {"epochs": 1, "share": 0.5, "learning_rate": 1e-4, "epsilon": 2 / 256, "steps": 5, "retrain_heads": False},
+        7,
+    ),
+    "adversarially trained, new ICs": ("retrain-exits", {}, 9),
+    "adversarially trained hard, own ICs": ("adversarial", {"epochs": 2, "retrain_heads": False}, 7),
+    "adversarially trained hard, new ICs": ("retrain-exits", {}, 8),
 }
 """What the paper's tables have besides: changes of exits or of the backbone alone, and adversarial training."""
 ON_TOP: Mapping[str, str] = {
     "every 2nd IC trained anew": "every 2nd IC removed",
     "adversarially trained, new ICs": "adversarially trained, own ICs",
+    "adversarially trained hard, new ICs": "adversarially trained hard, own ICs",
 }
 """What is done to a copy that was changed before, and how."""
 
