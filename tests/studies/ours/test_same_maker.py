@@ -89,7 +89,7 @@ def workshop(tmp_path, trained, digits, monkeypatch):
     return Digits(Store(tmp_path / "store"), networks, digits)
 
 
-BANK = Bank(of_the_maker(20), 0.5, (of_the_maker(32),), pool=400, images=80)
+BANK = Bank(of_the_maker(20), 0.2, (of_the_maker(32),), pool=400, images=80)
 
 
 @pytest.mark.timeout(120)
