@@ -1,12 +1,13 @@
 """Commands of the pages without the seconds that each would take to import torch: a process that has it, and forks.
 
-`python forkserver.py SOCKET` listens; `client` writes the programs that stand for `exitprint` and `python` on the path
-of a page's script. A command runs in a fork of its own, with the folder, environment and open files of its caller, and
-is ended when its caller is.
+`start` makes that process, itself a fork of the tests'; `write_clients` writes the programs that stand for `exitprint`
+and `python` on the path of a page's script. A command runs in a fork of its own, with the folder, environment and open
+files of its caller, and is ended when its caller is.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -32,6 +33,7 @@ EVERYTHING = (
     "torch._dynamo",
 )
 """What the commands import, sooner or later."""
+TESTS = str(Path(__file__).resolve().parents[1])
 
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
@@ -59,21 +61,43 @@ def write_clients(folder: Path, address: Path) -> None:
         program.chmod(0o755)
 
 
-def listen(address: str) -> None:
+def start(address: Path, store: Path) -> int:
+    """The number of a process that listens at this address, and keeps in a folder what commands made."""
+    process = os.fork()
+    if process == 0:
+        try:
+            _without_tests()
+            _listen(address, store)
+        finally:
+            os._exit(1)
+    return process
+
+
+def _without_tests() -> None:
+    """Leave out the tests' open files and modules, so that a page's own file of the same name is found."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    sys.path[:] = [TESTS, *(path for path in sys.path if not path.startswith(TESTS))]
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(TESTS):
+            del sys.modules[name]
+
+
+def _listen(address: Path, store: Path) -> None:
     """Import everything once, then run what is asked for, each in a fork."""
     os.fsync = lambda file: None  # nothing waits for the disk here
     for module in EVERYTHING:
         importlib.import_module(module)
-    training.train_network = trained_once(training.train_network, Path(address).with_name("trained"))
+    training.train_network = trained_once(training.train_network, store / "trained")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
-        door.bind(address)
+        door.bind(str(address))
         door.listen()
         while True:
             caller, _ = door.accept()
             if os.fork() == 0:
                 door.close()
-                _attend(caller, Path(address).with_name("made"))
+                _attend(caller, store / "made")
             caller.close()
 
 
@@ -130,7 +154,3 @@ def _command(name: str, arguments: list[str], store: Path) -> object:
     sys.path[0] = str(Path(arguments[0]).resolve().parent)
     runpy.run_path(arguments[0], run_name="__main__")
     return 0
-
-
-if __name__ == "__main__":
-    listen(sys.argv[1])

@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
+
 from exitprint.data import ImageData
 from exitprint.networks import Architecture, MultiExitNetwork, load_network, save_network
 from exitprint.networks.policy import Criterion
@@ -34,10 +36,17 @@ def remembered(arguments: list[str], store: Path, run: Callable[[], object]) -> 
         return run()
     place = arguments.index("--out") + 1
     out, kept = Path(arguments[place]), store / _key([*arguments[:place], *arguments[place + 1 :]])
-    if kept.is_dir():
-        shutil.copy(kept / "file", out)
-        print((kept / "printed").read_text().replace((kept / "name").read_text(), str(out)), end="")
-        return 0
+    store.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{kept}.lock"):
+        if kept.is_dir():
+            shutil.copy(kept / "file", out)
+            print((kept / "printed").read_text().replace((kept / "name").read_text(), str(out)), end="")
+            return 0
+        return _kept(kept, out, run)
+
+
+def _kept(kept: Path, out: Path, run: Callable[[], object]) -> object:
+    """What `run` gives; its file and what it printed are kept if it succeeds."""
     printed = io.StringIO()
     code: object = 0
     try:
@@ -47,7 +56,7 @@ def remembered(arguments: list[str], store: Path, run: Callable[[], object]) -> 
         code = end.code
     print(printed.getvalue(), end="")
     if not code and out.is_file():
-        kept.mkdir(parents=True)
+        kept.mkdir()
         for name, text in (("printed", printed.getvalue()), ("name", str(out))):
             (kept / name).write_text(text)
         shutil.copy(out, kept / "file")
@@ -72,9 +81,10 @@ def trained_once(train: Callable[..., MultiExitNetwork], store: Path) -> Callabl
         for part in parts:
             digest.update(part.numpy().tobytes())
         kept = store / digest.hexdigest()
-        if not kept.exists():
-            store.mkdir(exist_ok=True)
-            save_network(train(arch, data, how, seed, rad, checkpoint, criterion), kept)
+        store.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{kept}.lock"):
+            if not kept.exists():
+                save_network(train(arch, data, how, seed, rad, checkpoint, criterion), kept)
         return load_network(kept)
 
     return trained

@@ -23,8 +23,11 @@ VERIFY_A_FILE = re.compile(r"^(exitprint verify \S+ (?!https?:)\S+\.safetensors)
 
 
 @contextmanager
-def programs(folder: Path) -> Iterator[dict[str, str]]:
-    """An environment in which `exitprint` and `python` are this project's, and quick to start."""
+def programs(folder: Path, store: Path) -> Iterator[dict[str, str]]:
+    """An environment in which `exitprint` and `python` are this project's, and quick to start.
+
+    What commands made is kept in `store`, which other processes of the test run may use too.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXITPRINT_")}
     environment |= {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
     if not forkserver.possible():
@@ -32,13 +35,13 @@ def programs(folder: Path) -> Iterator[dict[str, str]]:
         return
     address = folder / "door"
     forkserver.write_clients(folder, address)
-    server = subprocess.Popen([sys.executable, forkserver.__file__, str(address)], env=environment)
+    server = forkserver.start(address, store)
     try:
         _wait_for(address, server)
         yield environment | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
     finally:
-        server.kill()
-        server.wait()
+        os.kill(server, signal.SIGKILL)
+        os.waitpid(server, 0)
 
 
 def run(blocks: list[Block], folder: Path, environment: dict[str, str]) -> None:
@@ -100,10 +103,10 @@ def _goes_on(blocks: list[Block], number: int) -> bool:
     )
 
 
-def _wait_for(address: Path, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(address: Path, server: int) -> None:
     end = monotonic() + 60
     while not address.exists():
-        assert server.poll() is None and monotonic() < end, "the fork server did not start"
+        assert os.waitpid(server, os.WNOHANG) == (0, 0) and monotonic() < end, "the fork server did not start"
         sleep(0.05)
 
 

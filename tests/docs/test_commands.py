@@ -16,9 +16,15 @@ NOT_RUN = [block for block in ALL if block.reason]
 RUN = [page for page in PAGES if any(not block.reason for block in blocks(page))]
 
 
+def first(page: Path) -> Path:
+    """The page that the reader of this one began with."""
+    before = starts_with(page)
+    return first(before) if before else page
+
+
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with programs(tmp_path_factory.mktemp("programs")) as environment:
+def environment(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with programs(tmp_path_factory.mktemp("programs"), shared) as environment:
         yield environment
 
 
@@ -43,7 +49,9 @@ def after(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", RUN, ids=name)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.xdist_group(name(first(page)))) for page in RUN], ids=name
+)
 def test_page_runs(page, after):
     after(page)
 
