@@ -76,7 +76,7 @@ def _context() -> ForkServerContext | SpawnContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["exitprint.serving.hostile", "exitprint.networks", "torch"])
+    context.set_forkserver_preload(["exitprint.serving.hostile", "exitprint.networks", "kserve", "torch._dynamo"])
     return context
 
 
