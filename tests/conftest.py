@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,9 @@ from hypothesis import settings
 from commands import Run
 from exitprint.cli import main
 from exitprint.data import ImageData, load_data
-from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, load_network, save_network
+from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, save_network
 from exitprint.training import recipe, train_network
+from remembered import trained_once
 
 torch.set_num_threads(1)
 settings.register_profile("exitprint", deadline=None, derandomize=True)
@@ -84,22 +85,21 @@ def made_once(shared: Path) -> Callable[[str, Callable[[Path], None]], Path]:
 
 
 @pytest.fixture(scope="session")
-def trained(
-    digits: ImageData, made_once: Callable[[str, Callable[[Path], None]], Path]
-) -> Callable[[int], MultiExitNetwork]:
+def training_once(shared: Path) -> Callable[..., MultiExitNetwork]:
+    """`train_network`, which trains what a process of this test run has trained so before no second time."""
+    return trained_once(train_network, shared / "trained")
+
+
+@pytest.fixture(scope="session")
+def trained(digits: ImageData, training_once: Callable[..., MultiExitNetwork]) -> Callable[[int], MultiExitNetwork]:
     """A ResNet-14 of width 8 trained on digits with this seed, T_c = 0.9, made once; copy before you change it."""
-    made: dict[int, MultiExitNetwork] = {}
 
-    def train(seed: int, path: Path) -> None:
-        arch = architecture("resnet14", digits.input_shape, digits.classes, width=8)
-        network = train_network(arch, digits, recipe("fast", "resnet", "digits", epochs=8), seed)
-        network.policy = ExitPolicy(0.9)
-        save_network(network, path)
-
+    @cache
     def get(seed: int) -> MultiExitNetwork:
-        if seed not in made:
-            made[seed] = load_network(made_once(f"trained-{seed}.safetensors", partial(train, seed)))
-        return made[seed]
+        arch = architecture("resnet14", digits.input_shape, digits.classes, width=8)
+        network = training_once(arch, digits, recipe("fast", "resnet", "digits", epochs=8), seed)
+        network.policy = ExitPolicy(0.9)
+        return network
 
     return get
 

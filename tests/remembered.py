@@ -1,4 +1,4 @@
-"""Commands that one page gives like another are run once: the same seed and the same files give the same file."""
+"""What was made before is not made again: the same seed and the same files give the same file."""
 
 from __future__ import annotations
 
