@@ -45,14 +45,6 @@ def digits() -> ImageData:
     return load_data("digits")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs all tests of a file, unless they say that they are a group of their own."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
-
-
 def pytest_collection_finish() -> None:
     """What is there before the first test stays: it is not looked through for garbage."""
     gc.collect()

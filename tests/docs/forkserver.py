@@ -19,9 +19,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from remembered import remembered, trained_once
-
 from exitprint import training
+from remembered import remembered, trained_once
 
 EVERYTHING = (
     "exitprint.cli",

@@ -123,3 +123,9 @@ def _without_prompts(code: str) -> str:
     if any(line.startswith("$ ") for line in lines):
         lines = [line[2:] for line in lines if line.startswith(("$ ", "> "))]
     return "\n".join(lines) + "\n"
+
+
+RUN = [page for page in PAGES if any(not block.reason for block in blocks(page))]
+"""The pages that tests run."""
+JOINED = [page for page in RUN if starts_with(page) or page in map(starts_with, PAGES)]
+"""Those whose reader has the files of another page, and those that leave them."""

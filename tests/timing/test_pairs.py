@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exitprint.errors import ExitprintError
 from exitprint.timing.pairs import Pair, compared, matched, repeats_of, split
+from exitprint.timing.timings import quiet, quiet_of_one
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
@@ -94,3 +95,8 @@ def test_a_pair_stays_as_it_was_drawn() -> None:
 def test_one_disturbed_asking_of_three_does_not_count() -> None:
     times = iter([1.0, 0.9, 0.9, 1.0, 50.0, 0.9])  # a b b a a b
     assert compared(Pair(("a", 0), ("b", 0), True, 3), lambda kind, index: next(times)) == 1.0
+
+
+@given(st.lists(st.floats(1e-9, 1e3), min_size=1, max_size=12))
+def test_the_quiet_time_of_one_input_is_that_of_many(seconds: list[float]) -> None:
+    assert quiet_of_one(seconds) == pytest.approx(float(quiet(seconds)), rel=1e-12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exitprint.data import Images
+from exitprint.data import Images, batch_size
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.shares import Rule, policy_of, shares
@@ -62,5 +62,6 @@ def check_own(
 def in_8_bits(network: MultiExitNetwork, images: Images) -> MultiExitNetwork:
     """A copy, on the CPU, whose convolutions and linear layers run in 8-bit integers, its exits as they are."""
     copy = network.copy().eval().cpu()
-    quantise_layers(copy, images[:RANGE_IMAGES].x)
+    x = images[:RANGE_IMAGES].x
+    quantise_layers(copy, x.split(batch_size(x.shape)))
     return copy

@@ -139,7 +139,7 @@ class MultiExitNetwork(Published, nn.Module):
                     f"this architecture has stages 0 to {last - 1} for internal classifiers, in order and once each, "
                     f"and not {early}."
                 )
-            shapes = stage_shapes(backbone.stages, architecture.input_shape)
+            shapes = _shapes(architecture, backbone.stages)
             for stage in architecture.sdn:
                 own.pop(stage, None)
             heads: list[tuple[int, nn.Module]] = [
@@ -488,6 +488,18 @@ def _check_equal(network: MultiExitNetwork, made: Wrapped, images: Tensor) -> No
                     f"the stages of this module do not answer as it does (by up to {apart}): it draws at random, or "
                     "does something else than when it was captured."
                 )
+
+
+_known_shapes: dict[Architecture, list[tuple[int, ...]]] = {}
+
+
+def _shapes(architecture: Architecture | Exported, stages: Sequence[nn.Module]) -> list[tuple[int, ...]]:
+    """`stage_shapes` of freshly built stages; the dry run is most of what loading a second network would take."""
+    if isinstance(architecture, Exported):
+        return stage_shapes(stages, architecture.input_shape)
+    if architecture not in _known_shapes:
+        _known_shapes[architecture] = stage_shapes(stages, architecture.input_shape)
+    return _known_shapes[architecture]
 
 
 @torch.no_grad()

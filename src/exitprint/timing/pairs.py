@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from exitprint.errors import ExitprintError
-from exitprint.timing.timings import quiet
+from exitprint.timing.timings import quiet_of_one
 
 FIRST_ROUND = (1, 1, 3, 9)
 """How often the quarters of the first round ask their inputs."""
@@ -146,5 +146,5 @@ def compared(pair: Pair, ask: Callable[[str, int], float], noisy: bool = True) -
         turns = [(slow, pair.slow), (quick, pair.quick)]
         for times, one in turns if pair.slow_first == (repeat % 2 == 0) else reversed(turns):
             times.append(ask(*one))
-    late, early = float(quiet(slow)), float(quiet(quick))
+    late, early = quiet_of_one(slow), quiet_of_one(quick)
     return 0.5 if late == early else float(late > early)

@@ -21,6 +21,14 @@ from exitprint_studies.population.declare import Source
 ray = pytest.importorskip("ray")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def not_after_everybody_else() -> Iterator[None]:
+    """Ray's workers run at the lowest priority but one, and other tests beside these ones would keep them waiting."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        yield
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A cluster of two nodes with one worker each, in processes of this machine that can import this file."""
