@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import sklearn.datasets
 import torch
+import typer
 from filelock import FileLock
 from hypothesis import settings
 
@@ -36,6 +38,15 @@ def quick_disk() -> Iterator[None]:
     """Nothing waits for the disk: that helps where power fails, and what shows the waiting puts its own in place."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def done_once() -> Iterator[None]:
+    """What a command does once, and hundreds of them in one process would do again and again: read the verbs, the digits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
+        patch.setattr(sklearn.datasets, "load_digits", cache(sklearn.datasets.load_digits))
         yield
 
 

@@ -9,7 +9,7 @@ from exitprint.networks import load_network
 from exitprint.networks.policy import patience_threshold
 
 LITTLE = ("--data", "digits", "--limit", 300)
-NETWORK = ("--arch", "resnet14", "--width", 8, "--epochs", 3, "--data", "digits")
+NETWORK = ("--arch", "resnet8", "--width", 8, "--epochs", 3, "--data", "digits")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def vit(seed=0):
 def test_a_vit_answers_as_it_did_and_its_copies_are_told(digits, tmp_path):
     module = vit()
     optimiser = torch.optim.AdamW(module.parameters(), 2e-3)
-    for _ in range(15):
+    for _ in range(8):
         for batch in torch.randperm(len(digits.train)).split(64):
             loss = F.cross_entropy(module(digits.train[batch].x * 2 - 1).logits, digits.train.labels[batch])
             optimiser.zero_grad()
