@@ -43,7 +43,7 @@ def quick_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def done_once() -> Iterator[None]:
-    """What a command does once, and hundreds of them in one process would do again and again: read the verbs, the digits."""
+    """What every command does once, and hundreds in one process would do again: the verbs are read, and the digits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
         patch.setattr(sklearn.datasets, "load_digits", cache(sklearn.datasets.load_digits))
