@@ -228,6 +228,10 @@ def test_the_bandwidth_is_that_under_which_each_input_is_foretold_best_by_the_ot
     assert density.bandwidth() == max(candidates, key=foretold) == BINS / 4 * 2 ** (-octaves / 2)
 
 
+def test_few_inputs_far_apart_are_foretold_best_by_the_widest_bandwidth():
+    assert all(Density(RNG(seed).random(4)).bandwidth() == BINS / 4 for seed in range(4))
+
+
 def test_the_number_of_exits_is_as_sure_as_51_counts_of_it_agree():
     for exits in (1, 2, 3):
         rng = RNG(2)
