@@ -43,7 +43,7 @@ def folder(tmp_path, monkeypatch, small_file):
     monkeypatch.chdir(tmp_path)
     for name in ("other", "weights"):
         shutil.copy(small_file, f"{name}.safetensors")
-    save_fingerprint(crafted("paper", 60), FINGERPRINT)
+    save_fingerprint(crafted("paper", 80), FINGERPRINT)
     (tmp_path / "module.py").write_text(MODULE)
     return tmp_path
 

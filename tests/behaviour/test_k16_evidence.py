@@ -19,7 +19,7 @@ from exitprint.reports import provenance, verification_report
 def asked(run, tmp_path, monkeypatch, small_file):
     """A verification from the command line: its code, its page and the journals that are there after it."""
     monkeypatch.chdir(tmp_path)
-    save_fingerprint(crafted("paper", 60), tmp_path / "f.safetensors")
+    save_fingerprint(crafted("paper", 80), tmp_path / "f.safetensors")
 
     def ask(*words):
         done = run("verify", "f.safetensors", small_file, "--budget", 150, "--report", "r.html", "--json", *words)

@@ -19,6 +19,7 @@ import sys
 import traceback
 from pathlib import Path
 
+import exitprint
 from exitprint import training
 from remembered import remembered, trained_once
 
@@ -33,6 +34,8 @@ EVERYTHING = (
 )
 """What the commands import, sooner or later."""
 TESTS = str(Path(__file__).resolve().parents[1])
+INSTALLED = (sys.prefix, sys.base_prefix, str(Path(exitprint.__file__).parents[1]))
+"""Where what the commands import comes from."""
 
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
@@ -73,11 +76,12 @@ def start(address: Path, store: Path) -> int:
 
 
 def _without_tests() -> None:
-    """Leave out the tests' open files and modules, so that a page's own file of the same name is found."""
+    """Leave out open files, and modules of the tests and of what they wrote: a page's own may have the same name."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     sys.path[:] = [TESTS, *(path for path in sys.path if not path.startswith(TESTS))]
     for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(TESTS):
+        file = getattr(module, "__file__", None)
+        if file and not file.startswith(INSTALLED):
             del sys.modules[name]
 
 

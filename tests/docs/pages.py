@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -73,6 +74,7 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+@cache
 def blocks(page: Path) -> list[Block]:
     """The page's blocks of commands and of Python, in order."""
     return list(_blocks(name(page), page.read_text(encoding="utf-8")))
@@ -127,5 +129,6 @@ def _without_prompts(code: str) -> str:
 
 RUN = [page for page in PAGES if any(not block.reason for block in blocks(page))]
 """The pages that tests run."""
-JOINED = [page for page in RUN if starts_with(page) or page in map(starts_with, PAGES)]
+_BEFORE = {page: starts_with(page) for page in RUN}
+JOINED = [page for page in RUN if _BEFORE[page] or page in _BEFORE.values()]
 """Those whose reader has the files of another page, and those that leave them."""
