@@ -8,10 +8,10 @@ import torch
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, Prediction, load_network, save_network
-from exitprint.serving.hostile import misbehaving_here
 from exitprint.suspects import Answer
 from exitprint.suspects.suspect import Closing
 from exitprint.training import spread_policy
+from exitprint_studies.hostile import misbehaving_here
 
 SMALL = ("--data", "digits", "--width", 4, "--epochs", 2)
 URL = "http://127.0.0.1:9/v2/models/victim"

@@ -17,8 +17,8 @@ from exitprint.fingerprints import load_fingerprint, save_fingerprint, verify
 from exitprint.fingerprints.verify import inputs
 from exitprint.networks import save_network
 from exitprint.serving import running
-from exitprint.serving.hostile import misbehaving_here
 from exitprint.suspects import CostModel, KServeSuspect
+from exitprint_studies.hostile import misbehaving_here
 
 MADE_UP = crafted("contrast")
 """A fingerprint of noise, for servers that are slow and quick on it as networks are, however busy the machine is."""

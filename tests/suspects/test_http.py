@@ -18,8 +18,8 @@ from scripted import Model, answering, hosted, said
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
-from exitprint.serving.hostile import misbehaving_here
 from exitprint.suspects import BudgetSpent, KServeSuspect, http
+from exitprint_studies.hostile import misbehaving_here
 
 TOO_SHORT = b'{"outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"parameters":{"binary_data_size":8}}]}'
 X = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))

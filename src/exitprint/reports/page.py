@@ -159,11 +159,6 @@ def demo_report(rows: Sequence[SuspectRow], fingerprint: Fingerprint, *, notes: 
     )
 
 
-def verdict_fragment(verdict: Verdict) -> str:
-    """A verdict as a compact piece of HTML for a notebook, readable on light and dark."""
-    return _environment().get_template("fragment.html").render(verdict=verdict)
-
-
 def write_report(html: str, path: str | os.PathLike[str]) -> None:
     """Write a page, whole or not at all.
 
@@ -175,7 +170,8 @@ def write_report(html: str, path: str | os.PathLike[str]) -> None:
     write_bytes(path, html.encode("utf-8"))
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """What templates of pages are filled with: those of this package, its filters, and nothing unescaped."""
     environment = Environment(
         loader=PackageLoader("exitprint.reports"),
         autoescape=True,
@@ -198,7 +194,7 @@ def _environment() -> Environment:
 
 
 def page(template: str, **context: Any) -> str:
-    return _environment().get_template(template).render(**context)
+    return environment().get_template(template).render(**context)
 
 
 def _groups(timings: Mapping[str, Timings]) -> list[Group]:

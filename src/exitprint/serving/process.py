@@ -6,14 +6,14 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import load_network
+from exitprint.processes import end_with_parent
 from exitprint.serving.server import serve
 from exitprint.suspects.through import Through
 
@@ -47,7 +47,7 @@ def in_process_of_its_own(target: Callable[..., None], arguments: tuple[Any, ...
 
     `target` must be importable by name, and call `announce` with its address once it answers.
     """
-    context = _context()
+    context = _context(target.__module__)
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sending, target, arguments), daemon=True)
     process.start()
@@ -71,12 +71,12 @@ def in_process_of_its_own(target: Callable[..., None], arguments: tuple[Any, ...
             process.join()
 
 
-def _context() -> ForkServerContext | SpawnContext:
+def _context(target: str) -> ForkServerContext | SpawnContext:
     """New processes; where the system can, forked from one that has imported what they need and nothing else."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["exitprint.serving.hostile", "exitprint.networks", "kserve", "torch._dynamo"])
+    context.set_forkserver_preload([target, "exitprint.networks", "kserve", "torch._dynamo"])
     return context
 
 
@@ -85,15 +85,8 @@ def _serve(path: Path, name: str, show_exit: bool, through: Through | None, anno
 
 
 def _child(sending: Connection, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         target(*arguments, announce=lambda url: sending.send(("url", url)))
     except ExitprintError as error:
         sending.send(("error", str(error)))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

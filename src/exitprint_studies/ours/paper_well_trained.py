@@ -13,7 +13,6 @@ from typing import Any
 
 from torch import Tensor
 
-from exitprint.baselines import conferrable_fingerprint, load_labels, save_labels
 from exitprint.files import write_bytes
 from exitprint.fingerprints import (
     Fingerprint,
@@ -31,6 +30,7 @@ from exitprint.networks.policy import Criterion
 from exitprint.progress import progress
 from exitprint.threads import single_thread
 from exitprint.training import calibrated_policy
+from exitprint_studies.conferrable import conferrable_fingerprint, load_labels, save_labels
 from exitprint_studies.ours.banks import Replayed, rules, seconds_of
 from exitprint_studies.ours.beside_the_paper import OTHER, USELESS, beside_the_paper
 from exitprint_studies.ours.makers import DEPTHS, FURTHER, THEFTS, Workshop, of_the_maker

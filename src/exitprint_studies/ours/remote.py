@@ -25,10 +25,10 @@ from exitprint.fingerprints import Fingerprint, contrast_fingerprint, load_finge
 from exitprint.fingerprints.verify import run_digest
 from exitprint.networks import save_network
 from exitprint.progress import progress
-from exitprint.serving.hostile import misbehaving
-from exitprint.serving.operator import TROUBLES
 from exitprint.suspects import KServeSuspect
 from exitprint.training import calibrated_policy
+from exitprint_studies.hostile import misbehaving
+from exitprint_studies.hostile.operators import TROUBLES
 from exitprint_studies.population.declare import Member, Role, Source, realise, source
 from exitprint_studies.population.jobs import realise_all
 from exitprint_studies.population.laptop import Setting, population

@@ -12,7 +12,6 @@ from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from exitprint.baselines import conferrable_fingerprint, load_labels, save_labels
 from exitprint.data import ImageData, unit_range
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
@@ -28,6 +27,7 @@ from exitprint.fingerprints import (
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.training import calibrated_policy
 from exitprint.training.compute import on_best_device
+from exitprint_studies.conferrable import conferrable_fingerprint, load_labels, save_labels
 from exitprint_studies.paper.cells import Cell, Effort
 from exitprint_studies.population.declare import realise
 from exitprint_studies.population.store import Store

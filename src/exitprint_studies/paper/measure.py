@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from exitprint.baselines import load_labels, share_of_labels
 from exitprint.data import Images
 from exitprint.files import write_bytes
 from exitprint.fingerprints import load_fingerprint
@@ -25,6 +24,7 @@ from exitprint.fingerprints.threshold import CAUTIOUS
 from exitprint.suspects import CostModel
 from exitprint.training.backbone import final_logits
 from exitprint.training.compute import on_best_device
+from exitprint_studies.conferrable import load_labels, share_of_labels
 from exitprint_studies.metrics import decision_of
 from exitprint_studies.paper.cells import Cell, amount
 from exitprint_studies.paper.crafted import Method, crafted_images, digest_of

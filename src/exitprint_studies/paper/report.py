@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from exitprint.errors import ExitprintError
 from exitprint.files import write_bytes
 from exitprint.reports import write_report
-from exitprint.reports.study import Section, study_page
 from exitprint_studies.paper.exhibit import Exhibit
+from exitprint_studies.paper.page import Section, study_page
 from exitprint_studies.paper.results import Results
 from exitprint_studies.tables import markdown, write_parquet
 

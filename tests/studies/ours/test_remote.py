@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from behaviour import Sleeper, behaviour, crafted
-from exitprint.serving.hostile import misbehaving_here
-from exitprint.serving.operator import TROUBLES
+from exitprint_studies.hostile import misbehaving_here
+from exitprint_studies.hostile.operators import TROUBLES
 from exitprint_studies.ours import remote
 from exitprint_studies.ours.remote import Bench, Jitter, remote_members, remote_page, remote_references
 from exitprint_studies.population.declare import Source

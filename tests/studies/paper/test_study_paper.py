@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from exitprint.baselines import load_labels, share_of_labels
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import load_fingerprint
 from exitprint.fingerprints.score import auc
 from exitprint.suspects import CostModel
 from exitprint_studies import Store, read_parquet, realise
+from exitprint_studies.conferrable import load_labels, share_of_labels
 from exitprint_studies.metrics import decision_of
 from exitprint_studies.paper import EXHIBITS, STUDIES, crafted, measure
 from exitprint_studies.paper.cells import RADS, Cell, gpu_cell, made_by

@@ -10,9 +10,9 @@ import torch
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
-from exitprint.serving.hostile import misbehaving, misbehaving_here
-from exitprint.serving.operator import TROUBLES, Operator
 from exitprint.suspects import KServeSuspect
+from exitprint_studies.hostile import misbehaving, misbehaving_here
+from exitprint_studies.hostile.operators import TROUBLES, Operator
 
 X = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -11,7 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exitprint.baselines import (
+from exitprint.data import ImageData
+from exitprint.errors import ExitprintError
+from exitprint.files import save_tensors
+from exitprint.networks import ExitPolicy, MultiExitNetwork
+from exitprint.suspects import Answer, CallableSuspect, CostModel
+from exitprint.tampering import tamper
+from exitprint_studies.conferrable import (
     LabelFingerprint,
     conferrability,
     conferrable_fingerprint,
@@ -20,12 +26,6 @@ from exitprint.baselines import (
     save_labels,
     share_of_labels,
 )
-from exitprint.data import ImageData
-from exitprint.errors import ExitprintError
-from exitprint.files import save_tensors
-from exitprint.networks import ExitPolicy, MultiExitNetwork
-from exitprint.suspects import Answer, CallableSuspect, CostModel
-from exitprint.tampering import tamper
 
 STEPS = 60
 

@@ -6,11 +6,12 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from exitprint.reports.page import page
+from exitprint.reports.page import environment
 from exitprint.reports.text import MISSING, number, shown
 
 
@@ -46,7 +47,8 @@ class Section:
 
 def study_page(title: str, note: str, sections: Sequence[Section]) -> str:
     """HTML that loads nothing from anywhere."""
-    return page("study.html", title=title, note=note, sections=sections, cell=cell, set_off=set_off)
+    template = environment().from_string(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    return template.render(title=title, note=note, sections=sections, cell=cell, set_off=set_off)
 
 
 def cell(value: Any) -> str:

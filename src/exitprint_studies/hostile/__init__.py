@@ -25,9 +25,9 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork, load_network
-from exitprint.serving.operator import Answers, Operator, known
 from exitprint.serving.process import in_process_of_its_own
-from exitprint.suspects.in_process import single_thread
+from exitprint.threads import single_thread
+from exitprint_studies.hostile.operators import Answers, Operator, known
 
 DEAD_SECONDS = 1.0
 """How long a server that restarts is away."""
