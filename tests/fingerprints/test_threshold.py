@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from behaviour import crafted
 from exitprint.errors import ExitprintError
 from exitprint.evidence.eprocess import least_observations
-from exitprint.fingerprints import Fingerprint, Reference, samples_needed
+from exitprint.fingerprints import Fingerprint, Reference
 from exitprint.fingerprints.threshold import (
     BEYOND_SMALL,
     CAUTIOUS,
@@ -173,8 +173,8 @@ def test_that_the_pool_raised_it_is_said():
         assert said in threshold(replace(MADE, pool=pool)).assumptions[1]
 
 
-def test_fewer_samples_cannot_decide():
-    assert [samples_needed(p0, 1e-3) for p0 in CAUTIOUS] == [80, 50, 42]
+def test_fewer_pairs_cannot_decide():
+    assert [least_observations(p0, 1e-3) for p0 in CAUTIOUS] == [40, 25, 21]
 
 
 @given(st.sampled_from([0.5, 0.65, 0.8, 0.95]), st.floats(1e-4, 0.2), st.floats(1e-4, 0.2))

@@ -11,17 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import (
-    ByCriterion,
-    Out,
-    Rad,
-    Seed,
-    Threshold,
-    out,
-    say_left,
-    say_policy,
-    set_threshold,
-)
+from exitprint.cli.options import ByCriterion, Out, Rad, Seed, Threshold, out, say_left, say_policy, set_threshold
 from exitprint.cli.outputs import Force, check_output
 from exitprint.cli.promises import say_strength
 from exitprint.errors import ExitprintError
@@ -126,10 +116,6 @@ def fingerprint(
     quick: Annotated[
         bool, typer.Option("--quick", help="Leave out the simulated thefts, which take a few minutes.")
     ] = False,
-    power: Annotated[
-        float | None,
-        typer.Option(help="For contrast: say how many samples a copy needs to be found with this probability."),
-    ] = None,
     through: Annotated[
         list[str] | None,
         typer.Option(
@@ -169,8 +155,8 @@ def fingerprint(
     check_output(out_file, "fingerprint", network_file, *(reference or []), source.data, force=force)
     if kind == "contrast" and all_steps:
         raise ExitprintError("--all-steps is for --kind paper: a contrast stops each sample at its goal.")
-    if kind == "paper" and (power is not None or margin is not None or through or new_exits):
-        raise ExitprintError("--power, --margin, --through and --new-exits are for --kind contrast: leave them out.")
+    if kind == "paper" and (margin is not None or through or new_exits):
+        raise ExitprintError("--margin, --through and --new-exits are for --kind contrast: leave them out.")
     doors = ways(through or ())
     network = load_network(network_file)
     references = {path.stem: load_network(path) for path in reference or []}
@@ -252,8 +238,6 @@ def fingerprint(
         _say_door(made, threshold_of(made).p0)
     for warning in made.record.get("warnings", []):
         out.print(f"Warning: {warning}")
-    if power is not None:
-        _say_power(network, images, made, power, seed)
 
 
 def _said(share: Sequence[float]) -> str:
@@ -300,20 +284,3 @@ def _trained_references(
             f"Training {', '.join(missing)} by the network's own recipe takes about {duration(seconds * len(missing))}."
         )
     return {path.stem: train_again(network, images, seed, path) for seed, path in files.items()}
-
-
-def _say_power(network: MultiExitNetwork, images: ImageData, made: Fingerprint, power: float, seed: int) -> None:
-    """How many samples show this fingerprint's effect, measured on a copy with new internal classifiers."""
-    from exitprint.fingerprints.power import samples_for
-    from exitprint.fingerprints.shares import shares
-    from exitprint.fingerprints.threshold import threshold
-    from exitprint.tampering import retrain_exits
-
-    copy = retrain_exits(network, images, rad=None, seed=seed + 1)
-    effect = max(shares(copy, [copy.policy], made.kind, made.samples, made.originals, made.late))
-    needed = samples_for(effect, threshold(made).p0, power)
-    enough = "so these suffice" if needed <= len(made) else f"so craft again with --samples {needed}"
-    out.print(
-        f"On a copy with new internal classifiers the share of pairs is {effect:.2f} (cost model): {needed} samples "
-        f"find such a copy with probability {power:g} at alpha = 0.001, {enough}."
-    )

@@ -10,7 +10,6 @@ from exitprint.fingerprints.paper import PaperMethod, craft_paper, paper_fingerp
 from exitprint.fingerprints.policies import default_policies
 from exitprint.fingerprints.promises import Strength
 from exitprint.fingerprints.strength import strength
-from exitprint.fingerprints.threshold import samples_needed
 from exitprint.fingerprints.verdict import Verdict
 from exitprint.fingerprints.verify import verify
 
@@ -29,7 +28,6 @@ __all__ = [
     "load_fingerprint",
     "measure_t_n",
     "paper_fingerprint",
-    "samples_needed",
     "save_fingerprint",
     "strength",
     "verify",

@@ -1,5 +1,4 @@
-"""The paper's own protocol: T_N of a fingerprint's samples on a suspect, each timed ten times; a measurement, no "
-"test."""
+"""The paper's own protocol: T_N of a fingerprint's samples, each timed ten times; a measurement and no test."""
 
 from __future__ import annotations
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from exitprint.data import Pixels, batch_size, unit_range
 from exitprint.fingerprints.fingerprint import Kind, Recipe, Reference
 from exitprint.fingerprints.score import auc
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.suspects.through import Through
+from exitprint.training.evaluate import logits_of
 
 Rule = Callable[[MultiExitNetwork], ExitPolicy]
 """How a network gets its policy, such as that of a relative accuracy drop: thresholds differ from one to the next."""
@@ -23,15 +22,6 @@ def policy_of(network: MultiExitNetwork, given: ExitPolicy | Rule) -> ExitPolicy
     if not isinstance(given, ExitPolicy):
         return given(network)
     return given if len(given.thresholds) in (1, network.num_exits - 1) else network.policy
-
-
-@torch.inference_mode()
-def logits_of(network: MultiExitNetwork, pixels: Pixels, way: Through | None = None) -> Tensor:
-    """Every exit's logits, (images, exits, classes), on the CPU, from 8-bit images on any device, behind a way in."""
-    network.eval()
-    device = network.mean.device
-    parts = (unit_range(part.to(device)) for part in pixels.split(batch_size(network.input_shape)))
-    return torch.cat([network(way(part) if way else part).float().cpu() for part in parts])
 
 
 def share_of_pairs(kind: Kind, samples: Tensor, originals: Tensor, late: Tensor) -> float:

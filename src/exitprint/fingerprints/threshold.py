@@ -167,11 +167,6 @@ def pool_needed(samples: int) -> int:
     return int(-(-samples // LARGE_PART))
 
 
-def samples_needed(p0: float, alpha: float) -> int:
-    """Fewer samples than this cannot refute p0 at this error rate, whatever the suspect answers."""
-    return 2 * least_observations(p0, alpha)
-
-
 def check_size(fingerprint: Fingerprint, p0: float, alpha: float, beta: float) -> None:
     """Refuse a fingerprint with which no outcome could decide.
 

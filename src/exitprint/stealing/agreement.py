@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from exitprint.data import Pixels
 from exitprint.networks import MultiExitNetwork, exit_costs
-from exitprint.stealing.substitute import logits_of
+from exitprint.training.evaluate import logits_of
 
 Indices = NDArray[np.int64]
 

@@ -18,12 +18,12 @@ from exitprint.stealing.strategy import StrategySearch
 from exitprint.stealing.substitute import (
     SubstituteRecipe,
     TransferSet,
-    logits_of,
     train_substitute,
     with_searched_policy,
 )
 from exitprint.timing.inquiry import Inquiry
 from exitprint.training import BackboneRecipe
+from exitprint.training.evaluate import logits_of
 
 FEWEST_QUERIES = 50
 """Queries below which no substitute is trained."""

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
-from exitprint.data import Pixels, augment, batch_size, unit_range
+from exitprint.data import augment
 from exitprint.data.augment import random_flip
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_costs
 from exitprint.stealing.losses import performance_loss, strategy_loss
 from exitprint.stealing.strategy import StrategySearch, search_thresholds
+from exitprint.strict import Strict
 from exitprint.threads import single_thread, too_small_for_threads
 from exitprint.training import BackboneRecipe, best_device
 from exitprint.training.compute import reduced_precision
 from exitprint.training.descend import descend, shown
+from exitprint.training.evaluate import logits_of
 
 RAMP = 0.2
 """Share of the epochs over which the strategy loss grows to its weight."""
@@ -31,7 +33,7 @@ USUAL_THRESHOLD = 0.8
 """Threshold that confidences are trained around where the victim tells labels only."""
 
 
-class SubstituteRecipe(BaseModel):
+class SubstituteRecipe(Strict):
     """How a substitute is trained.
 
     Attributes
@@ -53,8 +55,6 @@ class SubstituteRecipe(BaseModel):
     crops
         Whether images are shown shifted: more variety, but a shifted image may leave elsewhere.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     optimiser: BackboneRecipe
     strategy: float = Field(default=0.3, ge=0)
@@ -235,13 +235,6 @@ def _varied(pixels: Tensor, flips: bool, crops: bool, generator: torch.Generator
     if crops:
         return augment(pixels, flips, generator)
     return random_flip(pixels, generator) if flips else pixels
-
-
-@torch.inference_mode()
-def logits_of(network: MultiExitNetwork, pixels: Pixels) -> Tensor:
-    """Logits of every exit, float32, shape (images, exits, classes), of 8-bit images."""
-    network.eval()
-    return torch.cat([network(unit_range(part)).float() for part in pixels.split(batch_size(pixels.shape))])
 
 
 def with_searched_policy(

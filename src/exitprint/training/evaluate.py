@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from exitprint.data import Images, batch_size, unit_range
+from exitprint.data import Images, Pixels, batch_size, unit_range
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate, exit_costs
 from exitprint.networks.policy import CLOSED, Answer, Criterion
@@ -23,13 +24,26 @@ SURE = 1 - 1e-6
 
 
 @torch.inference_mode()
-def all_logits(network: MultiExitNetwork, images: Images) -> Tensor:
-    """Every exit's logits, (images, exits, classes), float32 on the CPU, computed on a GPU if there is one."""
+def logits_of(network: MultiExitNetwork, pixels: Pixels, way: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """Every exit's logits, (images, exits, classes), float32 on the CPU, computed where the network is.
+
+    Parameters
+    ----------
+    network
+        It is put into evaluation mode.
+    pixels
+        8-bit images on any device, shape (images, channels, height, width).
+    way
+        What is done to images in [0, 1] before the network sees them, such as `exitprint.suspects.Through`.
+    """
     network.eval()
-    working = on_best_device(network)
-    device = working.mean.device
-    parts = images.pixels.split(batch_size(network.input_shape))
-    return torch.cat([working(unit_range(part).to(device)).float().cpu() for part in parts])
+    parts = (unit_range(part.to(network.mean.device)) for part in pixels.split(batch_size(network.input_shape)))
+    return torch.cat([network(way(part) if way else part).float().cpu() for part in parts])
+
+
+def all_logits(network: MultiExitNetwork, images: Images) -> Tensor:
+    """As `logits_of`, computed on a GPU if there is one."""
+    return logits_of(on_best_device(network), images.pixels)
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from exitprint.data import NAMES
 from exitprint.errors import ExitprintError
+from exitprint.strict import Strict
 
 FEW = 5000
 """Training images below which larger batches would leave too few steps."""
 Preset = Literal["fast", "paper"]
 
 
-class BackboneRecipe(BaseModel):
+class BackboneRecipe(Strict):
     """How a backbone is trained: SGD with momentum and cross-entropy on the final classifier."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
@@ -36,10 +35,8 @@ class BackboneRecipe(BaseModel):
         return self.learning_rate * max(factor, 1e-3)
 
 
-class HeadRecipe(BaseModel):
+class HeadRecipe(Strict):
     """How internal classifiers are trained on a frozen backbone: Adam and cross-entropy at each."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
@@ -58,10 +55,8 @@ class HeadRecipe(BaseModel):
         return self.learning_rate * max(1 - progress / self.epochs, 1e-3)
 
 
-class Recipe(BaseModel):
+class Recipe(Strict):
     """Backbone first, then the internal classifiers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: BackboneRecipe
     heads: HeadRecipe
