@@ -17,6 +17,11 @@ class Interrupted(KeyboardInterrupt):
     """
 
 
+def in_short(error: BaseException, most: int = 200) -> str:
+    """What somebody else's error says, in one line of at most so many characters; its type where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def require_extra(module: str, extra: str) -> ModuleType:
     """Import `module`, or say which extra of exitprint brings it, or what it imports itself.
 

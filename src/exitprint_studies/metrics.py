@@ -89,8 +89,7 @@ def _newcombe(auc: float, m: int, n: int, z: float) -> tuple[float, float]:
 
 
 def decision_of(fingerprint: Fingerprint, suspect: CostModel) -> str:
-    """What the product decides about a suspect on a cost model's clock; ``refused`` of a fingerprint that it "
-    "refuses."""
+    """What the product decides by a cost model's clock; ``refused`` where it refuses the fingerprint."""
     try:
         return verify(fingerprint, suspect).decision
     except ExitprintError:

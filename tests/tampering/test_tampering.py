@@ -17,7 +17,7 @@ from exitprint.data import ImageData
 from exitprint.errors import ExitprintError, Interrupted
 from exitprint.networks import ExitPolicy, MultiExitNetwork, load_network, save_network
 from exitprint.networks.integer import IntegerLayer
-from exitprint.tampering import KINDS, checked_parameters, parameter_model, pgd, saved_every, tamper, uses_seed
+from exitprint.tampering import KINDS, checked_parameters, parameter_model, pgd, tamper, tamper_in_steps, uses_seed
 from exitprint.tampering.weights import backbone_weights, zero_smallest
 from exitprint.training import exit_accuracies, policy_accuracy
 
@@ -173,16 +173,16 @@ def test_a_quantised_copy_is_integer_in_backbone_and_exits(target: MultiExitNetw
 
 
 def test_a_saved_series_can_be_taken_up_again(target: MultiExitNetwork, digits: ImageData) -> None:
-    details: dict[str, Any] = {"share": 0.3, "heads": None, "seed": 5}
-    series = list(saved_every(tampering.finetune, target, digits, epochs=6, every=2, **details))
-    taken_up = tampering.finetune(series[1], digits, epochs=2, **details)
+    numbers, series = zip(*tamper_in_steps(target, digits, "finetune", {"share": 0.3, "epochs": 6}, 2, 5), strict=True)
+    assert numbers == (2, 4, 6)
+    taken_up = tampering.finetune(series[1], digits, epochs=2, share=0.3, seed=5)
     assert same(state(taken_up), state(series[2]))
     assert [e["epochs"] for e in series[2].history if e["step"] == "finetuned"] == [2, 2, 2]
     assert not same(state(series[0].stages), state(series[1].stages))  # type: ignore[arg-type]
     fresh = tampering.finetune(series[1], digits, epochs=2, share=0.3, seed=6)
     assert not same(state(fresh.stages), state(taken_up.stages))  # type: ignore[arg-type]
     with pytest.raises(ExitprintError, match="multiple"):
-        next(saved_every(tampering.finetune, target, digits, epochs=5, every=2))
+        next(tamper_in_steps(target, digits, "finetune", {"epochs": 5}, 2))
 
 
 def test_pgd_stays_in_its_ball_and_raises_the_loss(target: MultiExitNetwork, digits: ImageData) -> None:

@@ -12,16 +12,7 @@ from pydantic import ValidationError
 
 from exitprint.claims.images import check_originals, image_digests, listed
 from exitprint.claims.signing import load_claim, load_or_make_key, public_key, sign
-from exitprint.claims.statement import (
-    Claim,
-    DataPart,
-    Opening,
-    commitment,
-    new_salt,
-    now,
-    program,
-    seed_of,
-)
+from exitprint.claims.statement import Claim, DataPart, Opening, commitment, new_salt, now, program, seed_of
 from exitprint.claims.timestamps import check_date, check_stamp, stamp
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
@@ -30,7 +21,6 @@ from exitprint.fingerprints import load_fingerprint
 from exitprint.fingerprints.verify import check_settings
 
 
-@dataclass(frozen=True)
 class Place:
     """Where a claim and what belongs to it lie.
 
@@ -38,34 +28,22 @@ class Place:
     ----------
     claim
         The claim's file.
+    stamp
+        What the time-stamping authority answered.
+    opening
+        The salts, which stay secret until the dispute.
+    runs, panel, again
+        Folders of the verifications that were begun under this claim, of what a judge's panel answered, and of what the
+        suspect answered the judge.
     """
 
-    claim: Path
-
-    @property
-    def stamp(self) -> Path:
-        """What the time-stamping authority answered."""
-        return self.claim.with_name(f"{self.claim.name}.tsr")
-
-    @property
-    def opening(self) -> Path:
-        """The salts, which stay secret until the dispute."""
-        return self.claim.with_name(f"{self.claim.stem}.opening.json")
-
-    @property
-    def runs(self) -> Path:
-        """Folder of the verifications that were begun under this claim."""
-        return self.claim.with_name(f"{self.claim.stem}.runs")
-
-    @property
-    def panel(self) -> Path:
-        """Folder of what a judge's panel answered."""
-        return self.claim.with_name(f"{self.claim.stem}.panel")
-
-    @property
-    def again(self) -> Path:
-        """Folder of what the suspect answered the judge."""
-        return self.claim.with_name(f"{self.claim.stem}.again")
+    def __init__(self, claim: Path) -> None:
+        self.claim = claim
+        self.stamp = claim.with_name(f"{claim.name}.tsr")
+        self.opening = claim.with_name(f"{claim.stem}.opening.json")
+        self.runs, self.panel, self.again = (
+            claim.with_name(f"{claim.stem}.{folder}") for folder in ("runs", "panel", "again")
+        )
 
 
 def commit(

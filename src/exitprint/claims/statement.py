@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from exitprint.files import file_digest
+from exitprint.strict import Strict
 
 SALT_BYTES = 32
 """Bytes of the salt that hides what is committed to: 256 bits, as many as the digest has."""
@@ -22,7 +23,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 digest, or 32 other bytes, in hexadecimal."""
 
 
-class Program(BaseModel):
+class Program(Strict):
     """The program that a claim was made with.
 
     Attributes
@@ -33,13 +34,11 @@ class Program(BaseModel):
         Of its source files, see `program`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     version: str
     sha256: Digest
 
 
-class DataPart(BaseModel):
+class DataPart(Strict):
     """The images that originals were chosen from.
 
     Attributes
@@ -54,15 +53,13 @@ class DataPart(BaseModel):
         Of the list of their digests, see `exitprint.claims.images`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str = Field(min_length=1, max_length=200)
     part: Literal["test"]
     images: int = Field(gt=0)
     sha256: Digest
 
 
-class Claim(BaseModel):
+class Claim(Strict):
     """What an owner commits to before any dispute.
 
     Attributes
@@ -83,8 +80,6 @@ class Claim(BaseModel):
         Of every verification under this claim: it follows from the commitments, see `seed_of`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     exitprint: Literal["claim"] = "claim"
     version: Literal[1] = 1
     made: datetime
@@ -103,7 +98,7 @@ class Claim(BaseModel):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
 
 
-class Opening(BaseModel):
+class Opening(Strict):
     """The salts of a claim's commitments: secret until the dispute, and needed then.
 
     Attributes
@@ -113,8 +108,6 @@ class Opening(BaseModel):
     fingerprints
         Salt of each fingerprint, by its commitment.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     exitprint: Literal["opening"] = "opening"
     network: Digest | None = None

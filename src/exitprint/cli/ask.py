@@ -17,7 +17,6 @@ from exitprint.errors import ExitprintError
 from exitprint.evidence.limits import BUDGET, ERROR_RATE
 
 if TYPE_CHECKING:
-    from exitprint.claims.verification import UnderClaim
     from exitprint.fingerprints import Fingerprint, Reference, Verdict
 
 EXIT_CODES = {"derived": 0, "independent": 1, "inconclusive": 3}
@@ -61,7 +60,7 @@ def verify(
     from exitprint.networks import load_network
     from exitprint.reports import provenance, verification_report, write_report
     from exitprint.suspects import CostModel
-    from exitprint.suspects.address import shown
+    from exitprint.suspects.address import is_address, shown
 
     if report is not None:
         check_output(report, "page", fingerprint_file, suspect, journal, *(reference or ()), force=force)
@@ -70,6 +69,8 @@ def verify(
     references: Mapping[str, CostModel] | tuple[Reference, ...] = ()
     name = asking_of.subject(suspect)
     if claim is not None:
+        from exitprint.claims.verification import begin
+
         if (alpha, beta, budget, seed, journal) != (ERROR_RATE, ERROR_RATE, BUDGET, 0, None):
             raise ExitprintError(
                 "under a claim the error rates, budget, seed and journal are the claim's: leave out --alpha, --beta, "
@@ -77,7 +78,16 @@ def verify(
             )
         if through is not None:
             raise ExitprintError("a claim says nothing of --through: leave it out, or ask without --claim.")
-        under = _under(claim, fingerprint_file, suspect, asking_of, resume, networks)
+        under = begin(
+            claim,
+            fingerprint_file,
+            asking_of.name(suspect),
+            asking_of.clock,
+            asking_of.amplification,
+            is_address(suspect),
+            resume,
+            networks,
+        )
         alpha, beta, budget, seed = under.claim.alpha, under.claim.beta, under.claim.budget, under.claim.seed
         journal, name, resume = under.journal, under.subject, resume and under.journal.exists()
         references = under.references
@@ -106,30 +116,6 @@ def verify(
         write_report(page, report)
     _say(verdict, journal, as_json)
     raise typer.Exit(EXIT_CODES[verdict.decision])
-
-
-def _under(
-    claim: Path,
-    fingerprint_file: Path,
-    suspect: str,
-    asking_of: AskingOptions,
-    resume: bool,
-    references: Mapping[str, Path],
-) -> UnderClaim:
-    """Begin a verification under a claim, or go on with the last one of this suspect."""
-    from exitprint.claims.verification import begin
-    from exitprint.suspects.address import is_address
-
-    return begin(
-        claim,
-        fingerprint_file,
-        asking_of.name(suspect),
-        asking_of.clock,
-        asking_of.amplification,
-        is_address(suspect),
-        resume,
-        references,
-    )
 
 
 def _beside(fingerprint_file: Path, made: Fingerprint, name: str, seed: int, resume: bool) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,6 @@ from exitprint.errors import ExitprintError
 def export(
     network_file: Annotated[Path, typer.Argument(metavar="NETWORK")],
     out_file: Out,
-    format: Annotated[Literal["onnx"], typer.Option(help="What to write.")] = "onnx",
     exits: Annotated[
         int | None, typer.Option(help="Keep so many exits, the final one included, evenly by cost.")
     ] = None,
@@ -37,10 +36,10 @@ def export(
         network = with_fewer_exits(network, exits)
     if stages:
         written = export_stages(network, out_file)
-        out.print(f"{out_file}: {len(written)} {format.upper()} models, {written[0].name} to {written[-1].name}.")
+        out.print(f"{out_file}: {len(written)} ONNX models, {written[0].name} to {written[-1].name}.")
         return
     export_onnx(network, out_file)
-    out.print(f"{out_file}: an {format.upper()} model that leaves early.")
+    out.print(f"{out_file}: an ONNX model that leaves early.")
     if network.num_exits > MANY:
         out.print(
             f"It has {network.num_exits} exits: ONNX Runtime takes any number, but OpenVINO compiles it in time that "

@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import (
-    ByCriterion,
-    Out,
-    Rad,
-    Seed,
-    Threshold,
-    out,
-    say_left,
-    say_policy,
-)
+from exitprint.cli.options import ByCriterion, Out, Rad, Seed, Threshold, out, say_left, say_policy
 from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError
 

@@ -53,9 +53,8 @@ def array_parts(path: Path, split: str | None, image: str | None, label: str | N
         return {"train": _part(values, None, f"the images of {where}", release)}
     members = _members(path)
     found = _parts(members, image, label, where)
-    wanted = [part for part in chosen_parts(list(found), split, where) if part is not None]
     parts = {}
-    for part in wanted:
+    for part in chosen_parts(list(found), split, where):
         of_images, of_labels = found[part]
         values, release = _unpacked(path, of_images)
         labels = None if of_labels is None else _unpacked(path, of_labels)[0]

@@ -9,7 +9,7 @@ import numpy as np
 
 from exitprint.data.parts import TESTING, TRAINING, Encoded, chosen_parts
 from exitprint.data.tables import encoded, quiet_datasets
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, in_short
 
 SUFFIXES = (
     ".png",
@@ -57,7 +57,7 @@ def image_folder(root: Path, split: str | None, image: str | None, label: str | 
         bool(folders) and not _images(root) and all(each.name.lower() in (*TRAINING, *TESTING) for each in folders)
     )
     parts = {each.name.lower(): each for each in folders} if are_parts else {"train": root}
-    wanted = [part for part in chosen_parts(list(parts), split, where) if part is not None]
+    wanted = chosen_parts(list(parts), split, where)
     return {part: _part(parts[part], f"the {part} part of {where}") for part in wanted}
 
 
@@ -103,9 +103,9 @@ def _with_metadata(
         tables = quiet_datasets().load_dataset("imagefolder", data_dir=str(root), drop_labels=True)
     except Exception as error:
         raise ExitprintError(
-            f"{str(root)!r} cannot be read by its metadata file ({' '.join(str(error).split())[:200]}): mend the file."
+            f"{str(root)!r} cannot be read by its metadata file ({in_short(error)}): mend the file."
         ) from error
-    wanted = [part for part in chosen_parts(list(tables), split, where) if part is not None]
+    wanted = chosen_parts(list(tables), split, where)
     return {
         part: encoded(tables[part], f"the {part} part of {where}", image, label, from_files=True) for part in wanted
     }

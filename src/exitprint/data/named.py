@@ -124,10 +124,10 @@ def _from_folder(name: str, root: Path, split: str | None) -> dict[str, Any]:
         raise ExitprintError(
             f"there is no train*.parquet under {str(root)!r}: point --data-dir at the folder that holds {name}/."
         )
-    train, test = chosen_parts(list(found), split, name)
-    if split is None and test is None:
+    wanted = chosen_parts(list(found), split, name)
+    if split is None and len(wanted) < 2:
         raise ExitprintError(f"there is no test*.parquet or valid*.parquet under {str(root)!r}: get a whole copy.")
-    return {part: from_parquet(found[part]) for part in (train, test) if part is not None}
+    return {part: from_parquet(found[part]) for part in wanted}
 
 
 def _from_hub(source: Source, split: str | None) -> dict[str, Any]:

@@ -150,8 +150,8 @@ class Array:
         return f"image {number} of {self.where}"
 
 
-def chosen_parts(found: Sequence[str], given: str | None, where: str) -> tuple[str, str | None]:
-    """The names of the training and of the test part among those found; the latter None where there is one part.
+def chosen_parts(found: Sequence[str], given: str | None, where: str) -> list[str]:
+    """The names of the training and of the test part among those found; the former alone where there is one part.
 
     Parameters
     ----------
@@ -175,17 +175,17 @@ def chosen_parts(found: Sequence[str], given: str | None, where: str) -> tuple[s
                 f"--split names one part, or two (training,test), of {where}, which has {', '.join(found)}; "
                 f"{given!r} does not."
             )
-        return names[0], names[1] if len(names) == 2 else None
+        return names
     if len(found) == 1:
-        return found[0], None
+        return list(found)
     train = next((name for name in TRAINING if name in found), None)
-    test = next((name for name in TESTING if name in found), None)
+    test = [name for name in TESTING if name in found][:1]
     if train is None:
         raise ExitprintError(
             f"{where} has the parts {', '.join(found)}: say which are for training and for testing (--split "
             f"{found[0]},{found[1]})."
         )
-    return train, test
+    return [train, *test]
 
 
 def data_of(

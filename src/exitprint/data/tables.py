@@ -38,7 +38,7 @@ def parquet(path: Path, split: str | None, image: str | None, label: str | None,
         files = {"train": [Path(found) for found in sorted(glob.glob(str(path)))]}
     if not any(files.values()):
         raise ExitprintError(f"there is no parquet file {str(path)!r}: check the path.")
-    wanted = [part for part in chosen_parts(list(files), split, where) if part is not None]
+    wanted = chosen_parts(list(files), split, where)
     return {part: encoded(from_parquet(files[part]), f"the {part} part of {where}", image, label) for part in wanted}
 
 
@@ -64,7 +64,7 @@ def from_hub(name: str, split: str | None, image: str | None, label: str | None)
     repository, configuration = match["repository"], match["configuration"]
     try:
         found = datasets.get_dataset_split_names(repository, configuration)
-        wanted = [part for part in chosen_parts([str(part) for part in found], split, name) if part is not None]
+        wanted = chosen_parts([str(part) for part in found], split, name)
         tables = {part: datasets.load_dataset(repository, configuration, split=part) for part in wanted}
     except ExitprintError:
         raise

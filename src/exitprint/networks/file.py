@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
@@ -14,6 +14,7 @@ from exitprint.files import load_tensors, save_tensors
 from exitprint.networks.architectures.architecture import Architecture
 from exitprint.networks.exported import Exported
 from exitprint.networks.policy import Answer, Criterion, ExitPolicy
+from exitprint.strict import Strict
 
 if TYPE_CHECKING:
     from exitprint.networks.network import MultiExitNetwork
@@ -25,20 +26,18 @@ NOT_SAVED = (
 )
 
 
-class _Policy(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Policy(Strict):
     criterion: Criterion
     thresholds: list[float] = Field(min_length=1, max_length=10_000)
     answer: Answer = "exit"
     temperature: float = 1.0
 
 
-class _Header(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Header(Strict):
     kind: str
     architecture: Annotated[Architecture | Exported, Field(discriminator="family")]
     policy: _Policy
-    history: list[dict[str, Any]] = []
+    history: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def save_network(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None:

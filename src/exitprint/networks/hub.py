@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from huggingface_hub import HfApi, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, in_short
 from exitprint.files import write_bytes
 from exitprint.networks.cost import exit_costs
 from exitprint.networks.describe import HEAD, rows, title
@@ -118,7 +118,7 @@ def _told(what: str, kind: type[Exception] = Exception) -> Iterator[None]:
     except ExitprintError:
         raise
     except kind as error:
-        raise ExitprintError(f"{what}: {' '.join(str(error).split())[:200]}") from error
+        raise ExitprintError(f"{what}: {in_short(error)}") from error
 
 
 def weights_file(name: str, **options: Any) -> Path:

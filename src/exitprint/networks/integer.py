@@ -186,7 +186,6 @@ def to_integers(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-@torch.no_grad()
 def quantise_layers(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Turn every float layer of `network` into an integer one, in place; layers that are integer already stay.
 

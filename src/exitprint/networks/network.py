@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, in_short
 from exitprint.networks.architectures import Architecture
 from exitprint.networks.describe import html, text
 from exitprint.networks.exported import Exported
@@ -372,8 +372,8 @@ class MultiExitNetwork(Published, nn.Module):
         except ExitprintError:
             raise
         except Exception as error:  # the user's modules raise what they like
-            what = " ".join(str(error).split())[:200]
-            raise ExitprintError(f"stages and heads do not take images of shape {self.input_shape}: {what}") from error
+            why = in_short(error)
+            raise ExitprintError(f"stages and heads do not take images of shape {self.input_shape}: {why}") from error
         finally:
             for module, training in modes:
                 module.training = training

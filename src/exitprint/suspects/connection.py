@@ -20,13 +20,7 @@ import httpx
 from exitprint.errors import ExitprintError
 from exitprint.suspects.address import Address, printable
 from exitprint.suspects.deadline import deadline
-from exitprint.suspects.environment import (
-    HEADERS_VARIABLE,
-    TOKEN_VARIABLE,
-    certificates,
-    credentials,
-    proxy_for,
-)
+from exitprint.suspects.environment import HEADERS_VARIABLE, TOKEN_VARIABLE, certificates, credentials, proxy_for
 from exitprint.suspects.pace import Fault, Pace
 
 LARGEST_ANSWER = 64 * 2**20

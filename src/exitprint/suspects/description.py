@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from exitprint.errors import ExitprintError
+from exitprint.strict import Strict
 from exitprint.suspects.address import Address, taken_apart
 from exitprint.suspects.environment import FIELD_NAME, sendable
 
@@ -19,11 +20,7 @@ Scalar = str | int | float | bool
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Body(_Part):
+class Body(Strict):
     """How the image is sent.
 
     Attributes
@@ -56,7 +53,7 @@ class Body(_Part):
         return self
 
 
-class Picture(_Part):
+class Picture(Strict):
     """The file that an image becomes.
 
     Attributes
@@ -72,7 +69,7 @@ class Picture(_Part):
     resize: tuple[Annotated[int, Field(gt=0, le=8192)], Annotated[int, Field(gt=0, le=8192)]] | None = None
 
 
-class Reading(_Part):
+class Reading(Strict):
     """Where the answer stands in the JSON that comes back; without any of it only the time counts.
 
     Attributes
@@ -90,7 +87,7 @@ class Reading(_Part):
     classes: tuple[str, ...] = ()
 
 
-class Description(_Part):
+class Description(Strict):
     """An upload as its TOML file describes it.
 
     Attributes

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from exitprint.errors import ExitprintError, require_extra
+from exitprint.errors import ExitprintError, in_short, require_extra
 from exitprint.suspects.deadline import deadline
 from exitprint.suspects.options import options_of
 from exitprint.suspects.suspect import Answer, Closing
@@ -55,7 +55,7 @@ class OnnxSuspect(Closing):
         try:
             self._session = runtime.InferenceSession(os.fspath(path), session, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise ExitprintError(f"ONNX Runtime cannot load {str(path)!r}: {_short(error)}") from error
+            raise ExitprintError(f"ONNX Runtime cannot load {str(path)!r}: {in_short(error, 300)}") from error
         self._inputs = [
             Declared(each.name, DATATYPES.get(each.type, each.type), _shape(each.shape))
             for each in self._session.get_inputs()
@@ -95,7 +95,7 @@ class OnnxSuspect(Closing):
         except Exception as error:
             if options.terminate:
                 raise ExitprintError(f"the model did not answer within {self._timeout:g} seconds.") from error
-            raise ExitprintError(f"ONNX Runtime cannot run this model: {_short(error)}") from error
+            raise ExitprintError(f"ONNX Runtime cannot run this model: {in_short(error, 300)}") from error
         labels, probabilities = read_outputs(_arrays(outputs), len(x))
         return Answer(np.full(len(x), seconds), "measured", labels, probabilities)
 
@@ -106,7 +106,3 @@ def _shape(shape: list[Any]) -> tuple[int, ...]:
 
 def _arrays(outputs: list[Any]) -> list[np.ndarray]:
     return [output for output in outputs if isinstance(output, np.ndarray) and output.dtype.kind in "fiu"]
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

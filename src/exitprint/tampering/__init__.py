@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exitprint.tampering.exits import add_exits, change_criterion, remove_exits, retrain_exits
-from exitprint.tampering.further import adversarial_training, finetune, pgd, saved_every
+from exitprint.tampering.further import adversarial_training, finetune, pgd
 from exitprint.tampering.kinds import KINDS, checked_parameters, parameter_model, tamper, tamper_in_steps, uses_seed
 from exitprint.tampering.weights import prune, quantise
 
@@ -20,7 +20,6 @@ __all__ = [
     "quantise",
     "remove_exits",
     "retrain_exits",
-    "saved_every",
     "tamper",
     "tamper_in_steps",
     "uses_seed",

@@ -76,6 +76,21 @@ def retrain_exits(
     return calibrated(copy, data, rad)
 
 
+def exits_again(
+    network: MultiExitNetwork,
+    data: ImageData,
+    retrain_heads: bool,
+    heads: HeadRecipe | None,
+    rad: float | None,
+    seed: int,
+    share: float = 1.0,
+) -> MultiExitNetwork:
+    """How tampering with a backbone ends: its exits trained again, or left as they are, and a policy for this RAD."""
+    if retrain_heads:
+        return retrain_exits(network, data, share=share, heads=heads, rad=rad, seed=seed)
+    return calibrated(network, data, rad)
+
+
 @interruptible
 def remove_exits(
     network: MultiExitNetwork,

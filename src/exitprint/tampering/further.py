@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from exitprint.data import ImageData, augment
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
-from exitprint.tampering.exits import retrain_exits
-from exitprint.tampering.rebuild import calibrated, interruptible, needs_float, record, shared, working_copy
+from exitprint.tampering.exits import exits_again
+from exitprint.tampering.rebuild import interruptible, needs_float, record, shared, working_copy
 from exitprint.training import HeadRecipe
 from exitprint.training.backbone import final_logits
 from exitprint.training.compute import reduced_precision
@@ -45,7 +45,7 @@ def finetune(
     """Train the backbone further on benign images with Adam (sections 4.1 and A: 0.001, up to 16 epochs).
 
     Fine-tuning a fine-tuned network with the same seed goes on where that left off, but for Adam's moments, which
-    begin anew; `saved_every` is that.
+    begin anew; `tamper_in_steps` is that.
 
     Parameters
     ----------
@@ -125,31 +125,6 @@ def adversarial_training(
     return _further(network, data, "adversarially trained", details, perturb, retrain_heads, heads, rad)
 
 
-def saved_every(
-    kind: Callable[..., MultiExitNetwork],
-    network: MultiExitNetwork,
-    data: ImageData,
-    *,
-    epochs: int,
-    every: int = 2,
-    **parameters: Any,
-) -> Iterator[MultiExitNetwork]:
-    """The network after every so many epochs of `finetune` or `adversarial_training` (the paper saves every 2).
-
-    Each is made from the one before, so that a series can be taken up from any network that was saved.
-
-    Raises
-    ------
-    ExitprintError
-        If `epochs` is no multiple of `every`.
-    """
-    if every < 1 or epochs < 1 or epochs % every:
-        raise ExitprintError(f"{epochs} epochs cannot be saved every {every}: use a multiple.")
-    for _ in range(epochs // every):
-        network = kind(network, data, epochs=every, **parameters)
-        yield network
-
-
 def pgd(
     network: MultiExitNetwork, x: Tensor, labels: Tensor, epsilon: float, steps: int, generator: torch.Generator
 ) -> Tensor:
@@ -190,9 +165,7 @@ def _further(
     first = _epochs_done(copy.history, step, seed)
     _train(copy, shared(data, details["share"], seed), range(first, first + epochs), learning_rate, seed, perturb)
     record(copy, step, data=data.name, **details)
-    if retrain_heads:
-        return retrain_exits(copy, data, share=details["share"], heads=heads, rad=rad, seed=seed)
-    return calibrated(copy, data, rad)
+    return exits_again(copy, data, retrain_heads, heads, rad, seed, details["share"])
 
 
 def _train(

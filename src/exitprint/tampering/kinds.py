@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ValidationError, create_model
 
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
+from exitprint.strict import Strict
 from exitprint.tampering.exits import add_exits, change_criterion, remove_exits, retrain_exits
-from exitprint.tampering.further import adversarial_training, finetune, saved_every
+from exitprint.tampering.further import adversarial_training, finetune
 from exitprint.tampering.weights import prune, quantise
 
 KINDS: dict[str, Callable[..., MultiExitNetwork]] = {
@@ -63,6 +64,8 @@ def tamper_in_steps(
 ) -> Iterator[tuple[int, MultiExitNetwork]]:
     """(epochs done, copy) after every so many epochs of a kind that trains the backbone; the paper saves every 2.
 
+    Each copy is made from the one before, so that a series can be taken up from any that was saved.
+
     Parameters
     ----------
     network, data, kind, parameters, seed
@@ -80,9 +83,12 @@ def tamper_in_steps(
     checked = dict(_checked(kind, parameters))
     if "epochs" not in checked:
         raise ExitprintError(f"{kind} trains no backbone, so there is nothing to save every {every} epochs.")
-    series = saved_every(_function(kind), network, data, every=every, seed=seed, **checked)
-    for number, copy in enumerate(series, 1):
-        yield number * every, copy
+    epochs = checked.pop("epochs")
+    if every < 1 or epochs < 1 or epochs % every:
+        raise ExitprintError(f"{epochs} epochs cannot be saved every {every}: use a multiple.")
+    for done in range(every, epochs + 1, every):
+        network = _function(kind)(network, data, epochs=every, seed=seed, **checked)
+        yield done, network
 
 
 def uses_seed(kind: str) -> bool:
@@ -124,7 +130,7 @@ def parameter_model(kind: str) -> type[BaseModel]:
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and name != "seed"
     }
-    return create_model(kind, __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+    return create_model(kind, __base__=Strict, **fields)
 
 
 def _function(kind: str) -> Callable[..., MultiExitNetwork]:

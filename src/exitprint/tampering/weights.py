@@ -9,15 +9,8 @@ from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
 from exitprint.networks.integer import float_layers, quantise_layers
-from exitprint.tampering.exits import retrain_exits
-from exitprint.tampering.rebuild import (
-    calibrated,
-    interruptible,
-    needs_float,
-    range_images,
-    record,
-    working_copy,
-)
+from exitprint.tampering.exits import exits_again
+from exitprint.tampering.rebuild import interruptible, needs_float, range_images, record, working_copy
 from exitprint.training import HeadRecipe
 
 
@@ -60,7 +53,7 @@ def prune(
     copy = working_copy(network)
     zero_smallest(backbone_weights(copy), rate)
     record(copy, "pruned", rate=rate)
-    return _with_exits_again(copy, data, retrain_heads, heads, rad, seed)
+    return exits_again(copy, data, retrain_heads, heads, rad, seed)
 
 
 @interruptible
@@ -101,7 +94,7 @@ def quantise(
     if copy.architecture:
         copy.architecture = copy.architecture.model_copy(update={"integers": True})
     record(copy, "quantised", bits=8)
-    return _with_exits_again(copy, data, retrain_heads, heads, rad, seed)
+    return exits_again(copy, data, retrain_heads, heads, rad, seed)
 
 
 def backbone_weights(network: MultiExitNetwork) -> list[Tensor]:
@@ -118,16 +111,3 @@ def zero_smallest(weights: list[Tensor], rate: float) -> None:
     kept[magnitudes.argsort(stable=True)[: round(rate * len(magnitudes))]] = 0
     for weight, mask in zip(weights, kept.split([weight.numel() for weight in weights]), strict=True):
         weight.mul_(mask.view_as(weight))
-
-
-def _with_exits_again(
-    network: MultiExitNetwork,
-    data: ImageData,
-    retrain_heads: bool,
-    heads: HeadRecipe | None,
-    rad: float | None,
-    seed: int,
-) -> MultiExitNetwork:
-    if retrain_heads:
-        return retrain_exits(network, data, heads=heads, rad=rad, seed=seed)
-    return calibrated(network, data, rad)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import branchynet, mobilenet, msdnet, resnet, vgg
 from exitprint.networks.architectures.backbone import Backbone
+from exitprint.strict import Strict
 
 Family = Literal["resnet", "vgg", "mobilenet", "msdnet", "branchynet"]
 BORN_MULTI_EXIT = ("msdnet", "branchynet")
@@ -31,7 +32,7 @@ NAMED: dict[str, tuple[Family, int, int]] = {
 }
 
 
-class Architecture(BaseModel):
+class Architecture(Strict):
     """Everything needed to build a network's modules: numbers only, no code.
 
     Parameters
@@ -56,8 +57,6 @@ class Architecture(BaseModel):
     integers
         Whether convolutions and linear layers run in 8-bit integers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: Family
     depth: int = Field(ge=1, le=302)

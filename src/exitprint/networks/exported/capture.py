@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, in_short
 from exitprint.networks.exported.answer import leaves, nothing_in
 from exitprint.networks.exported.plain import inline, plain_copy
 from exitprint.networks.exported.reading import Capture, Reading
@@ -107,7 +107,7 @@ def capture(
     try:
         answer = copied(x) if method == "forward" else call(x)
     except Exception as error:
-        raise ExitprintError(f"this module cannot answer the example: {_short(error)}") from error
+        raise ExitprintError(f"this module cannot answer the example: {in_short(error, 300)}") from error
     if not leaves(answer):
         raise ExitprintError(nothing_in(answer))
     program = _exported(_Leaves(copied, method), x)
@@ -180,10 +180,6 @@ def _exported(module: _Leaves, x: Tensor) -> torch.export.ExportedProgram:
                 "cannot be cut into stages: give the form that computes every exit, as training uses it"
                 f"{_other_forms(module.module, x)}, or compute both ways and choose with torch.where."
             ) from error
-        raise ExitprintError(f"torch.export cannot follow this module: {_short(error)}") from error
+        raise ExitprintError(f"torch.export cannot follow this module: {in_short(error, 300)}") from error
     finally:
         logging.disable(quiet)
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

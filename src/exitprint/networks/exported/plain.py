@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weig
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, in_short
 
 AROUND = ("OptimizedModule", "DataParallel", "DistributedDataParallel")
 GRADIENTS = "wrap_with_set_grad_enabled"
@@ -44,8 +44,7 @@ def plain_copy(module: nn.Module) -> nn.Module:
     try:
         copied = copy.deepcopy(module, computed)
     except Exception as error:
-        what = " ".join(str(error).split())[:200]
-        raise ExitprintError(f"this module cannot be copied: {what}") from error
+        raise ExitprintError(f"this module cannot be copied: {in_short(error)}") from error
     copied.cpu()
     copied.eval()  # one whose `train` is its own may give nothing back
     for part in list(copied.modules()):

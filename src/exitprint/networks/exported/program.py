@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from exitprint.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[^.\x00-\x1f\x7f]+(\.[^.\x00-\x1f\x7f]+)*$", max_length=400)]
 """Of a tensor or a layer, as the user's module has it: anything but control characters between the dots."""
@@ -12,20 +14,16 @@ Count = Annotated[int, Field(ge=0, le=2**31)]
 Pair = tuple[Count, Count]
 
 
-class Weight(BaseModel):
+class Weight(Strict):
     """A tensor that operators take by name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shape: tuple[Count, ...]
     dtype: Literal["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
     trainable: bool = False
 
 
-class Convolution(BaseModel):
+class Convolution(Strict):
     """A 2D convolution that is a module of its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["conv2d"] = "conv2d"
     inputs: Count
@@ -38,10 +36,8 @@ class Convolution(BaseModel):
     bias: bool
 
 
-class Linear(BaseModel):
+class Linear(Strict):
     """A linear layer that is a module of its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["linear"] = "linear"
     inputs: Count
@@ -49,21 +45,19 @@ class Linear(BaseModel):
     bias: bool
 
 
-class Operation(BaseModel):
+class Operation(Strict):
     """One operator and its arguments; its result is the next value of its part.
 
     Arguments are JSON; ``{"value": i}`` is the i-th value of the part, ``{"weight": name}`` a tensor,
     ``{"batch": 0}`` the number of inputs, ``{"training": 0}`` whether the network is being trained.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     op: str
     args: list[Any]
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
-class Part(BaseModel):
+class Part(Strict):
     """One stage.
 
     Attributes
@@ -80,11 +74,9 @@ class Part(BaseModel):
         What it owns. Operators may also take what an earlier part owns.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str = Field(max_length=400)
     inputs: int = Field(ge=1, le=1000)
     operations: list[Operation] = Field(max_length=100_000)
     outputs: list[Count] = Field(min_length=1, max_length=1000)
-    weights: dict[Name, Weight] = {}
-    layers: dict[Name, Annotated[Convolution | Linear, Field(discriminator="kind")]] = {}
+    weights: dict[Name, Weight] = Field(default_factory=dict)
+    layers: dict[Name, Annotated[Convolution | Linear, Field(discriminator="kind")]] = Field(default_factory=dict)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from exitprint.networks.architectures.backbone import Backbone
 from exitprint.networks.exported.program import Part
 from exitprint.networks.exported.stage import runnable
+from exitprint.strict import Strict
 
 
-class Exported(BaseModel):
+class Exported(Strict):
     """The architecture record of a wrapped module.
 
     Parameters
@@ -35,13 +36,11 @@ class Exported(BaseModel):
         Whether convolutions and linear layers run in 8-bit integers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     family: Literal["exported"] = "exported"
     input_shape: tuple[int, int, int]
     classes: int = Field(ge=2, le=100_000)
     parts: tuple[Part, ...] = Field(min_length=1, max_length=10_000)
-    heads: dict[int, Part] = {}
+    heads: dict[int, Part] = Field(default_factory=dict)
     exits: tuple[int, ...] | None = None
     sdn: tuple[int, ...] = ()
     integers: bool = False

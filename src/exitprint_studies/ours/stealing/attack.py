@@ -25,8 +25,9 @@ from exitprint.networks import (
 from exitprint.stealing import SubstituteRecipe, TransferSet, place_exits, substitute_architecture, train_substitute
 from exitprint.stealing.depths import costs_at, timed_costs
 from exitprint.stealing.steal import split_transfer_set
-from exitprint.stealing.substitute import logits_of, victim_thresholds, with_searched_policy
+from exitprint.stealing.substitute import victim_thresholds, with_searched_policy
 from exitprint.training import HeadRecipe, train_heads
+from exitprint.training.evaluate import logits_of
 from exitprint_studies.ours.victims import Robbed, exit_names
 
 Array = NDArray[np.float64]

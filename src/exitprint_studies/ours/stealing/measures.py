@@ -14,8 +14,8 @@ from exitprint.fingerprints import Fingerprint, contrast_fingerprint, paper_fing
 from exitprint.fingerprints.shares import share_of_pairs
 from exitprint.networks import MultiExitNetwork
 from exitprint.stealing.agreement import Agreement, agreement, behaviour
-from exitprint.stealing.substitute import logits_of
 from exitprint.suspects import CostModel
+from exitprint.training.evaluate import logits_of
 from exitprint_studies.metrics import decision_of
 from exitprint_studies.ours.stealing.attack import Attack
 from exitprint_studies.ours.stealing.declared import (
