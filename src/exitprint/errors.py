@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 
@@ -15,6 +17,15 @@ class Interrupted(KeyboardInterrupt):
 
     It is a `KeyboardInterrupt`, so that whoever handles errors does not take Ctrl-C for one of them.
     """
+
+
+@contextmanager
+def when_stopped(text: str) -> Iterator[None]:
+    """Turn Ctrl-C inside the block, or inside the function that this decorates, into `Interrupted` with this text."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Interrupted(text) from stop
 
 
 def in_short(error: BaseException, most: int = 200) -> str:

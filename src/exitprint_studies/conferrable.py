@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from exitprint.data import Images, eight_bit, unit_range
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.errors import ExitprintError, when_stopped
 from exitprint.files import load_tensors, save_tensors
+from exitprint.fingerprints.optimise import STOPPED
 from exitprint.networks import MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.suspects import Suspect
@@ -212,11 +213,9 @@ def conferrable_fingerprint(
     chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:candidates]
     device = network.mean.device
     method = {"learning_rate": learning_rate, "steps": steps, "epsilon": epsilon}
-    try:
+    with when_stopped(STOPPED):
         x = images[chosen].x.to(device)
         crafted = craft_conferrable(network, surrogates, references, x, seed=seed, **method)  # type: ignore[arg-type]
-    except KeyboardInterrupt as stop:
-        raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     with torch.no_grad():
         x = unit_range(crafted)
         labels = final_logits(network, x).argmax(1)

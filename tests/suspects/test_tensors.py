@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from exitprint.errors import ExitprintError
 from exitprint.suspects import Answer
-from exitprint.suspects.tensors import ImageInput, read_outputs, together
+from exitprint.suspects.inputs import ImageInput
+from exitprint.suspects.outputs import read_outputs, together
 
 X = torch.rand(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
 

@@ -13,7 +13,7 @@ from exitprint.claims.panel import members
 from exitprint.claims.register import FILE, Begun, Register, panel_register
 from exitprint.claims.statement import Claim
 from exitprint.claims.verification import UnderClaim
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.errors import ExitprintError, when_stopped
 from exitprint.fingerprints import Fingerprint, verify
 from exitprint.networks import load_network
 from exitprint.progress import progress
@@ -85,7 +85,7 @@ def audit(
         raise ExitprintError("the first verification is of a fingerprint that was not opened: give its file too.")
     ask = partial(_ask, first=first, fingerprint=case.fingerprints[first.fingerprint], claim=case.checked.claim)
     networks = None if panel is None else members(panel)
-    try:
+    with when_stopped("stopped; every answer is kept, and the same command goes on."):
         if panel is not None:
             register = Register(Place(claim_file).panel, case.digest, "panel", networks)
             _check_panel(register)
@@ -95,8 +95,6 @@ def audit(
                     advance(1)
         if again is not None:
             ask(Register(Place(claim_file).again, case.digest, "again"), first.suspect, again)
-    except KeyboardInterrupt as stop:
-        raise Interrupted("stopped; every answer is kept, and the same command goes on.") from stop
     return look(networks=networks)
 
 

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from exitprint.data import Images, unit_range
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.errors import ExitprintError, when_stopped
 from exitprint.fingerprints.choice import choose, least_changed, natural_order, share_of_distance, weak_contrast
 from exitprint.fingerprints.crafting import ContrastMethod, craft_contrast
 from exitprint.fingerprints.exits_anew import check_copies
 from exitprint.fingerprints.fingerprint import LARGEST_CHANGE as LARGEST
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.goals import Goals, contrast_goals, joined
+from exitprint.fingerprints.optimise import STOPPED
 from exitprint.fingerprints.own import check_own
 from exitprint.fingerprints.policies import default_policies, usable_policies
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
@@ -137,7 +138,7 @@ def contrast_fingerprint(
     policies = [given for given, policy in zip(policies, own, strict=True) if policy in usable]
     if wanted > LARGE_PART * len(images):
         warnings.append(pool)
-    try:
+    with when_stopped(STOPPED):
         logits = logits_of(network, images.pixels)
         as_seen = [logits, *(logits_of(network, images.pixels, way) for way in doors)]
         certainties = [usable[0].certainty(each) for each in as_seen]
@@ -160,8 +161,6 @@ def contrast_fingerprint(
         crafted = craft_contrast(
             network, images[chosen].x, late, wanted_of_all, method, list(known.values()), doors, copies, wanted
         )
-    except KeyboardInterrupt as stop:
-        raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     kept = least_changed(crafted, images.pixels[chosen], late, wanted)
     if min(int(late[kept].sum()), int((~late[kept]).sum())) < FEWEST:
         raise ExitprintError(
@@ -188,10 +187,8 @@ def contrast_fingerprint(
             "independent networks may follow it"
             + ("." if known else ": give networks known to be independent (--reference), or use --kind paper.")
         )
-    try:
+    with when_stopped(STOPPED):
         without = _without(network, images.pixels[chosen], late, goals[0], method, known, policies) if doors else {}
-    except KeyboardInterrupt as stop:
-        raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     made = Fingerprint(
         kind="contrast",
         samples=crafted.samples,

@@ -24,6 +24,8 @@ all are the same as before when rounded."""
 MOMENTUM = 0.75
 """Share of the last direction in the next; with it steps do not swing between the sides of a valley."""
 
+STOPPED = "stopped while crafting, no fingerprint was written: a rerun starts clean."
+
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Goal = Callable[[Tensor, Tensor], Tensor]
 Pull = Callable[[Tensor, Tensor, int], Tensor]

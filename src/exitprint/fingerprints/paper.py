@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from exitprint.data import Images
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.errors import ExitprintError, when_stopped
 from exitprint.fingerprints.fingerprint import Fingerprint, distinct
-from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, optimise
+from exitprint.fingerprints.optimise import STOPPED, AdamOnTanh, Crafted, optimise
 from exitprint.fingerprints.own import check_own
 from exitprint.fingerprints.policies import default_policies
 from exitprint.fingerprints.shares import Rule, logits_of, measured, named, policy_of
@@ -179,10 +179,8 @@ def paper_fingerprint(
     if policies is None:
         policies = default_policies("paper", network, images, images if held_out is None else held_out)
     policy = lowest([policy_of(network, given) for given in policies], network.num_exits - 1)
-    try:
+    with when_stopped(STOPPED):
         crafted = craft_paper(network, images[chosen].x, policy, method)
-    except KeyboardInterrupt as stop:
-        raise Interrupted("stopped while crafting, no fingerprint was written: a rerun starts clean.") from stop
     kept = (crafted.samples != images.pixels[chosen]).flatten(1).any(1) | (not check)
     if not kept.any():
         raise ExitprintError(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from exitprint.networks.network import MultiExitNetwork
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+OF_DOWNLOADS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+"""What of the mixin's options says how a file is had from the hub."""
 
 
 class Published(ModelHubMixin):
@@ -66,9 +68,7 @@ class Published(ModelHubMixin):
         """
         name = str(pretrained_model_name_or_path)
         if Path(name).is_dir():
-            return cls._from_pretrained(
-                model_id=name, revision=None, cache_dir=None, force_download=False, local_files_only=True, token=None
-            )
+            return cls._from_pretrained(model_id=name)
         with _told(f"there is no folder {name!r}, and the hub does not give it either"):
             return super().from_pretrained(name, **options)
 
@@ -122,10 +122,11 @@ def _told(what: str, kind: type[Exception] = Exception) -> Iterator[None]:
 
 
 def weights_file(name: str, **options: Any) -> Path:
-    """The network's file in a folder, or out of a repository of the hub, kept in its cache."""
+    """The network's file in a folder, or out of a repository of the hub, kept in its cache; of `OF_DOWNLOADS`."""
     if Path(name).is_dir():
         return Path(name) / WEIGHTS
-    return Path(hf_hub_download(name, WEIGHTS, library_name="exitprint", **options))
+    wanted = {option: value for option, value in options.items() if option in OF_DOWNLOADS}
+    return Path(hf_hub_download(name, WEIGHTS, library_name="exitprint", **wanted))
 
 
 def configuration(network: MultiExitNetwork) -> dict[str, Any]:

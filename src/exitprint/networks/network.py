@@ -5,44 +5,24 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from exitprint.errors import ExitprintError, in_short
+from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import Architecture
 from exitprint.networks.describe import html, text
 from exitprint.networks.exported import Exported
-from exitprint.networks.exported.capture import no_fast_path
-from exitprint.networks.exported.wrap import Exits, Wrapped, wrapped
+from exitprint.networks.exported.wrap import Exits
 from exitprint.networks.file import read
 from exitprint.networks.heads import ExitHead
 from exitprint.networks.hub import Published, weights_file
 from exitprint.networks.integer import IntegerLayer, to_integers
 from exitprint.networks.policy import ExitPolicy
-from exitprint.networks.walk import Features, Place, walk
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network answers for a batch.
-
-    Attributes
-    ----------
-    labels
-        Predicted class, int64, shape (batch,).
-    probabilities
-        Softmax probabilities at the exit taken, at the policy's temperature, shape (batch, classes).
-    exits
-        The exit each input took, counted from 0, int64, shape (batch,).
-    """
-
-    labels: Tensor
-    probabilities: Tensor
-    exits: Tensor
+from exitprint.networks.predict import Prediction, classes_of_heads, predict_batch, predict_one
+from exitprint.networks.walk import Features, Place, stage_shapes, walk
+from exitprint.networks.wrapping import wrapped_network
 
 
 class MultiExitNetwork(Published, nn.Module):
@@ -206,33 +186,7 @@ class MultiExitNetwork(Published, nn.Module):
             If the module takes several inputs, its control flow depends on the data, it cannot be cut there, or the
             captured graph does not give the module's answers.
         """
-        images = (example if example.ndim == 4 else example[None]).float().cpu()
-        if images.ndim != 4 or not len(images):
-            raise ExitprintError(f"the example must be an image or a batch of them, and not {tuple(example.shape)}.")
-        scale = [torch.tensor(v or [d] * images.shape[1]) for v, d in ((mean, 0.0), (std, 1.0))]
-        if any(len(v) != images.shape[1] for v in scale) or not (scale[1] > 0).all():
-            raise ExitprintError(
-                f"mean and std are one number for each of the {images.shape[1]} channels, std above 0, and not {mean} "
-                f"and {std}."
-            )
-        normalised = (images - scale[0].view(1, -1, 1, 1)) / scale[1].view(1, -1, 1, 1)
-        made = wrapped(module, exits, images, normalised, method, settings)
-        network = cls.build(made.architecture, seed, mean=mean, std=std).eval()
-        for stage, weights in zip(network.stages, made.weights, strict=True):
-            stage.get_submodule("own").load_state_dict(weights)
-        for exit, stage_before in enumerate(network.exit_stages):
-            if stage_before in made.head_weights:
-                network.heads[exit].get_submodule("own").load_state_dict(made.head_weights[stage_before])
-        record: dict[str, Any] = {"step": "wrapped", "module": type(module).__qualname__}
-        if len(made.answers) > 1:
-            record["exits of its own"] = [exit for exit, _ in made.answers]
-        if made.taken:
-            record["of its answer"] = made.taken
-        network.history = [record]
-        if isinstance(module, MultiExitNetwork) and module.num_exits == network.num_exits:
-            network.policy, network.history = module.policy, [*module.history, record]
-        _check_equal(network, made, images)
-        return network
+        return wrapped_network(cls, module, exits, example, mean, std, method, settings, seed)
 
     @property
     def policy(self) -> ExitPolicy:
@@ -301,45 +255,7 @@ class MultiExitNetwork(Published, nn.Module):
         self.check_images(x)
         if self.training:
             raise ExitprintError("predict needs a network in evaluation mode: call eval() first.")
-        return self._predict_one(x) if len(x) == 1 and not self.policy.remembers else self._predict_batch(x)
-
-    def _predict_one(self, x: Tensor) -> Prediction:
-        certainty, limits = self.policy.certainty_of_one, self.policy.limits(self.num_exits - 1)
-        heads = list(self.heads)
-        for place in self.walk(x):
-            head, exit = heads[place.exit], place.exit
-            logits = head.of_one(place.seen) if isinstance(head, ExitHead) else head(place.shown_to(head))[0]
-            if exit == len(limits) or certainty(logits) >= limits[exit]:
-                break
-        return Prediction(
-            logits.argmax(0)[None], self.policy.probabilities(logits)[None], torch.full((1,), exit, device=x.device)
-        )
-
-    def _predict_batch(self, x: Tensor) -> Prediction:
-        policy, limits = self.policy, self.policy.limits(self.num_exits - 1)
-        waiting = torch.arange(len(x), device=x.device)
-        taken: list[tuple[Tensor, Tensor, Tensor]] = []
-        before: Tensor | None = None
-        for place in self.walk(x):
-            exit = place.exit
-            head = self.heads[exit]
-            logits = head(place.shown_to(head))[:, None]
-            if policy.remembers and before is not None:
-                logits = torch.cat([before, logits], 1)
-            last = exit == len(limits)
-            leaves = waiting >= 0 if last else policy.certainty(logits)[:, -1] >= limits[exit]
-            leaving, staying = leaves.nonzero()[:, 0], (~leaves).nonzero()[:, 0]
-            answers = policy.answers(logits)[leaving, -1]
-            taken.append((waiting[leaving], answers, torch.full_like(leaving, exit)))
-            if not len(staying):
-                break
-            before = logits
-            if len(leaving):
-                waiting, before = waiting[staying], logits[staying]
-                place.features = _rows(place.features, staying)
-        order, logits, exits = (torch.cat(parts) for parts in zip(*taken, strict=True))
-        order = order.argsort()
-        return Prediction(logits.argmax(1)[order], policy.probabilities(logits)[order], exits[order])
+        return predict_one(self, x) if len(x) == 1 and not self.policy.remembers else predict_batch(self, x)
 
     @property
     def classes(self) -> int:
@@ -353,34 +269,8 @@ class MultiExitNetwork(Published, nn.Module):
         if self.architecture is not None:
             return self.architecture.classes
         if self._classes is None:
-            self._classes = self._classes_of_heads()
+            self._classes = classes_of_heads(self)
         return self._classes
-
-    @torch.no_grad()
-    def _classes_of_heads(self) -> int:
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
-        found: set[int] = set()
-        try:
-            for place in self.walk(torch.zeros(2, *self.input_shape, device=self.mean.device)):
-                head = self.heads[place.exit]
-                logits = head(place.shown_to(head))
-                if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
-                    kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-                    raise ExitprintError(f"exit {place.exit} answers {kind} where logits (batch, classes) are needed.")
-                found.add(logits.shape[1])
-        except ExitprintError:
-            raise
-        except Exception as error:  # the user's modules raise what they like
-            why = in_short(error)
-            raise ExitprintError(f"stages and heads do not take images of shape {self.input_shape}: {why}") from error
-        finally:
-            for module, training in modes:
-                module.training = training
-        if len(found) > 1 or min(found) < 2:
-            told = ", ".join(map(str, sorted(found)))
-            raise ExitprintError(f"the heads tell {told} classes, and they have to tell the same, two or more.")
-        return found.pop()
 
     @property
     def integers(self) -> bool:
@@ -407,27 +297,9 @@ class MultiExitNetwork(Published, nn.Module):
         return html(self)
 
     @classmethod
-    def _from_pretrained(
-        cls,
-        *,
-        model_id: str,
-        revision: str | None,
-        cache_dir: str | Path | None,
-        force_download: bool,
-        local_files_only: bool,
-        token: str | bool | None,
-        **from_configuration: Any,
-    ) -> MultiExitNetwork:
+    def _from_pretrained(cls, *, model_id: str, **options: Any) -> MultiExitNetwork:
         """What the hub's mixin calls; the file alone says all of the network, so its configuration is not used."""
-        file = weights_file(
-            model_id,
-            revision=revision,
-            cache_dir=cache_dir,
-            force_download=force_download,
-            local_files_only=local_files_only,
-            token=token,
-        )
-        return load_network(file)
+        return load_network(weights_file(model_id, **options))
 
     def copy(self) -> MultiExitNetwork:
         """An independent copy, weights and history included."""
@@ -439,11 +311,6 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     if len(numbers) != 3 or any(not isinstance(n, int) or n < 1 for n in numbers):
         raise ExitprintError(f"an image's shape is (channels, height, width), and not {shape!r}.")
     return numbers[0], numbers[1], numbers[2]
-
-
-def _rows(features: Features, index: Tensor) -> Features:
-    """The features of some of the inputs."""
-    return features[index] if isinstance(features, Tensor) else tuple(part[index] for part in features)
 
 
 def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
@@ -469,27 +336,6 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
     return network.to(memory_format=network.layout).eval().requires_grad_(True)  # type: ignore[call-overload]
 
 
-@torch.no_grad()
-def _check_equal(network: MultiExitNetwork, made: Wrapped, images: Tensor) -> None:
-    """Refuse a captured graph that does not answer as the module at each of its exits, for one image and for several.
-
-    The module runs without the fused kernels of `nn.TransformerEncoder`, which round differently from its layers.
-    """
-    for x in (images[:1], images.repeat(3, 1, 1, 1)[:3]):
-        with no_fast_path():
-            answer = made.call(network.normalised(x))
-        logits = network(x)
-        for exit, take in made.answers:
-            theirs, ours = take.of(answer), logits[:, exit]
-            same = torch.allclose(theirs, ours.softmax(1)) if take.softmax else torch.equal(theirs, ours)
-            if not same:
-                apart = f"{(theirs - ours).abs().max():.1e}"
-                raise ExitprintError(
-                    f"the stages of this module do not answer as it does (by up to {apart}): it draws at random, or "
-                    "does something else than when it was captured."
-                )
-
-
 _known_shapes: dict[Architecture, list[tuple[int, ...]]] = {}
 
 
@@ -500,15 +346,3 @@ def _shapes(architecture: Architecture | Exported, stages: Sequence[nn.Module]) 
     if architecture not in _known_shapes:
         _known_shapes[architecture] = stage_shapes(stages, architecture.input_shape)
     return _known_shapes[architecture]
-
-
-@torch.no_grad()
-def stage_shapes(stages: Sequence[nn.Module], input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Shape of what an exit sees of one input after each stage, from one dry run on a black image."""
-    black = torch.zeros(1, *input_shape, device=next((p.device for s in stages for p in s.parameters()), None))
-    modes = [stage.training for stage in stages]
-    try:
-        return [tuple(place.seen.shape[1:]) for place in walk([stage.eval() for stage in stages], black)]
-    finally:
-        for stage, mode in zip(stages, modes, strict=True):
-            stage.train(mode)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, in_short
 from exitprint.networks.exported.answer import STACKED, leaves, nothing_in
 from exitprint.networks.network import MultiExitNetwork
 from exitprint.networks.policy import ExitPolicy
@@ -72,20 +71,11 @@ class Unstaged(MultiExitNetwork):
         """Number of exits, the final one included."""
         return self._exits
 
-    @property
-    def stages(self) -> NoReturn:  # type: ignore[override]
+    def _none(self) -> NoReturn:
         """There are none."""
         raise ExitprintError(NO_STAGES)
 
-    @property
-    def heads(self) -> NoReturn:  # type: ignore[override]
-        """There are none."""
-        raise ExitprintError(NO_STAGES)
-
-    @property
-    def exit_stages(self) -> NoReturn:  # type: ignore[override]
-        """There are none."""
-        raise ExitprintError(NO_STAGES)
+    stages = heads = exit_stages = property(_none)  # type: ignore[assignment]
 
     def walk(self, x: Tensor) -> Iterator[Place]:
         """Refused, since there are no stages to walk."""
@@ -94,18 +84,14 @@ class Unstaged(MultiExitNetwork):
     def __repr__(self) -> str:
         return f"Unstaged({self.num_exits} exits, {self.classes} classes, images {self.input_shape})"
 
-    def copy(self) -> MultiExitNetwork:
-        """An independent copy, as far as the function is a module."""
-        return copy.deepcopy(self)
-
     def _asked(self, x: Tensor) -> Any:
         try:
             return self.function(self.normalised(x))
         except ExitprintError:
             raise
         except Exception as error:  # the user's function raises what it likes
-            what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise ExitprintError(f"the function cannot answer images of shape {tuple(x.shape)}: {what}") from error
+            why = f"{type(error).__name__}: {in_short(error)}"
+            raise ExitprintError(f"the function cannot answer images of shape {tuple(x.shape)}: {why}") from error
 
     def _checked(self, images: Tensor) -> tuple[int, int]:
         x = images.requires_grad_()

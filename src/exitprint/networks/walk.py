@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 Features = Tensor | tuple[Tensor, ...]
@@ -45,3 +46,15 @@ def walk(stages: Iterable[nn.Module], features: Features) -> Iterator[Place]:
     for place.stage, stage in enumerate(stages):
         place.features = stage(place.features)
         yield place
+
+
+@torch.no_grad()
+def stage_shapes(stages: Sequence[nn.Module], input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shape of what an exit sees of one input after each stage, from one dry run on a black image."""
+    black = torch.zeros(1, *input_shape, device=next((p.device for s in stages for p in s.parameters()), None))
+    modes = [stage.training for stage in stages]
+    try:
+        return [tuple(place.seen.shape[1:]) for place in walk([stage.eval() for stage in stages], black)]
+    finally:
+        for stage, mode in zip(stages, modes, strict=True):
+            stage.train(mode)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from exitprint.data import augment
 from exitprint.data.augment import random_flip
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.errors import ExitprintError, when_stopped
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, exit_costs
 from exitprint.stealing.losses import performance_loss, strategy_loss
 from exitprint.stealing.strategy import StrategySearch, search_thresholds
@@ -31,6 +31,10 @@ QUANTILE = 0.02
 
 USUAL_THRESHOLD = 0.8
 """Threshold that confidences are trained around where the victim tells labels only."""
+
+STOPPED = (
+    "stopped while training the substitute, no network was written; the suspect's answers are kept where a journal was."
+)
 
 
 class SubstituteRecipe(Strict):
@@ -212,7 +216,7 @@ def _fit(
             loss = loss + weight * strategy_loss(confidences, thresholds, left_at, recipe.margin)
         return loss
 
-    try:
+    with when_stopped(STOPPED):
         descend(
             network,
             optimiser,
@@ -224,11 +228,6 @@ def _fit(
             what="training the substitute",
             rate=recipe.optimiser.rate,
         )
-    except KeyboardInterrupt as stop:
-        raise Interrupted(
-            "stopped while training the substitute, no network was written; the suspect's answers are kept "
-            "where a journal was."
-        ) from stop
 
 
 def _varied(pixels: Tensor, flips: bool, crops: bool, generator: torch.Generator) -> Tensor:

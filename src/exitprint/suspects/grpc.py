@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from time import perf_counter
@@ -12,13 +11,14 @@ import numpy as np
 
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.suspects.address import Address, model_at, printable, taken_apart
+from exitprint.suspects.datatypes import DATATYPES, as_bytes
 from exitprint.suspects.environment import HEADERS_VARIABLE, TOKEN_VARIABLE, certificate_file, credentials
+from exitprint.suspects.inputs import Declared
 from exitprint.suspects.messages import message
 from exitprint.suspects.options import SuspectOptions, options_of
 from exitprint.suspects.pace import Fault
 from exitprint.suspects.server_clock import Statistics
-from exitprint.suspects.tensors import DATATYPES, Declared, as_bytes, numbers_of
-from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense
+from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense, numbers_in
 
 SERVICE = "/inference.GRPCInferenceService/"
 LARGEST_ANSWER = 64 * 2**20
@@ -144,19 +144,8 @@ class GrpcSuspect(V2Suspect):
         for place, output in enumerate(answer.outputs):
             if output.datatype not in DATATYPES:
                 continue
-            dtype = np.dtype(DATATYPES[output.datatype]).newbyteorder("<")
-            try:
-                if raw:
-                    flat = np.frombuffer(raw[place], dtype)
-                else:
-                    flat = np.asarray(getattr(output.contents, CONTENTS[output.datatype]), dtype)
-                shape = tuple(output.shape)
-                if min(shape, default=0) < 0 or math.prod(shape) != flat.size:
-                    raise ValueError
-                array = flat.reshape(shape).astype(dtype.newbyteorder("="), copy=False)
-            except (ValueError, TypeError, KeyError, OverflowError) as error:
-                raise nonsense(f"output {output.name!r} does not hold what its shape and type say") from error
-            arrays.append(numbers_of(array, output.datatype))
+            content = raw[place] if raw else getattr(output.contents, CONTENTS.get(output.datatype, ""), ())
+            arrays.append(numbers_in(output.name, content, output.datatype, tuple(output.shape)))
         return arrays
 
     def _parsed(self, kind: str, body: Any) -> Any:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasPath, BaseModel, Field, ValidationError
 
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.suspects.address import model_at, taken_apart
+from exitprint.suspects.datatypes import DATATYPES, ENCODED, as_bytes, numbers_of
+from exitprint.suspects.inputs import Declared
 from exitprint.suspects.options import SuspectOptions, options_of
 from exitprint.suspects.paced import OverHttp
 from exitprint.suspects.server_clock import Statistics
-from exitprint.suspects.tensors import DATATYPES, ENCODED, Declared, as_bytes, numbers_of
-from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense
+from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense, numbers_in
 
 BINARY_EXTENSION = "binary_tensor_data"
 JSON_LENGTH = "Inference-Header-Content-Length"
@@ -50,22 +50,13 @@ class _Inference(BaseModel):
     outputs: list[_Output]
 
 
-class _Duration(BaseModel):
-    count: int
-    ns: int
-
-
-class _Stats(BaseModel):
-    compute_infer: _Duration
-
-
-class _ModelStats(BaseModel):
-    version: str = ""
-    inference_stats: _Stats
+class _Spent(BaseModel):
+    count: int = Field(validation_alias=AliasPath("inference_stats", "compute_infer", "count"))
+    ns: int = Field(validation_alias=AliasPath("inference_stats", "compute_infer", "ns"))
 
 
 class _Statistics(BaseModel):
-    model_stats: list[_ModelStats] = Field(min_length=1)
+    model_stats: list[_Spent] = Field(min_length=1)
 
 
 class KServeSuspect(OverHttp, V2Suspect):
@@ -148,7 +139,7 @@ class KServeSuspect(OverHttp, V2Suspect):
 
     def _read_statistics(self) -> float | None:
         reply = self._connection.exchange("GET", f"{self._model}/stats{self._query}")
-        spent = [each.inference_stats.compute_infer for each in _parsed(_Statistics, reply.body).model_stats]
+        spent = _parsed(_Statistics, reply.body).model_stats
         return self._statistics.since(sum(each.count for each in spent), sum(each.ns for each in spent))
 
     def _offers_binary(self) -> bool:
@@ -171,7 +162,8 @@ class KServeSuspect(OverHttp, V2Suspect):
                     raise nonsense(f"output {output.name!r} is not as long as announced")
                 binary, rest = rest[:size], rest[size:]
             if output.datatype in DATATYPES:
-                arrays.append(_array(output, binary))
+                content = output.data if binary is None else binary
+                arrays.append(numbers_in(output.name, content, output.datatype, output.shape))
                 self._check_shape(output)
         return arrays
 
@@ -218,19 +210,6 @@ def _numbers(array: np.ndarray) -> str:
         return ",".join(np.char.mod("%3d", array.ravel()))
     numbers = array.ravel().astype(np.float64)
     return ",".join(np.char.mod("%.12f" if ((numbers >= 0) & (numbers < 10)).all() else "%17.10f", numbers))
-
-
-def _array(output: _Output, binary: memoryview | None) -> np.ndarray:
-    dtype = np.dtype(DATATYPES[output.datatype]).newbyteorder("<")
-    as_numbers = np.dtype(np.float32) if output.datatype == "BF16" and binary is None else dtype
-    try:
-        flat = np.asarray(output.data, as_numbers).ravel() if binary is None else np.frombuffer(binary, dtype)
-        if min(output.shape, default=0) < 0 or math.prod(output.shape) != flat.size:
-            raise ValueError
-        array = flat.reshape(output.shape).astype(flat.dtype.newbyteorder("="), copy=False)
-        return array if binary is None else numbers_of(array, output.datatype)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise nonsense(f"output {output.name!r} does not hold what its shape and type say") from error
 
 
 def _parsed(model: type[M], body: bytes) -> M:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError, in_short, require_extra
 from exitprint.suspects.deadline import deadline
+from exitprint.suspects.inputs import Declared, further_inputs, image_among
 from exitprint.suspects.options import options_of
+from exitprint.suspects.outputs import read_outputs, together
 from exitprint.suspects.suspect import Answer, Closing
-from exitprint.suspects.tensors import Declared, further_inputs, image_among, read_outputs, together
 
 DATATYPES = {
     "tensor(float)": "FP32",
@@ -76,7 +77,7 @@ class OnnxSuspect(Closing):
         """
         if self.image.takes(x.shape[1:]) == -1 or len(x) == 1:
             return self._ask(x)
-        return together([self._ask(x[index : index + 1]) for index in range(len(x))])
+        return together([self._ask(each) for each in x.split(1)])
 
     def _ask(self, x: Tensor) -> Answer:
         batched = self.image.arrangement(x.shape[1:]).batched

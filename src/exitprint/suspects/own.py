@@ -21,10 +21,10 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.suspects.options import SuspectOptions, options_of
+from exitprint.suspects.outputs import read_outputs
 from exitprint.suspects.pace import Fault
 from exitprint.suspects.paced import Paced
 from exitprint.suspects.suspect import Answer, Closing, Metered, OpenSuspect, WithFloor
-from exitprint.suspects.tensors import read_outputs
 
 OWN = re.compile(r"(?P<module>.+\.py|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)")
 

@@ -15,10 +15,10 @@ from torch import Tensor
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.suspects.description import Body, Description, read_description
 from exitprint.suspects.options import SuspectOptions, options_of
+from exitprint.suspects.outputs import read_outputs, together
 from exitprint.suspects.paced import OverHttp
 from exitprint.suspects.pictures import encoded
 from exitprint.suspects.suspect import Answer
-from exitprint.suspects.tensors import read_outputs, together
 
 BOUNDARY = "exitprint-3f1c9a7e5b2d4860"
 APPLYING = frozenset({"amplification", "rate", "budget", "timeout", "patience", "server_clock"})

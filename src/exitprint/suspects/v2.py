@@ -5,16 +5,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
 from exitprint.suspects.address import Address
+from exitprint.suspects.datatypes import ENCODED, received
+from exitprint.suspects.inputs import Declared, further_inputs, image_among
 from exitprint.suspects.options import SuspectOptions
+from exitprint.suspects.outputs import read_outputs, together
 from exitprint.suspects.paced import Paced
 from exitprint.suspects.suspect import Answer
-from exitprint.suspects.tensors import Declared, further_inputs, image_among, read_outputs, together
 
 Tensors = Sequence[tuple[Declared, np.ndarray]]
 
@@ -78,13 +81,13 @@ class V2Suspect(Paced):
         self._check_amplification(takes)
         if takes == -1 or len(x) == 1:
             return self._ask(x)
-        return together([self._ask(x[index : index + 1]) for index in range(len(x))])
+        return together([self._ask(each) for each in x.split(1)])
 
     def _ask(self, x: Tensor) -> Answer:
         copies = self.amplification
         images = self.image.encode(x.repeat_interleave(copies, 0))
         image = Declared(self.image.name, self.image.datatype, images.shape)
-        batched = self.image.datatype == "BYTES" or self.image.arrangement(x.shape[1:]).batched
+        batched = self.image.datatype == ENCODED or self.image.arrangement(x.shape[1:]).batched
         further = further_inputs(self._inputs, self.image, len(x) * copies, batched)
         outcome = self._infer([(image, images), *further])
         labels, probabilities = read_outputs(outcome.outputs, len(x) * copies)
@@ -98,6 +101,14 @@ class V2Suspect(Paced):
     @abstractmethod
     def _infer(self, tensors: Tensors) -> Outcome:
         """Send encoded tensors and wait for the answer; only that is inside the time."""
+
+
+def numbers_in(name: str, content: Any, datatype: str, shape: Sequence[int]) -> np.ndarray:
+    """Numbers of an output, see `received`; an output that is not what it says cannot be used."""
+    try:
+        return received(content, datatype, shape)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise nonsense(f"output {name!r} does not hold what its shape and type say") from error
 
 
 def nonsense(what: str) -> ExitprintError:

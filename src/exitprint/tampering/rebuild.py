@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import wraps
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from exitprint.data import ImageData, batch_size, split, unit_range
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.errors import ExitprintError, when_stopped
 from exitprint.networks import Architecture, ExitHead, ExitPolicy, MultiExitNetwork
 from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
 from exitprint.networks.exported import Exported, ExportedStage
 from exitprint.networks.exported.fresh import fresh_head
 from exitprint.networks.integer import quantise_layers
-from exitprint.networks.network import stage_shapes
 from exitprint.networks.policy import Criterion
+from exitprint.networks.walk import stage_shapes
 from exitprint.training import HeadRecipe, best_device, calibrated_policy, recipe, train_heads
 from exitprint.training.own_heads import train_own_heads
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
 HeadKind = Literal["own", "sdn"]
 RANGE_IMAGES = 512
 """Images by which the ranges of activations are set."""
 
-
-def interruptible(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Turn Ctrl-C inside `function` into `Interrupted`."""
-
-    @wraps(function)
-    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        try:
-            return function(*args, **kwargs)
-        except KeyboardInterrupt as stop:
-            raise Interrupted("stopped, no network was written: run the same command again.") from stop
-
-    return guarded
+interruptible = when_stopped("stopped, no network was written: run the same command again.")
+"""For functions that make a network: Ctrl-C inside them is told in a sentence."""
 
 
 def working_copy(network: MultiExitNetwork) -> MultiExitNetwork:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from exitprint.data import ImageData, augment, batch_size
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.errors import ExitprintError, when_stopped
 from exitprint.networks import ExitHead, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.training.compute import fast_bf16, reduced_precision
@@ -26,6 +26,10 @@ SAMPLED_ROWS = 4096
 """Rows by which the mean and the spread of features are told."""
 LEAST_SPREAD = 0.1
 """A feature that spreads over less than this share of the mean spread is not blown up further."""
+STOPPED = (
+    "stopped while training internal classifiers, no network was written: run the same command again; the backbone is "
+    "not trained again if its checkpoint was kept."
+)
 
 
 @torch.no_grad()
@@ -105,17 +109,12 @@ def train_heads(
         return
     if any(not isinstance(network.heads[exit], ExitHead) for exit in wanted):
         raise ExitprintError("these exits are the architecture's own: they are trained with the rest (train_jointly).")
-    try:
+    with when_stopped(STOPPED):
         labels = data.train.labels.to(network.mean.device)
         most = CACHE_BYTES if isinstance(data.train.pixels, Tensor) else CACHE_BYTES_OF_LARGE_SET
         for group in _groups_of_exits(network, wanted, recipe.views * len(data.train), most):
             pooled = pooled_features(network, data, group, recipe.views, seed)
             fit_heads([cast(ExitHead, network.heads[exit]) for exit in group], pooled, labels, recipe, seed)
-    except KeyboardInterrupt as stop:
-        raise Interrupted(
-            "stopped while training internal classifiers, no network was written: "
-            "run the same command again; the backbone is not trained again if its checkpoint was kept."
-        ) from stop
 
 
 def fit_heads(

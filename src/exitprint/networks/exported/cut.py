@@ -1,33 +1,21 @@
-"""Where to cut a captured module, and the parts that cutting gives."""
+"""A captured module cut at its exits: the parts that this gives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.exported.operators import LAYER, TRAINING_FLAG, encoded
+from exitprint.networks.exported.places import Wanted, can_see, needed_later, place
 from exitprint.networks.exported.program import Convolution, Linear, Operation, Part, Weight
 from exitprint.networks.exported.reading import Capture
 from exitprint.networks.exported.steps import INPUT, Ref, Step, needed, references
 
-AUTO_EXITS = 9
-"""Exits that are placed where the user names no places."""
-NEARLY_NOTHING = 0.02
-"""An exit that saves, or comes after, less than this share of the cost is not worth placing."""
 Layers = Mapping[int, tuple[str, Convolution | Linear]]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """An exit: the step whose result it sees, or, where it is one of the module's own, that gives its logits."""
-
-    step: int
-    own: bool
 
 
 @dataclass(frozen=True)
@@ -47,41 +35,6 @@ class _Draft:
     inputs: Sequence[int]
     outputs: Sequence[int]
     name: str
-
-
-def wanted_exits(captured: Capture, exits: Sequence[str] | int | Literal["auto"]) -> list[Wanted]:
-    """The exits of the network, from the shallowest to the final one.
-
-    Parameters
-    ----------
-    captured
-        The module. The exits in its answer are kept.
-    exits
-        Where new exits are wanted: names of submodules, whose outputs they see; or how many to place evenly by cost;
-        ``auto`` for up to nine where the module has no exits of its own, and else for none.
-
-    Raises
-    ------
-    ExitprintError
-        If there is no such submodule, it cannot be cut after it, or there is no place to cut.
-    """
-    if isinstance(exits, str) and exits != "auto":
-        raise ExitprintError(f"exits are a list of submodules' names, a number, or 'auto', and not {exits!r}.")
-    own = [exit.step for exit in captured.answers]
-    final = needed(captured.steps, captured.logits)
-    if exits == "auto" and len(own) > 1:
-        cuts = []
-    elif isinstance(exits, str | int):
-        places = _places(captured, final)
-        cuts = _evenly(captured, places, min(AUTO_EXITS, len(places)) if isinstance(exits, str) else exits)
-    else:
-        cuts = sorted({_after(captured, name, final) for name in exits})
-        if len(cuts) != len(exits):
-            raise ExitprintError("two of these exits see the same features: name each place once.")
-    depths = accumulate((len(needed(captured.steps, step) & final) for step in own[:-1]), max)
-    order = [(depth, number, step) for number, (depth, step) in enumerate(zip(depths, own, strict=False))]
-    order += [(len(needed(captured.steps, step)), -1, step) for step in cuts]
-    return [*(Wanted(step, number >= 0) for _, number, step in sorted(order)), Wanted(captured.logits, True)]
 
 
 def cut_at(captured: Capture, exits: Sequence[Wanted]) -> Pieces:
@@ -105,7 +58,7 @@ def cut_at(captured: Capture, exits: Sequence[Wanted]) -> Pieces:
         later: set[int] = set().union(*closures[number + 1 :])
         own_head = exit.own and number < len(exits) - 1
         ready = done | (closures[number] & later if own_head else closures[number])
-        crossing = _crossing(captured, ready, later - ready, [e.step for e in exits[number + 1 :]])
+        crossing = needed_later(captured, ready, later - ready, [e.step for e in exits[number + 1 :]])
         if number == len(exits) - 1:
             seen = outputs = [exit.step]
         else:
@@ -120,17 +73,10 @@ def cut_at(captured: Capture, exits: Sequence[Wanted]) -> Pieces:
     return _pieces(captured, drafts)
 
 
-def _crossing(captured: Capture, ready: set[int], later: set[int], targets: Sequence[int]) -> set[int]:
-    """What is computed and needed later (the input itself may be)."""
-    used = [captured.steps[index] for index in later]
-    values = {ref.key for step in used for ref in references((step.args, step.kwargs)) if ref.kind == "value"}
-    return {value for value in {*values, *targets} if value in ready or value == INPUT}
-
-
 def _seen_by_head(captured: Capture, ready: set[int], head: set[int], logits: int) -> list[int]:
     """What a head of the module's own takes; first the latest tensor that another classifier could see."""
-    taken = sorted(_crossing(captured, ready, head, [logits]), reverse=True)
-    return sorted(taken, key=lambda value: value == INPUT or not _can_see(captured.steps[value]))
+    taken = sorted(needed_later(captured, ready, head, [logits]), reverse=True)
+    return sorted(taken, key=lambda value: value == INPUT or not can_see(captured.steps[value]))
 
 
 def _check_handed_over(captured: Capture, outputs: Sequence[int], exit: Wanted) -> None:
@@ -177,111 +123,6 @@ def _weights_of(captured: Capture, draft: _Draft, layers: Layers) -> set[str]:
             step = captured.steps[index]
             found |= {ref.key for ref in references((step.args, step.kwargs)) if ref.kind == "weight"}
     return found
-
-
-def _alive(captured: Capture, end: int, final: set[int]) -> set[int]:
-    """Results that exist after step `end` and that the final answer still needs (−1 is the input itself)."""
-    ready = {i for i in final if i <= end}
-    return _crossing(captured, ready, final - ready, [captured.logits])
-
-
-def _seen_by_own(captured: Capture, final: set[int]) -> set[int]:
-    """The features on the way to the final answer that the module's own exits see."""
-    heads = (needed(captured.steps, exit.step) - final for exit in captured.answers[:-1])
-    return set().union(*(_crossing(captured, final, head, []) for head in heads))
-
-
-def place(captured: Capture, step: int) -> str:
-    """The outermost submodule that ends with this step, else the step's own place and operator."""
-    if ended := _ended(captured, step):
-        return ended[0]
-    return ".".join([*captured.steps[step].path[-1:], captured.steps[step].op.removeprefix("aten.").split(".")[0]])
-
-
-def _ended(captured: Capture, step: int) -> list[str]:
-    """Submodules that end with this step, outermost first."""
-    following = captured.steps[step + 1].path if step + 1 < len(captured.steps) else ()
-    return [name for name in captured.steps[step].path if name not in following]
-
-
-def _after(captured: Capture, name: str, final: set[int]) -> int:
-    inside = [index for index, step in enumerate(captured.steps) if name in step.path]
-    if not inside:
-        known = dict(captured.module.named_modules())
-        if name not in known:
-            likely = ", ".join(list(known)[1:13])
-            raise ExitprintError(f"this module has no submodule {name!r}: it has {likely}, …")
-        raise ExitprintError(f"the submodule {name!r} computes nothing when the module answers: name another.")
-    if captured.calls.get(name, 1) > 1:
-        raise ExitprintError(
-            f"the submodule {name!r} runs {captured.calls[name]} times: name what is around one of them."
-        )
-    users = _users(captured)
-    answers = [exit.step for exit in captured.answers]
-    given = [i for i in inside if i in answers or any(user not in inside for user in users.get(i, ()))]
-    if not given or given[-1] in answers:
-        raise ExitprintError(f"the submodule {name!r} ends with the module's own answer: exits come before it.")
-    if given[-1] not in final or given[-1] in _seen_by_own(captured, final):
-        raise ExitprintError(f"there is an exit of the module's own at {name!r}: put new ones somewhere else.")
-    if not _can_see(captured.steps[given[-1]]):
-        raise ExitprintError(
-            f"an exit after {name!r} would see a tensor of shape {captured.steps[given[-1]].shape} (−1 is the batch): "
-            "it needs vectors, feature maps or token sequences with the batch first."
-        )
-    return given[-1]
-
-
-def _places(captured: Capture, final: set[int]) -> dict[int, int]:
-    """Steps after which one tensor alone goes on, by their cost; of those of one cost a submodule's end."""
-    costs = _costs(captured, final)
-    best: dict[int, int] = {}
-    taken = _seen_by_own(captured, final)
-    for index in sorted(final - taken - {captured.logits}):
-        if _can_see(captured.steps[index]) and _alive(captured, index, final) == {index}:
-            before = best.get(costs[index])
-            if before is None or len(_ended(captured, index)) >= len(_ended(captured, before)):
-                best[costs[index]] = index
-    total = max(1, costs[captured.logits])
-    usable = {cost: index for cost, index in best.items() if NEARLY_NOTHING < cost / total < 1 - NEARLY_NOTHING}
-    if not usable:
-        raise ExitprintError(
-            "this module has no place where one tensor alone goes on, so exits cannot be placed automatically: name "
-            "submodules to put them after."
-        )
-    return usable
-
-
-def _costs(captured: Capture, final: set[int]) -> dict[int, int]:
-    """FLOPs up to and including each step on the way to the final answer, of those steps alone."""
-    total, found = 0, {}
-    for index in sorted(final):
-        total += captured.costs[index] - (captured.costs[index - 1] if index else 0)
-        found[index] = total
-    return found
-
-
-def _evenly(captured: Capture, places: dict[int, int], wanted: int) -> list[int]:
-    if not 1 <= wanted <= len(places):
-        raise ExitprintError(f"exits can be placed automatically at 1 to {len(places)} places here, and not {wanted}.")
-    free = dict(places)
-    chosen = []
-    for k in range(1, wanted + 1):
-        target = k * _costs(captured, needed(captured.steps, captured.logits))[captured.logits] / (wanted + 1)
-        chosen.append(free.pop(min(free, key=lambda cost: abs(cost - target))))
-    return sorted(chosen)
-
-
-def _can_see(step: Step) -> bool:
-    return step.batched and step.floating and step.shape is not None and 2 <= len(step.shape) <= 4
-
-
-def _users(captured: Capture) -> dict[int, list[int]]:
-    users: dict[int, list[int]] = {}
-    for index, step in enumerate(captured.steps):
-        for ref in references((step.args, step.kwargs)):
-            if ref.kind == "value":
-                users.setdefault(ref.key, []).append(index)
-    return users
 
 
 def _layers(captured: Capture) -> Layers:

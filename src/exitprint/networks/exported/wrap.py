@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from exitprint.errors import ExitprintError
 from exitprint.networks.exported.answer import Take
 from exitprint.networks.exported.capture import capture
-from exitprint.networks.exported.cut import cut_at, tensors_of, wanted_exits
+from exitprint.networks.exported.cut import cut_at, tensors_of
+from exitprint.networks.exported.places import wanted_exits
 from exitprint.networks.exported.record import Exported
 
 Exits = Sequence[str] | int | Literal["auto"]

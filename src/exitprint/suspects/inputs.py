@@ -1,4 +1,4 @@
-"""What a foreign runtime takes and gives: images in the layout it declares, labels and probabilities out of arrays."""
+"""What a foreign runtime takes: images in the layout and type that its input declares, and its further inputs."""
 
 from __future__ import annotations
 
@@ -12,33 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exitprint.errors import ExitprintError
+from exitprint.suspects.datatypes import BFLOAT16, DATATYPES, ENCODED, FLOATS, WHOLE, stored
 from exitprint.suspects.options import InputOptions
 from exitprint.suspects.pictures import encoded
-from exitprint.suspects.suspect import Answer
-
-BFLOAT16 = "BF16"
-FLOATS = {"FP16": torch.float16, "BF16": torch.bfloat16, "FP32": torch.float32, "FP64": torch.float64}
-WHOLE = ("UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64")
-ENCODED = "BYTES"
-"""The type of inputs that take whatever bytes they are given, an encoded image for instance."""
-
-DATATYPES: dict[str, type[np.generic]] = {
-    "BOOL": np.bool_,
-    "UINT8": np.uint8,
-    "UINT16": np.uint16,
-    "UINT32": np.uint32,
-    "UINT64": np.uint64,
-    "INT8": np.int8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FP16": np.float16,
-    "BF16": np.uint16,
-    "FP32": np.float32,
-    "FP64": np.float64,
-}
-"""How each type's numbers lie in memory; those of BF16 are the upper halves of FP32's."""
-
 
 UNSAID = InputOptions()
 
@@ -179,7 +155,7 @@ class ImageInput:
             values = values.permute(0, 2, 3, 1)
         elif form.axes == "HW":
             values = values[:, 0]
-        array = _stored(values.contiguous(), self.datatype)
+        array = stored(values.contiguous(), self.datatype)
         if form.axes == "flat":
             array = array.reshape(len(array), -1)
         return array if form.batched else array[0]
@@ -204,28 +180,6 @@ class ImageInput:
         if options.std:
             x = x / torch.tensor(options.std).view(1, -1, 1, 1)
         return x
-
-
-def _stored(values: Tensor, datatype: str) -> NDArray[Any]:
-    if datatype in FLOATS:
-        stored = values.cpu().to(FLOATS[datatype])
-        return stored.view(torch.int16).numpy().view(np.uint16) if datatype == BFLOAT16 else stored.numpy()
-    dtype = DATATYPES[datatype]
-    limits = np.iinfo(np.dtype(dtype).name)
-    return np.rint(values.cpu().double().numpy()).clip(max(limits.min, -(2**53)), min(limits.max, 2**53)).astype(dtype)
-
-
-def as_bytes(array: NDArray[Any]) -> bytes:
-    """Numbers little end first, strings each behind its length, as the Open Inference Protocol sends them raw."""
-    if array.dtype != object:
-        return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    strings = [each.encode() if isinstance(each, str) else bytes(each) for each in array.ravel()]
-    return b"".join(len(each).to_bytes(4, "little") + each for each in strings)
-
-
-def numbers_of(array: NDArray[Any], datatype: str) -> NDArray[Any]:
-    """Numbers that were stored as this type; those of BF16 as FP32."""
-    return (array.astype(np.uint32) << 16).view(np.float32) if datatype == BFLOAT16 else array
 
 
 def _fits(declared: Sequence[int], shape: Sequence[int]) -> bool:
@@ -319,81 +273,3 @@ def further_inputs(
 def _type_of(value: Any) -> str:
     kind = np.asarray(value).dtype.kind
     return {"b": "BOOL", "i": "INT64", "u": "INT64", "f": "FP32"}.get(kind, ENCODED)
-
-
-def read_outputs(
-    outputs: Sequence[np.ndarray], inputs: int
-) -> tuple[NDArray[np.int64] | None, NDArray[np.float32] | None]:
-    """Labels and probabilities among a suspect's outputs, whichever it gives.
-
-    Rows of non-negative numbers that sum to one are probabilities; other rows of numbers are taken as logits, of which
-    some may be −∞. Outputs of other shapes say nothing here, and do no harm: only the time counts.
-
-    Parameters
-    ----------
-    outputs
-        Numeric arrays; the first dimension of each is the batch (left out where a single input was asked).
-    inputs
-        How many images were asked.
-
-    Returns
-    -------
-    labels, probabilities
-        Shapes (inputs,) and (inputs, classes), ``None`` where no output gives them.
-
-    Raises
-    ------
-    ExitprintError
-        If nothing can be read, and that because an output holds NaN or infinity, or answers another number of images.
-    """
-    labels: NDArray[np.int64] | None = None
-    scores: list[np.ndarray] = []
-    broken = ""
-    for output in outputs:
-        if inputs == 1 and (output.ndim == 0 or (output.ndim == 1 and len(output) != 1)):
-            output = output[None]
-        if len(output) != inputs:
-            broken = broken or f"the suspect answered {len(output)} images where {inputs} were asked: it is broken."
-        elif output.dtype.kind == "f" and output.size and not np.isfinite(output.max(-1)).all():
-            broken = "the suspect answered with NaN or infinity: it is broken, or no classifier."
-        elif output.dtype.kind == "f" and output.ndim == 2 and output.shape[1] > 1:
-            scores.append(output.astype(np.float64))
-        elif labels is None and output.dtype.kind in "iu" and output.size == inputs:
-            labels = output.reshape(inputs).astype(np.int64)
-    if scores:
-        rows = next((each for each in scores if _are_probabilities(each)), scores[0])
-        probabilities = rows if _are_probabilities(rows) else _softmax(rows)
-        return probabilities.argmax(1).astype(np.int64), probabilities.astype(np.float32)
-    if broken and (labels is None or "NaN" in broken):
-        raise ExitprintError(broken)
-    return labels, None
-
-
-def _are_probabilities(rows: NDArray[np.float64]) -> bool:
-    return bool((rows >= 0).all() and np.allclose(rows.sum(1), 1, atol=1e-2))
-
-
-def _softmax(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    powers = np.exp(rows - rows.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
-def together(answers: Sequence[Answer]) -> Answer:
-    """One answer out of those to several requests.
-
-    Raises
-    ------
-    ExitprintError
-        If the number of classes changes from answer to answer.
-    """
-    labels = [answer.labels for answer in answers if answer.labels is not None]
-    probabilities = [answer.probabilities for answer in answers if answer.probabilities is not None]
-    if len({rows.shape[1] for rows in probabilities}) > 1:
-        raise ExitprintError("the suspect's number of classes changes from answer to answer: it is broken.")
-    seconds = [answer.seconds for answer in answers if answer.seconds is not None]
-    return Answer(
-        np.concatenate(seconds) if len(seconds) == len(answers) else None,
-        answers[0].clock,
-        np.concatenate(labels) if len(labels) == len(answers) else None,
-        np.concatenate(probabilities) if len(probabilities) == len(answers) else None,
-    )
