@@ -36,10 +36,7 @@ def in_short(error: BaseException, most: int = 200) -> str:
 def require_extra(module: str, extra: str) -> ModuleType:
     """Import `module`, or say which extra of exitprint brings it, or what it imports itself.
 
-    Raises
-    ------
-    ExitprintError
-        If the module, or one that it imports, is not installed.
+    Raises `ExitprintError` if the module, or one that it imports, is not installed.
     """
     try:
         return importlib.import_module(module)

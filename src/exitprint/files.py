@@ -33,11 +33,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     A symbolic link stays, and what it points to is replaced.
 
-    Raises
-    ------
-    ExitprintError
-        When the file cannot be written (a full disk, a missing folder, a device); an older file at `path` stays as it
-        was.
+    Raises `ExitprintError` when the file cannot be written (a full disk, a missing folder, a device); an older file at
+    `path` stays as it was.
     """
     target = place_of(path)
     try:
@@ -67,10 +64,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 def place_of(path: str | os.PathLike[str]) -> Path:
     """Where a file of this name is written: behind symbolic links.
 
-    Raises
-    ------
-    ExitprintError
-        If something is there that is no file: a folder, a pipe, a device, a circle of links.
+    Raises `ExitprintError` if something is there that is no file: a folder, a pipe, a device, a circle of links.
     """
     try:
         mode = os.stat(path).st_mode
@@ -102,10 +96,7 @@ def kind_of(path: Path) -> str | None:
 def file_digest(path: Path) -> str:
     """SHA-256 of a file.
 
-    Raises
-    ------
-    ExitprintError
-        If it cannot be read.
+    Raises `ExitprintError` if it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -138,10 +129,7 @@ def save_tensors(
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read the header of one of our files; no tensor is read and no code is run.
 
-    Raises
-    ------
-    ExitprintError
-        If the file is missing, is no safetensors file, is truncated, or is not one of ours.
+    Raises `ExitprintError` if the file is missing, is no safetensors file, is truncated, or is not one of ours.
     """
     with _opened(path) as file:
         return _header(file, path)
@@ -150,10 +138,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 def load_tensors(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read header and tensors of a file of the given `kind`.
 
-    Raises
-    ------
-    ExitprintError
-        As `read_header` does, and if the file is of another kind.
+    Raises `ExitprintError` as `read_header` does, and if the file is of another kind.
     """
     with _opened(path) as file:
         header = _header(file, path)

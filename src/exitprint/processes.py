@@ -36,10 +36,7 @@ class InThisProcess(Executor):
 def processes(jobs: int) -> Iterator[Executor]:
     """Where jobs run: in this process, or in `jobs` new ones, which are gone when the block ends.
 
-    Raises
-    ------
-    ExitprintError
-        If `jobs` is not positive, or one of the processes was killed.
+    Raises `ExitprintError` if `jobs` is not positive, or one of the processes was killed.
     """
     if jobs < 1:
         raise ExitprintError(f"the number of processes must be positive, and not {jobs}.")

@@ -78,6 +78,9 @@ class Case:
 def opened(claim_file: Path, claim: Claim, files: Sequence[Path], digests: Sequence[str]) -> dict[str, Fingerprint]:
     """The fingerprints of a claim by their commitments, as far as their files are given.
 
+    Raises `ExitprintError` if one was not committed to, holds what no crafting gives, or has originals that are not in
+    the data set.
+
     Parameters
     ----------
     claim_file, claim
@@ -86,11 +89,6 @@ def opened(claim_file: Path, claim: Claim, files: Sequence[Path], digests: Seque
         Fingerprints.
     digests
         Of the data set's images.
-
-    Raises
-    ------
-    ExitprintError
-        If one was not committed to, holds what no crafting gives, or has originals that are not in the data set.
     """
     if hashlib.sha256(listed(digests)).hexdigest() != claim.data.sha256:
         raise ExitprintError(
@@ -133,6 +131,8 @@ def examine(
 ) -> Case:
     """Check a claim and all that belongs to it, and recompute what it comes to.
 
+    Raises `ExitprintError` with the first thing that does not hold.
+
     Parameters
     ----------
     claim_file
@@ -151,11 +151,6 @@ def examine(
         SHA-256 of the panel's networks by name, where the panel is at hand; by default those that were asked.
     controls
         Whether to look at what the judge asked himself.
-
-    Raises
-    ------
-    ExitprintError
-        With the first thing that does not hold.
     """
     checked = check_claim(claim_file, authority, key)
     claim, place, digest = checked.claim, Place(claim_file), file_digest(claim_file)

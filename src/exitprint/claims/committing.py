@@ -141,10 +141,7 @@ def write_opening(opening: Opening, path: Path) -> None:
 def load_opening(path: Path) -> Opening:
     """Read salts.
 
-    Raises
-    ------
-    ExitprintError
-        If the file is missing or holds none.
+    Raises `ExitprintError` if the file is missing or holds none.
     """
     try:
         return Opening.model_validate_json(path.read_bytes())
@@ -214,10 +211,7 @@ def committed_network(claim: Claim, opening: Opening, path: Path) -> bool:
 def committed_fingerprint(claim: Claim, opening: Opening, path: Path) -> str:
     """The commitment of a fingerprint's file.
 
-    Raises
-    ------
-    ExitprintError
-        If the claim has none of it, or its salt is missing.
+    Raises `ExitprintError` if the claim has none of it, or its salt is missing.
     """
     digest = file_digest(path)
     for committed, salt in opening.fingerprints.items():

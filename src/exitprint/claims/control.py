@@ -59,6 +59,8 @@ def panel_result(
 ) -> PanelResult:
     """What the panel of a register says of a suspect.
 
+    Raises `ExitprintError` if a network was hidden or exchanged, or was asked otherwise than the suspect.
+
     Parameters
     ----------
     register
@@ -69,11 +71,6 @@ def panel_result(
         What each verification of the register came to.
     first
         The suspect's first verification, which the panel is compared with.
-
-    Raises
-    ------
-    ExitprintError
-        If a network was hidden or exchanged, or was asked otherwise than the suspect.
     """
     named = register.networks or {}
     if networks is not None and dict(networks) != dict(named):
@@ -88,6 +85,8 @@ def panel_result(
 def again_result(asked: tuple[Replayed, ...], first: Replayed, claim: Claim) -> Again | None:
     """What the judge's own asking says; None where the suspect was not asked, or did not answer.
 
+    Raises `ExitprintError` if he asked otherwise.
+
     Parameters
     ----------
     asked
@@ -96,11 +95,6 @@ def again_result(asked: tuple[Replayed, ...], first: Replayed, claim: Claim) -> 
         The suspect's first verification.
     claim
         Whose error rates decide.
-
-    Raises
-    ------
-    ExitprintError
-        If he asked otherwise.
     """
     found = tuple(each for each in asked if each.begun.suspect == first.begun.suspect and each.requests)
     if not found:

@@ -24,10 +24,7 @@ def listed(digests: Iterable[str]) -> bytes:
 def check_originals(originals: Tensor, digests: Iterable[str]) -> None:
     """Refuse originals that are not in the data set.
 
-    Raises
-    ------
-    ExitprintError
-        If one is not.
+    Raises `ExitprintError` if one is not.
     """
     known = set(digests)
     strange = [number for number, digest in enumerate(image_digests(originals)) if digest not in known]

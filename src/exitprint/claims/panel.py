@@ -87,10 +87,7 @@ def planned(
     Inputs leave every network early and late in shares that tell them apart by time: a network that sends all of them
     to one exit could never be claimed, and would be no control.
 
-    Raises
-    ------
-    ExitprintError
-        If an architecture cannot be built for these images, or cannot be trained so.
+    Raises `ExitprintError` if an architecture cannot be built for these images, or cannot be trained so.
     """
     if networks < 1:
         raise ExitprintError(f"a panel needs at least one network, and not {networks}.")
@@ -109,6 +106,9 @@ def planned(
 def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
     """Train what is not trained yet, so that a killed run goes on; nothing finished is trained again.
 
+    Raises `ExitprintError` if the folder cannot be made or holds another panel, or a network of it was changed;
+    `Interrupted` on Ctrl-C.
+
     Parameters
     ----------
     plan
@@ -117,13 +117,6 @@ def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
         What to train on.
     folder
         Where the networks and the manifest go.
-
-    Raises
-    ------
-    ExitprintError
-        If the folder cannot be made or holds another panel, or a network of it was changed.
-    Interrupted
-        On Ctrl-C.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -169,10 +162,7 @@ def _untrained(member: Member) -> Member:
 def load_panel(folder: Path) -> Panel:
     """A panel's manifest.
 
-    Raises
-    ------
-    ExitprintError
-        If it is missing or damaged.
+    Raises `ExitprintError` if it is missing or damaged.
     """
     try:
         return Panel.model_validate_json((folder / MANIFEST).read_bytes())
@@ -183,10 +173,8 @@ def load_panel(folder: Path) -> Panel:
 def members(folder: Path) -> dict[str, str]:
     """SHA-256 of every network of a panel by its name: those of the manifest, and those that were brought besides.
 
-    Raises
-    ------
-    ExitprintError
-        If there is none, a file is no network, or one of the manifest is not trained, is missing or was changed.
+    Raises `ExitprintError` if there is none, a file is no network, or one of the manifest is not trained, is missing or
+    was changed.
     """
     found = {}
     for path in sorted(folder.glob("*.safetensors")):

@@ -22,6 +22,8 @@ def check_references(
 ) -> tuple[str, ...]:
     """Compute again what references come to, and give the names of those whose networks are not at hand.
 
+    Raises `ExitprintError` if a file is no such reference, or comes to something else than the register says.
+
     Parameters
     ----------
     files
@@ -30,11 +32,6 @@ def check_references(
         Verifications, with the references that the asker brought.
     fingerprints
         Those that were opened, by commitment.
-
-    Raises
-    ------
-    ExitprintError
-        If a file is no such reference, or comes to something else than the register says.
     """
     at_hand = {file_digest(path): path for path in files}
     brought = list(dict.fromkeys((each.fingerprint, one) for each in begun for one in each.references))

@@ -127,10 +127,7 @@ class Register:
     ) -> Begun:
         """Write down that a verification begins.
 
-        Raises
-        ------
-        ExitprintError
-            If it cannot be written, or the register was changed.
+        Raises `ExitprintError` if it cannot be written, or the register was changed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with opened(self.folder / FILE, self.work, resume=True) as kept:
@@ -143,10 +140,7 @@ class Register:
     def read(self) -> tuple[Begun, ...]:
         """Every verification that was begun.
 
-        Raises
-        ------
-        ExitprintError
-            If there is no register, it was changed, or a journal is missing.
+        Raises `ExitprintError` if there is no register, it was changed, or a journal is missing.
         """
         begun = read(self.folder / FILE, self.work).earlier
         for number, each in enumerate(begun, 1):
@@ -157,10 +151,7 @@ class Register:
     def last(self, suspect: str, fingerprint: str) -> Begun:
         """The last verification of this suspect, to go on with.
 
-        Raises
-        ------
-        ExitprintError
-            If none was begun.
+        Raises `ExitprintError` if none was begun.
         """
         found = [each for each in self.read() if (each.suspect, each.fingerprint) == (suspect, fingerprint)]
         if not found:
@@ -171,10 +162,7 @@ class Register:
 def panel_register(folder: Path, claim: str) -> Register:
     """The register of a panel, with the networks that its first line names.
 
-    Raises
-    ------
-    ExitprintError
-        If there is none.
+    Raises `ExitprintError` if there is none.
     """
     path = folder / FILE
     try:

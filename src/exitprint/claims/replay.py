@@ -83,11 +83,8 @@ class Replayed:
 def replay(register: Register, begun: Begun, fingerprint: Fingerprint, claim: Claim) -> Replayed:
     """Recompute a verification from its journal.
 
-    Raises
-    ------
-    ExitprintError
-        If the journal is missing, was changed, is of another claim, fingerprint, seed or settings, asks something else
-        than the seed says, goes on after the verdict, or is over the budget.
+    Raises `ExitprintError` if the journal is missing, was changed, is of another claim, fingerprint, seed or settings,
+    asks something else than the seed says, goes on after the verdict, or is over the budget.
     """
     path = register.journal(begun.number)
     if not path.is_file():

@@ -25,10 +25,7 @@ MOST_BYTES = 1 << 20
 def load_or_make_key(path: Path) -> CryptoSigner:
     """The owner's private key: an unencrypted Ed25519 key as PEM (PKCS #8), made where there is none.
 
-    Raises
-    ------
-    ExitprintError
-        If the file holds something else, or cannot be written.
+    Raises `ExitprintError` if the file holds something else, or cannot be written.
     """
     require_extra("securesystemslib.signer", "claims")
     require_extra("cryptography", "claims")
@@ -123,12 +120,7 @@ def load_claim(path: Path, key: str | None = None) -> Claim:
 def json_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file from others.
 
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    ValueError
-        If it is too large, nested too deep, or something else.
+    Raises `OSError` if it cannot be read; `ValueError` if it is too large, nested too deep, or something else.
     """
     if path.stat().st_size > MOST_BYTES:
         raise ValueError("too large")

@@ -21,10 +21,8 @@ TOLERANCE = timedelta(days=1)
 def stamp(path: Path, url: str, to: Path) -> None:
     """Have a file stamped by the authority at `url`, and write its whole answer.
 
-    Raises
-    ------
-    ExitprintError
-        If the authority cannot be reached, or answers something else or something that is not about this file.
+    Raises `ExitprintError` if the authority cannot be reached, or answers something else or something that is not about
+    this file.
     """
     require_extra("rfc3161_client", "claims")
     from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
@@ -50,6 +48,8 @@ def stamp(path: Path, url: str, to: Path) -> None:
 def check_stamp(stamped: Path, of: Path, authority: Path) -> datetime:
     """The time that an authority says a file was there.
 
+    Raises `ExitprintError` if the stamp is damaged, of another file, or not signed by the authority.
+
     Parameters
     ----------
     stamped
@@ -58,11 +58,6 @@ def check_stamp(stamped: Path, of: Path, authority: Path) -> datetime:
         The file.
     authority
         Certificates that are trusted, as PEM.
-
-    Raises
-    ------
-    ExitprintError
-        If the stamp is damaged, of another file, or not signed by the authority.
     """
     require_extra("rfc3161_client", "claims")
     from cryptography import x509
@@ -89,10 +84,7 @@ def check_stamp(stamped: Path, of: Path, authority: Path) -> datetime:
 def check_date(made: datetime, stamped: datetime) -> None:
     """Refuse a claim whose own date is not the authority's.
 
-    Raises
-    ------
-    ExitprintError
-        If they lie more than `TOLERANCE` apart.
+    Raises `ExitprintError` if they lie more than `TOLERANCE` apart.
     """
     if abs(stamped - made) > TOLERANCE:
         raise ExitprintError(

@@ -74,6 +74,9 @@ def begin(
 ) -> UnderClaim:
     """Begin a verification, or go on with the last one of this suspect.
 
+    Raises `ExitprintError` if the signature does not hold, the fingerprint is another or needs references, or there is
+    nothing to go on with.
+
     Parameters
     ----------
     claim_file
@@ -88,12 +91,6 @@ def begin(
         Whether to go on.
     references
         Networks that the asker knows to be independent, by name; the register says which, and what they came to.
-
-    Raises
-    ------
-    ExitprintError
-        If the signature does not hold, the fingerprint is another or needs references, or there is nothing to go on
-        with.
     """
     claim = load_claim(claim_file)
     place = Place(claim_file)
@@ -112,10 +109,7 @@ def begin(
 def _brought(fingerprint: Fingerprint, references: Mapping[str, Path]) -> tuple[Brought, ...]:
     """What a fingerprint comes to on networks that are known to be independent.
 
-    Raises
-    ------
-    ExitprintError
-        If there are none and the fingerprint needs some: nothing is begun then.
+    Raises `ExitprintError` if there are none and the fingerprint needs some: nothing is begun then.
     """
     seen = asked_references(fingerprint, {name: CostModel(load_network(path)) for name, path in references.items()})
     check_change(fingerprint, seen)

@@ -20,10 +20,7 @@ Force = Annotated[bool, typer.Option("--force", help="Write over a file of anoth
 def check_writable(path: Path) -> Path:
     """Say before long work that the result could not be written after it, and else where it will be.
 
-    Raises
-    ------
-    ExitprintError
-        If there is no folder for it, or something there that is no file.
+    Raises `ExitprintError` if there is no folder for it, or something there that is no file.
     """
     from exitprint.files import place_of
 
@@ -36,6 +33,8 @@ def check_writable(path: Path) -> Path:
 def check_output(path: Path, kind: Kind, *others: Path | str | None, force: bool = False) -> None:
     """Refuse to write something of this kind to `path` where that would destroy what is there.
 
+    Raises `ExitprintError` if it is one of the others, whatever its name, holds something else, or cannot be written.
+
     Parameters
     ----------
     path, kind
@@ -44,11 +43,6 @@ def check_output(path: Path, kind: Kind, *others: Path | str | None, force: bool
         What the command reads, and writes besides: paths, or what may be one, such as a suspect.
     force
         Whether a file of another kind may be replaced.
-
-    Raises
-    ------
-    ExitprintError
-        If it is one of the others, whatever its name, holds something else, or cannot be written.
     """
     from exitprint.files import kind_of
 

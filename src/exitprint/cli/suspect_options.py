@@ -84,10 +84,7 @@ class AskingOptions:
     def open(self, suspect: str, budget: int | None = None) -> OpenSuspect:
         """The suspect, by what was given on the command line; to be used as a context manager.
 
-        Raises
-        ------
-        ExitprintError
-            If it cannot be opened, or an option says nothing of it.
+        Raises `ExitprintError` if it cannot be opened, or an option says nothing of it.
         """
         from exitprint.networks import load_network
         from exitprint.suspects import CostModel, open_suspect

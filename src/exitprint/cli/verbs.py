@@ -67,10 +67,7 @@ def invoke(words: Sequence[str]) -> int:
 
     typer's own way of ending, which turns interruptions and broken pipes into code 1, is gone around.
 
-    Raises
-    ------
-    ExitprintError
-        If the words cannot be read, or the verb raises it.
+    Raises `ExitprintError` if the words cannot be read, or the verb raises it.
     """
     show_progress()
     command = typer.main.get_command(app)

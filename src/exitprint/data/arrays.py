@@ -27,6 +27,8 @@ LONE = ("arr", "")
 def array_parts(path: Path, split: str | None, image: str | None, label: str | None, where: str) -> dict[str, Array]:
     """The training and the test part of a `.npy` or `.npz` file.
 
+    Raises `ExitprintError` if the file cannot be read, holds pickles, or it is not clear what its arrays are.
+
     Parameters
     ----------
     path
@@ -36,11 +38,6 @@ def array_parts(path: Path, split: str | None, image: str | None, label: str | N
         As in `load_data`; columns are an `.npz`'s keys.
     where
         What a sentence calls the file.
-
-    Raises
-    ------
-    ExitprintError
-        If the file cannot be read, holds pickles, or it is not clear what its arrays are.
     """
     if path.suffix.lower() == ".npy":
         if image is not None or label is not None:

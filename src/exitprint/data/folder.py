@@ -36,6 +36,8 @@ def image_folder(root: Path, split: str | None, image: str | None, label: str | 
     Folders that are called as parts are (train, test, valid, …) are parts. Inside a part, images lie in one folder a
     class, or together, when there are no labels. A folder with a ``metadata.csv`` is read as `datasets` reads it.
 
+    Raises `ExitprintError` if there are no images, or some lie beside the class folders.
+
     Parameters
     ----------
     root
@@ -44,11 +46,6 @@ def image_folder(root: Path, split: str | None, image: str | None, label: str | 
         As in `load_data`; columns are those of the metadata file.
     where
         What a sentence calls the folder.
-
-    Raises
-    ------
-    ExitprintError
-        If there are no images, or some lie beside the class folders.
     """
     if any((folder / name).is_file() for folder in (root, *_folders(root)) for name in METADATA):
         return _with_metadata(root, split, image, label, where)

@@ -107,6 +107,8 @@ def eight_bit(x: Tensor) -> Tensor:
 def eight_bit_values(values: Tensor, who: str = "images") -> Tensor:
     """Pixels of any number format as 8-bit pixels, where it is beyond doubt what they mean.
 
+    Raises `ExitprintError` if they are something else, or could be two things.
+
     Parameters
     ----------
     values
@@ -114,11 +116,6 @@ def eight_bit_values(values: Tensor, who: str = "images") -> Tensor:
         kept; or fractions in [0, 1].
     who
         What the sentence calls them.
-
-    Raises
-    ------
-    ExitprintError
-        If they are something else, or could be two things.
     """
     if values.dtype == torch.uint8 or not values.numel():
         return values.to(torch.uint8)

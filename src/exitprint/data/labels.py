@@ -19,6 +19,8 @@ def class_numbers(
     Text is numbered in its alphabetical order, as class folders usually are. Numbers stay as they are, but where they
     run from 1 up without a gap, when they are counted from 0.
 
+    Raises `ExitprintError` if labels are missing, fractions, negative, or of classes that no training image has.
+
     Parameters
     ----------
     labels
@@ -27,11 +29,6 @@ def class_numbers(
         What the sentence calls the data set.
     names
         The classes' names, where the data set has numbers and names them.
-
-    Raises
-    ------
-    ExitprintError
-        If labels are missing, fractions, negative, or of classes that no training image has.
     """
     plain = {part: _plain(values, part, where) for part, values in labels.items()}
     if len({values.dtype.kind for values in plain.values()}) > 1:

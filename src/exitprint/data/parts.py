@@ -153,6 +153,8 @@ class Array:
 def chosen_parts(found: Sequence[str], given: str | None, where: str) -> list[str]:
     """The names of the training and of the test part among those found; the former alone where there is one part.
 
+    Raises `ExitprintError` if a part is not there, or it is not clear which to take.
+
     Parameters
     ----------
     found
@@ -161,11 +163,6 @@ def chosen_parts(found: Sequence[str], given: str | None, where: str) -> list[st
         What the user wrote: TRAIN,TEST or one part.
     where
         What a sentence calls the data set.
-
-    Raises
-    ------
-    ExitprintError
-        If a part is not there, or it is not clear which to take.
     """
     if given is not None:
         names = [name.strip() for name in given.split(",")]
@@ -201,6 +198,8 @@ def data_of(
 ) -> ImageData:
     """Training and test parts, read, as an `ImageData`.
 
+    Raises `ExitprintError` if an image cannot be decoded or has another size than the first, or labels do not fit.
+
     Parameters
     ----------
     name
@@ -217,11 +216,6 @@ def data_of(
         Whether a mirrored image still shows its class.
     classes
         How many there are, where that is known; by default what the labels say.
-
-    Raises
-    ------
-    ExitprintError
-        If an image cannot be decoded or has another size than the first, or labels do not fit.
     """
     labels, found = _labels(parts, where)
     chosen = _chosen(parts, labels, limit, seed, where)

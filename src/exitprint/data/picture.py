@@ -46,10 +46,7 @@ class Fit:
     def __call__(self, picture: Image.Image) -> Image.Image:
         """The picture, resized and cropped.
 
-        Raises
-        ------
-        Undecodable
-            If it is smaller than the crop.
+        Raises `Undecodable` if it is smaller than the crop.
         """
         if self.resize is not None:
             picture = picture.resize(self._size(picture), Image.Resampling.BILINEAR)
@@ -74,10 +71,7 @@ class Fit:
 def fit_of(resize: str | int | None, crop: str | int | None) -> Fit:
     """A `Fit` from what a user wrote: 224 or 224x160 (width × height).
 
-    Raises
-    ------
-    ExitprintError
-        If that is no size.
+    Raises `ExitprintError` if that is no size.
     """
     width, height = _side("--resize", resize)
     cropped = _side("--crop", crop)
@@ -99,10 +93,7 @@ def _side(option: str, text: str | int | None) -> tuple[int | None, int | None]:
 def is_grey(source: bytes | Path) -> bool:
     """Whether a picture has no colours, by its mode.
 
-    Raises
-    ------
-    Undecodable
-        If it is no picture.
+    Raises `Undecodable` if it is no picture.
     """
     with _opened(source) as picture:
         return picture.mode in GREY
@@ -114,6 +105,8 @@ def pixels_of(source: bytes | Path, channels: int, fit: Fit) -> NDArray[np.uint8
     It is turned as its EXIF orientation says; 16-bit pixels are scaled; palettes, CMYK and other colours become RGB;
     what is transparent is laid on white, but where `channels` is 4.
 
+    Raises `Undecodable` if it is no whole picture, or its pixels could mean several things.
+
     Parameters
     ----------
     source
@@ -122,11 +115,6 @@ def pixels_of(source: bytes | Path, channels: int, fit: Fit) -> NDArray[np.uint8
         1 for grey, 3 for colours, 4 for colours and transparency.
     fit
         How to bring it to the wanted size.
-
-    Raises
-    ------
-    Undecodable
-        If it is no whole picture, or its pixels could mean several things.
     """
     with _opened(source) as picture:
         try:

@@ -35,15 +35,12 @@ def shards(root: Path) -> dict[str, list[Path]]:
     Known are ``train.parquet``, ``train-00000-of-00002.parquet`` (with a hash behind, too) and the converted layout of
     the hub, ``train/0000.parquet``; in the folder itself, in ``data/`` or in that of a configuration.
 
+    Raises `ExitprintError` if a file is missing, or two hold the same part.
+
     Parameters
     ----------
     root
         Folder with the files.
-
-    Raises
-    ------
-    ExitprintError
-        If a file is missing, or two hold the same part.
     """
     found: dict[str, list[Shard]] = defaultdict(list)
     for path in sorted(root.rglob("*.parquet")):

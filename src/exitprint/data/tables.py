@@ -87,10 +87,7 @@ def _why_not_had(name: str, error: Exception) -> str:
 def encoded(rows: Any, where: str, image: str | None, label: str | None, from_files: bool = False) -> Encoded:
     """A table with the columns of images and labels found, or as they were given.
 
-    Raises
-    ------
-    ExitprintError
-        If a column is not there, or it is not clear which it is.
+    Raises `ExitprintError` if a column is not there, or it is not clear which it is.
     """
     import datasets
 

@@ -98,10 +98,7 @@ def lower_bound(log_e: Callable[[float], float], error: float) -> float:
 def check_probability(name: str, value: float) -> float:
     """`value` as a float strictly between 0 and 1.
 
-    Raises
-    ------
-    ExitprintError
-        If it is anything else.
+    Raises `ExitprintError` if it is anything else.
     """
     if not 0 < value < 1:
         raise ExitprintError(f"{name} must lie strictly between 0 and 1, not {value}: choose for example 0.001.")

@@ -53,10 +53,8 @@ def all_exits(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) -> 
 def check_copies(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) -> None:
     """Refuse what is not this network's backbone with other exits at the same places.
 
-    Raises
-    ------
-    ExitprintError
-        If a copy has exits at other places or another backbone, or images leave by patience, which counts exits.
+    Raises `ExitprintError` if a copy has exits at other places or another backbone, or images leave by patience, which
+    counts exits.
     """
     if not copies:
         return
@@ -76,6 +74,8 @@ def check_copies(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) 
 def sets_of_exits(network: MultiExitNetwork, data: ImageData, count: int, seed: int) -> list[MultiExitNetwork]:
     """The network with exits trained anew, of its own kind and SDN heads by turns, on as many images as a thief has.
 
+    Raises `ExitprintError` if the number is below zero, the images have no labels, or exits cannot be trained again.
+
     Parameters
     ----------
     network
@@ -86,11 +86,6 @@ def sets_of_exits(network: MultiExitNetwork, data: ImageData, count: int, seed: 
         How many sets.
     seed
         The sets have the next ones.
-
-    Raises
-    ------
-    ExitprintError
-        If the number is below zero, the images have no labels, or exits cannot be trained again.
     """
     if count < 0:
         raise ExitprintError(f"the number of sets of new exits is not below zero, and {count} is.")

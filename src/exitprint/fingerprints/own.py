@@ -23,6 +23,9 @@ def check_own(
 ) -> None:
     """Refuse a fingerprint that does not tell its own network, or that network in 8 bits, by the cost model.
 
+    Raises `ExitprintError` with the policy and the share of pairs; if no threshold is left for a claim, as `threshold`
+    says.
+
     Parameters
     ----------
     network
@@ -33,11 +36,6 @@ def check_own(
         The finished fingerprint.
     policies
         The policies, or rules for them, under each of which it has to tell them.
-
-    Raises
-    ------
-    ExitprintError
-        With the policy and the share of pairs; if no threshold is left for a claim, as `threshold` says.
     """
     wanted = threshold(fingerprint).p0 + ROOM
     suspects = {"the network itself": network}

@@ -61,10 +61,7 @@ def tells_images_apart(network: MultiExitNetwork, images: Images) -> bool:
 def usable_policies(network: MultiExitNetwork, policies: Sequence[ExitPolicy]) -> tuple[list[ExitPolicy], list[str]]:
     """Those policies under which some images leave early and some late, and a warning for each weak one.
 
-    Raises
-    ------
-    ExitprintError
-        If there is no policy, they differ in criterion, or none is left.
+    Raises `ExitprintError` if there is no policy, they differ in criterion, or none is left.
     """
     if len({(policy.criterion, policy.temperature) for policy in policies}) != 1:
         raise ExitprintError(

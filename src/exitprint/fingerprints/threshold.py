@@ -78,17 +78,14 @@ class Threshold:
 def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Threshold:
     """The threshold for a fingerprint.
 
+    Raises `ExitprintError` if no threshold is left that a copy could beat.
+
     Parameters
     ----------
     fingerprint
         With the references that its owner states.
     seen
         References that the verifier brought and asked himself.
-
-    Raises
-    ------
-    ExitprintError
-        If no threshold is left that a copy could beat.
     """
     references = (*fingerprint.references, *seen)
     check_front_door(fingerprint.through, references)
@@ -134,10 +131,7 @@ def _raised(part: float) -> float:
 def check_front_door(through: Sequence[Through], references: Collection[object]) -> None:
     """Refuse samples that hold behind a front door, and no network that is known to be independent beside them.
 
-    Raises
-    ------
-    ExitprintError
-        If there are ways through one and no references.
+    Raises `ExitprintError` if there are ways through one and no references.
     """
     if through and not references:
         raise ExitprintError(
@@ -149,10 +143,7 @@ def check_front_door(through: Sequence[Through], references: Collection[object])
 def check_change(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> None:
     """Refuse a change that the owner's word does not suffice for.
 
-    Raises
-    ------
-    ExitprintError
-        If it is not small and the verifier brought no reference of his own.
+    Raises `ExitprintError` if it is not small and the verifier brought no reference of his own.
     """
     if fingerprint.change > CHANGE_ON_OWNERS_WORD and not seen:
         raise ExitprintError(
@@ -170,10 +161,7 @@ def pool_needed(samples: int) -> int:
 def check_size(fingerprint: Fingerprint, p0: float, alpha: float, beta: float) -> None:
     """Refuse a fingerprint with which no outcome could decide.
 
-    Raises
-    ------
-    ExitprintError
-        With the number of samples that is needed, and the pool to choose them from.
+    Raises `ExitprintError` with the number of samples that is needed, and the pool to choose them from.
     """
     late = int(fingerprint.late.sum())
     pairs = min(late, len(fingerprint) - late) if fingerprint.kind == "contrast" else len(fingerprint) // 2

@@ -161,10 +161,7 @@ def verify(
 def check_settings(alpha: float, beta: float, budget: int) -> None:
     """Refuse error rates that are none, and a budget with which nothing could be decided.
 
-    Raises
-    ------
-    ExitprintError
-        With the one that is wrong.
+    Raises `ExitprintError` with the one that is wrong.
     """
     check_probability("alpha", alpha)
     check_probability("beta", beta)
@@ -215,10 +212,7 @@ def asked_references(
 
     They are asked as the suspect is, and as sent and behind each way that the fingerprint was made for.
 
-    Raises
-    ------
-    ExitprintError
-        If one does not answer on a cost model's clock.
+    Raises `ExitprintError` if one does not answer on a cost model's clock.
     """
     asked = [way] if way else [None, *fingerprint.through]
     return tuple(

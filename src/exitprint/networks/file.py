@@ -83,10 +83,7 @@ class Content:
 def read(path: str | os.PathLike[str]) -> Content:
     """What a file holds that `save_network` wrote.
 
-    Raises
-    ------
-    ExitprintError
-        If the file is missing, damaged or of another kind.
+    Raises `ExitprintError` if the file is missing, damaged or of another kind.
     """
     fields, tensors = load_tensors(path, KIND)
     try:

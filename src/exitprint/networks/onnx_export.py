@@ -64,10 +64,7 @@ done with 28 after 150 s; ONNX Runtime takes any number."""
 def with_fewer_exits(network: MultiExitNetwork, wanted: int) -> MultiExitNetwork:
     """A copy with so many exits in all, the final one included, spread evenly by cost; the thresholds stay theirs.
 
-    Raises
-    ------
-    ExitprintError
-        If there are not so many.
+    Raises `ExitprintError` if there are not so many.
     """
     if not 1 <= wanted <= network.num_exits:
         raise ExitprintError(f"this network has {network.num_exits} exits, so {wanted} of them cannot be kept.")
@@ -105,10 +102,7 @@ def export_stages(network: MultiExitNetwork, folder: str | os.PathLike[str]) -> 
     ``before1``, … its ``features1``, … where several tensors go on; it gives those, ``probabilities``, ``label`` and,
     but for the last, ``left``: the caller asks the next where that is false.
 
-    Raises
-    ------
-    ExitprintError
-        As `export_onnx`.
+    Raises `ExitprintError` as `export_onnx`.
     """
     require_extra("onnx", "onnx")
     where = Path(folder)
@@ -127,11 +121,8 @@ def export_onnx(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None
     (1, classes); ``label``, int64, (1,); ``exit``, int64, (1,). Exits nest as `If` within `If`, in groups that readers
     of the file can follow however many exits there are; all weights belong to the outermost graph.
 
-    Raises
-    ------
-    ExitprintError
-        If the package `onnx` is missing, the network was quantised, its policy remembers earlier exits, the graph
-        is larger than a file of this kind can be, or it cannot be written.
+    Raises `ExitprintError` if the package `onnx` is missing, the network was quantised, its policy remembers earlier
+    exits, the graph is larger than a file of this kind can be, or it cannot be written.
     """
     require_extra("onnx", "onnx")
     write_bytes(path, onnx_graph(network).SerializeToString())
@@ -141,10 +132,7 @@ def export_onnx(network: MultiExitNetwork, path: str | os.PathLike[str]) -> None
 def onnx_graph(network: MultiExitNetwork) -> ModelProto:
     """The graph that `export_onnx` writes.
 
-    Raises
-    ------
-    ExitprintError
-        As `export_onnx`.
+    Raises `ExitprintError` as `export_onnx`.
     """
     from onnx import checker, compose, helper
 

@@ -209,10 +209,7 @@ class ExitPolicy:
 def lowest(policies: Sequence[ExitPolicy], internal: int) -> ExitPolicy:
     """The policy with the lowest of these policies' thresholds at each of the `internal` classifiers.
 
-    Raises
-    ------
-    ExitprintError
-        If they do not share one criterion and temperature.
+    Raises `ExitprintError` if they do not share one criterion and temperature.
     """
     if len({(policy.criterion, policy.temperature) for policy in policies}) != 1:
         raise ExitprintError("policies of different criteria or temperatures have no common lowest thresholds.")

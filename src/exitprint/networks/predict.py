@@ -86,10 +86,7 @@ def _rows(features: Features, index: Tensor) -> Features:
 def classes_of_heads(network: MultiExitNetwork) -> int:
     """The number of classes that a network's heads tell for a black image.
 
-    Raises
-    ------
-    ExitprintError
-        If a head does not answer logits (batch, classes), or they tell different numbers.
+    Raises `ExitprintError` if a head does not answer logits (batch, classes), or they tell different numbers.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()

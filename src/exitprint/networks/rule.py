@@ -30,6 +30,8 @@ def policy_of_rule(rule: str, classes: int, answer: Answer = "exit", temperature
 
     Certainties are compared as 32-bit numbers, and ``>`` is ``>=`` of the next such number.
 
+    Raises `ExitprintError` if it is no such rule.
+
     Parameters
     ----------
     rule
@@ -38,11 +40,6 @@ def policy_of_rule(rule: str, classes: int, answer: Answer = "exit", temperature
         Number of classes, by which entropy in nats is normalised.
     answer, temperature
         Whose answer an input gets, and what logits are divided by.
-
-    Raises
-    ------
-    ExitprintError
-        If it is no such rule.
     """
     read = RULE.fullmatch(rule.lower())
     try:

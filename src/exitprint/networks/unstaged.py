@@ -75,7 +75,7 @@ class Unstaged(MultiExitNetwork):
         """There are none."""
         raise ExitprintError(NO_STAGES)
 
-    stages = heads = exit_stages = property(_none)  # type: ignore[assignment]
+    stages = heads = exit_stages = property(_none)
 
     def walk(self, x: Tensor) -> Iterator[Place]:
         """Refused, since there are no stages to walk."""

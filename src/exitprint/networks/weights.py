@@ -74,10 +74,7 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> Loaded:
     may have anything in front that all share, or ``module.`` and ``_orig_mod.`` anywhere. Of several sets that fit the
     one of the usual name is taken rather than an average (EMA).
 
-    Raises
-    ------
-    ExitprintError
-        If the file is missing, damaged or no checkpoint, or its weights do not fit the module.
+    Raises `ExitprintError` if the file is missing, damaged or no checkpoint, or its weights do not fit the module.
     """
     source = Path(path)
     if not source.is_file():

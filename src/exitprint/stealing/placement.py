@@ -64,10 +64,7 @@ def _nearest(costs: NDArray[np.float64], depths: NDArray[np.float64]) -> Sequenc
 def smallest_with_room(family: str, exits: int) -> str:
     """The shallowest named architecture of a family with room for so many exits.
 
-    Raises
-    ------
-    ExitprintError
-        If there is none.
+    Raises `ExitprintError` if there is none.
     """
     for name, (its_family, depth, width) in NAMED.items():
         if its_family == family:

@@ -84,10 +84,7 @@ def default_recipe(small: bool, epochs: int | None = None) -> SubstituteRecipe:
 def one_hot_or_probabilities(inquiry: Inquiry, classes: int) -> Tensor:
     """What the victim answered, as probabilities, shape (queries, classes).
 
-    Raises
-    ------
-    ExitprintError
-        If it gave nothing to learn from, or names classes that the data does not have.
+    Raises `ExitprintError` if it gave nothing to learn from, or names classes that the data does not have.
     """
     if inquiry.probabilities is not None:
         answers = torch.from_numpy(inquiry.probabilities).float().clamp_min(0)

@@ -89,10 +89,7 @@ def shown(text: str) -> str:
 def taken_apart(text: str) -> Address:
     """The parts of an address.
 
-    Raises
-    ------
-    ExitprintError
-        If a part of it cannot be; the sentence names that part, and repeats no secret.
+    Raises `ExitprintError` if a part of it cannot be; the sentence names that part, and repeats no secret.
     """
     name = shown(text)
     if bad := next((c for c in text if not c.isprintable() or c.isspace()), None):
@@ -142,10 +139,7 @@ def _port(parts: SplitResult, name: str, default: int) -> int:
 def model_at(address: Address, text: str) -> tuple[str, str, str | None]:
     """Base path, name and version of the model that an address of the Open Inference Protocol v2 leads to.
 
-    Raises
-    ------
-    ExitprintError
-        If it leads to no model.
+    Raises `ExitprintError` if it leads to no model.
     """
     if address.scheme in ("grpc", "grpcs"):
         before, found, rest = "", "/", address.path.strip("/")

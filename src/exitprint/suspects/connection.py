@@ -141,12 +141,8 @@ class Connection:
 
         Statuses in `also` are taken for answers as 200 is.
 
-        Raises
-        ------
-        ExitprintError
-            If there is no usable answer within the patience, or the server refuses, redirects, or sends too much.
-        BudgetSpent
-            If the budget allows no further request.
+        Raises `ExitprintError` if there is no usable answer within the patience, or the server refuses, redirects, or
+        sends too much; `BudgetSpent` if the budget allows no further request.
         """
         request = self._client.build_request(method, url, content=content or None, headers=headers)
         reply, at_once = self.pace.insist(lambda: self._once(request, len(content), also))

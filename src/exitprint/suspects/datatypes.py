@@ -61,10 +61,7 @@ def numbers_of(array: NDArray[Any], datatype: str) -> NDArray[Any]:
 def received(content: Any, datatype: str, shape: Sequence[int]) -> NDArray[Any]:
     """Numbers that a server sent: as bytes, little end first, or as a list, in which those of BF16 are plain numbers.
 
-    Raises
-    ------
-    ValueError, TypeError, OverflowError
-        If they are not what type and shape say.
+    Raises `ValueError` or `TypeError` or `OverflowError` if they are not what type and shape say.
     """
     raw = isinstance(content, bytes | memoryview)
     dtype = np.dtype(DATATYPES[datatype] if raw or datatype != BFLOAT16 else np.float32).newbyteorder("<")

@@ -56,6 +56,9 @@ class Seen:
 def try_service(description: Description, x: Tensor, bodies: Sequence[Body], look: bool, timeout: float = 30.0) -> Seen:
     """Ask a service once for each way of sending that may be right, until it answers.
 
+    Raises `ExitprintError` if the service cannot be reached, refuses every way, or has not answered where it is
+    described.
+
     Parameters
     ----------
     description
@@ -68,11 +71,6 @@ def try_service(description: Description, x: Tensor, bodies: Sequence[Body], loo
         Whether to look for where the answer stands, in place of what is described.
     timeout
         Seconds that one request may take.
-
-    Raises
-    ------
-    ExitprintError
-        If the service cannot be reached, refuses every way, or has not answered where it is described.
     """
     requests, refused = 0, []
     for body in bodies:

@@ -108,10 +108,7 @@ class Description(Strict):
     def sent_headers(self) -> dict[str, str]:
         """The headers, with what the environment holds put in.
 
-        Raises
-        ------
-        ExitprintError
-            If the environment lacks a variable, or a header cannot be sent.
+        Raises `ExitprintError` if the environment lacks a variable, or a header cannot be sent.
         """
         headers = {}
         for name, value in self.headers.items():
@@ -137,10 +134,8 @@ class Description(Strict):
 def read_description(path: str | os.PathLike[str]) -> Description:
     """Read an upload's description.
 
-    Raises
-    ------
-    ExitprintError
-        If the file is missing, no TOML, or lacks or misspells something: that is named, with its line.
+    Raises `ExitprintError` if the file is missing, no TOML, or lacks or misspells something: that is named, with its
+    line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

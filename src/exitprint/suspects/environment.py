@@ -32,10 +32,7 @@ class Proxy:
 def credentials(address: Address) -> dict[str, str]:
     """Headers that the environment wants sent to this server.
 
-    Raises
-    ------
-    ExitprintError
-        If they cannot be sent, or a token would go over an unencrypted connection.
+    Raises `ExitprintError` if they cannot be sent, or a token would go over an unencrypted connection.
     """
     headers = _custom()
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
@@ -84,10 +81,7 @@ def sendable(value: str, what: str) -> str:
 def proxy_for(address: Address) -> Proxy | None:
     """The proxy that the environment names for this server; none for one on this machine.
 
-    Raises
-    ------
-    ExitprintError
-        If the variable names something that can be no proxy, or one of a kind that is not there.
+    Raises `ExitprintError` if the variable names something that can be no proxy, or one of a kind that is not there.
     """
     if address.loopback or _excepted(address):
         return None
@@ -144,10 +138,7 @@ def _covers(entry: str, address: Address) -> bool:
 def certificates() -> ssl.SSLContext:
     """What certificates are checked with: SSL_CERT_FILE and SSL_CERT_DIR, else those of the package certifi.
 
-    Raises
-    ------
-    ExitprintError
-        If a variable names what is not there or holds no certificates.
+    Raises `ExitprintError` if a variable names what is not there or holds no certificates.
     """
     file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if file and not Path(file).is_file():

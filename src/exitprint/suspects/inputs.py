@@ -95,10 +95,7 @@ class ImageInput:
     def arrangement(self, image: Sequence[int]) -> Arrangement:
         """How images of this shape, (channels, height, width), lie in the tensor.
 
-        Raises
-        ------
-        ExitprintError
-            If the suspect takes images of another shape.
+        Raises `ExitprintError` if the suspect takes images of another shape.
         """
         channels, height, width = image
         first = self.options.layout != "NHWC"
@@ -137,15 +134,12 @@ class ImageInput:
     def encode(self, x: Tensor) -> NDArray[Any]:
         """Images as the suspect wants them.
 
+        Raises `ExitprintError` if the suspect takes images of another shape.
+
         Parameters
         ----------
         x
             Images in [0, 1], float32, shape (batch, channels, height, width).
-
-        Raises
-        ------
-        ExitprintError
-            If the suspect takes images of another shape.
         """
         if self.datatype == ENCODED:
             return self._files(x)
@@ -189,10 +183,7 @@ def _fits(declared: Sequence[int], shape: Sequence[int]) -> bool:
 def image_among(declared: Sequence[Declared], options: InputOptions) -> ImageInput:
     """The input that takes the image, among those that a model declares, and by what the user said of it.
 
-    Raises
-    ------
-    ExitprintError
-        If that is not clear.
+    Raises `ExitprintError` if that is not clear.
     """
     names = ", ".join(repr(each.name) for each in declared)
     if options.input_name is not None:
@@ -228,6 +219,8 @@ def further_inputs(
 ) -> list[tuple[Declared, NDArray[Any]]]:
     """Values that the user gave for other inputs, each as its declaration wants it.
 
+    Raises `ExitprintError` if a value does not fit.
+
     Parameters
     ----------
     declared
@@ -238,11 +231,6 @@ def further_inputs(
         How many images are sent.
     batched
         Whether they lie in a batch: then so do these.
-
-    Raises
-    ------
-    ExitprintError
-        If a value does not fit.
     """
     known = {each.name: each for each in declared}
     given = []

@@ -109,10 +109,7 @@ class Journal(Generic[R]):
     def add(self, record: R) -> None:
         """Put an asking on the disk; nothing is kept where there is no file.
 
-        Raises
-        ------
-        ExitprintError
-            If it cannot be written.
+        Raises `ExitprintError` if it cannot be written.
         """
         if self.path is not None:
             self.head = _write(self._file, self.path, {**asdict(record), BEFORE: self.head})
@@ -122,6 +119,9 @@ class Journal(Generic[R]):
 def opened(path: Path | None, work: Work[R], resume: bool) -> Iterator[Journal[R]]:
     """The journal of a piece of work, ready to be added to.
 
+    Raises `ExitprintError` if the file cannot be written, is there already although `resume` is not asked for, is in
+    use, is no journal, is damaged, or is the journal of other work.
+
     Parameters
     ----------
     path
@@ -130,12 +130,6 @@ def opened(path: Path | None, work: Work[R], resume: bool) -> Iterator[Journal[R
         What it is the journal of.
     resume
         Whether to go on with the journal that is there; where none is, a new one is begun.
-
-    Raises
-    ------
-    ExitprintError
-        If the file cannot be written, is there already although `resume` is not asked for, is in use, is no journal,
-        is damaged, or is the journal of other work.
     """
     if path is None:
         yield Journal()
@@ -161,10 +155,7 @@ def opened(path: Path | None, work: Work[R], resume: bool) -> Iterator[Journal[R
 def read(path: Path, work: Work[R]) -> Journal[R]:
     """A journal that is there, left as it is.
 
-    Raises
-    ------
-    ExitprintError
-        If it cannot be read, is no journal, is damaged, or is the journal of other work.
+    Raises `ExitprintError` if it cannot be read, is no journal, is damaged, or is the journal of other work.
     """
     try:
         content = path.read_bytes()

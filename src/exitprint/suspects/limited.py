@@ -64,10 +64,7 @@ class Limited:
     def ask(self, x: Tensor) -> Answer:
         """The suspect's answer; see `Suspect.ask`.
 
-        Raises
-        ------
-        BudgetSpent
-            If the budget allows no further request.
+        Raises `BudgetSpent` if the budget allows no further request.
         """
         self._count()
         return self._suspect.ask(x)

@@ -51,10 +51,7 @@ FIELDS: dict[str, dict[str, tuple[int, str]]] = {
 def message(name: str) -> Any:
     """The class of a message.
 
-    Raises
-    ------
-    ExitprintError
-        If protobuf, of the extra `grpc`, is not installed.
+    Raises `ExitprintError` if protobuf, of the extra `grpc`, is not installed.
     """
     require_extra("google.protobuf", "grpc")
     from google.protobuf import message_factory

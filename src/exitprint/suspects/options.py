@@ -122,10 +122,7 @@ class SuspectOptions(InputOptions):
 def options_of(given: Mapping[str, Any]) -> SuspectOptions:
     """Options by name.
 
-    Raises
-    ------
-    ExitprintError
-        If there is no option of a name, or a value cannot be.
+    Raises `ExitprintError` if there is no option of a name, or a value cannot be.
     """
     known = [each.name for each in fields(SuspectOptions)]
     for name in given:

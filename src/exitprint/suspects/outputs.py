@@ -20,6 +20,9 @@ def read_outputs(
     Rows of non-negative numbers that sum to one are probabilities; other rows of numbers are taken as logits, of which
     some may be −∞. Outputs of other shapes say nothing here, and do no harm: only the time counts.
 
+    Raises `ExitprintError` if nothing can be read, and that because an output holds NaN or infinity, or answers another
+    number of images.
+
     Parameters
     ----------
     outputs
@@ -31,11 +34,6 @@ def read_outputs(
     -------
     labels, probabilities
         Shapes (inputs,) and (inputs, classes), ``None`` where no output gives them.
-
-    Raises
-    ------
-    ExitprintError
-        If nothing can be read, and that because an output holds NaN or infinity, or answers another number of images.
     """
     labels: NDArray[np.int64] | None = None
     scores: list[np.ndarray] = []
@@ -67,10 +65,7 @@ def _are_probabilities(rows: NDArray[np.float64]) -> bool:
 def together(answers: Sequence[Answer]) -> Answer:
     """One answer out of those to several requests.
 
-    Raises
-    ------
-    ExitprintError
-        If the number of classes changes from answer to answer.
+    Raises `ExitprintError` if the number of classes changes from answer to answer.
     """
     labels = [answer.labels for answer in answers if answer.labels is not None]
     probabilities = [answer.probabilities for answer in answers if answer.probabilities is not None]

@@ -183,6 +183,8 @@ def is_own(argument: str) -> bool:
 def own_suspect(argument: str, **options: Any) -> OpenSuspect:
     """The suspect that a user's own module makes.
 
+    Raises `ExitprintError` if there is no such thing, or it can be no suspect.
+
     Parameters
     ----------
     argument
@@ -191,11 +193,6 @@ def own_suspect(argument: str, **options: Any) -> OpenSuspect:
         `Suspect`), or that can be called with images. It is entered and closed where it is a context manager.
     **options
         See `CallableSuspect`.
-
-    Raises
-    ------
-    ExitprintError
-        If there is no such thing, or it can be no suspect.
     """
     found = OWN.fullmatch(argument)
     assert found is not None

@@ -87,12 +87,8 @@ class Pace:
     def insist(self, once: Callable[[], T]) -> tuple[T, bool]:
         """What `once` gives, tried again while it raises `Fault`; and whether the first try succeeded.
 
-        Raises
-        ------
-        ExitprintError
-            If there is no success within `patience`.
-        BudgetSpent
-            If the budget allows no further request.
+        Raises `ExitprintError` if there is no success within `patience`; `BudgetSpent` if the budget allows no further
+        request.
         """
         start = time.monotonic()
         self._since += max(0.0, start - self._idle_since - IDLE)

@@ -23,6 +23,8 @@ def encoded(
     PNG is written without compression, so that all files of one size are equally long, and reading one takes the
     same time as reading another. A JPEG's length depends on what it shows.
 
+    Raises `ExitprintError` if images of so many channels have no such file.
+
     Parameters
     ----------
     x
@@ -35,11 +37,6 @@ def encoded(
         Height and width to enlarge or shrink to; whole multiples repeat pixels, anything else is bilinear.
     subsampling
         Of JPEG's colours, as Pillow takes it: 0 for none, 2 for its own default.
-
-    Raises
-    ------
-    ExitprintError
-        If images of so many channels have no such file.
     """
     channels = x.shape[1]
     if channels not in (1, 3, 4) or (channels == 4 and picture == "jpeg"):

@@ -23,10 +23,7 @@ ONNX_OPTIONS = frozenset({*InputOptions.__dataclass_fields__, "timeout"}) - {"pi
 def check_suspect(text: str) -> None:
     """Refuse what names no suspect, before anything is opened or read.
 
-    Raises
-    ------
-    ExitprintError
-        If it is neither an address, nor a file of a known kind, nor a function of the user's.
+    Raises `ExitprintError` if it is neither an address, nor a file of a known kind, nor a function of the user's.
     """
     if not (is_address(text) or is_own(text) or Path(text).suffix.lower() in FILES):
         raise ExitprintError(

@@ -37,10 +37,7 @@ class ServerClock:
     def parsed(cls, text: str) -> ServerClock:
         """From ``server-timing``, ``server-timing:METRIC``, ``statistics``, or ``HEADER:UNIT`` with s, ms, us or ns.
 
-        Raises
-        ------
-        ExitprintError
-            If it is none of them.
+        Raises `ExitprintError` if it is none of them.
         """
         name, _, rest = text.strip().partition(":")
         if name.lower() == "server-timing":
@@ -62,10 +59,7 @@ class ServerClock:
     def read(self, headers: Mapping[str, str]) -> float:
         """Seconds in an answer's headers.
 
-        Raises
-        ------
-        ExitprintError
-            If they do not say.
+        Raises `ExitprintError` if they do not say.
         """
         if self.source == "header":
             said, unit = _number(headers.get(self.name)), self.unit

@@ -75,12 +75,8 @@ class UploadSuspect(OverHttp):
     def ask(self, x: Tensor) -> Answer:
         """Upload each image, and say how long the exchange took; see `Answer.seconds`.
 
-        Raises
-        ------
-        ExitprintError
-            If the server fails for good, refuses, or answers what is not described.
-        BudgetSpent
-            If the budget allows no further request.
+        Raises `ExitprintError` if the server fails for good, refuses, or answers what is not described; `BudgetSpent`
+        if the budget allows no further request.
         """
         return together([self._ask(each) for each in x.split(1)])
 
@@ -184,10 +180,7 @@ def steps(path: str) -> list[str | int]:
 def found_at(said: Any, path: str) -> Any:
     """What stands at a path in an answer.
 
-    Raises
-    ------
-    ExitprintError
-        If there is nothing; the sentence says what there is.
+    Raises `ExitprintError` if there is nothing; the sentence says what there is.
     """
     here = said
     for done, step in enumerate(steps(path)):

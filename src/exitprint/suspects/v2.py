@@ -70,12 +70,8 @@ class V2Suspect(Paced):
 
         A model that takes one image at a time is asked once per image.
 
-        Raises
-        ------
-        ExitprintError
-            If the server fails for good, refuses, or answers nonsense.
-        BudgetSpent
-            If the budget allows no further request.
+        Raises `ExitprintError` if the server fails for good, refuses, or answers nonsense; `BudgetSpent` if the budget
+        allows no further request.
         """
         takes = self.image.takes(x.shape[1:])
         self._check_amplification(takes)

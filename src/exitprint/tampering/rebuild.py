@@ -44,10 +44,7 @@ def needs_float(network: MultiExitNetwork, action: str) -> None:
 def shared(data: ImageData, share: float, seed: int) -> ImageData:
     """`data` with a stratified, seeded `share` of its training images.
 
-    Raises
-    ------
-    ExitprintError
-        If the share is not in (0, 1], or leaves too few images.
+    Raises `ExitprintError` if the share is not in (0, 1], or leaves too few images.
     """
     if not 0 < share <= 1:
         raise ExitprintError(f"the share of the training images must be above 0 and at most 1, and not {share}.")

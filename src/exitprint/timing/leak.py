@@ -78,17 +78,14 @@ class Countermeasure:
 def leak(estimate: ExitEstimate, true_exits: ArrayLike) -> Leak:
     """Compare the exits found in runtimes with the true ones.
 
+    Raises `ExitprintError` if there is not one for each input.
+
     Parameters
     ----------
     estimate
         What was found.
     true_exits
         Where each input left, shape (inputs,).
-
-    Raises
-    ------
-    ExitprintError
-        If there is not one for each input.
     """
     truth = np.asarray(true_exits)
     if truth.shape != estimate.exits.shape:

@@ -73,6 +73,8 @@ def matched(
     again proves that accident as firmly as one likes: 500 pairs drawn with replacement from 50 + 50 inputs claim at
     alpha = 0.001 in 7 % of such runs. More requests are better spent on each pair, and then on another round.
 
+    Raises `ExitprintError` if there is no input of one kind.
+
     Parameters
     ----------
     slow, quick
@@ -88,11 +90,6 @@ def matched(
     -------
     list of Pair
         As many as the smaller of the two numbers.
-
-    Raises
-    ------
-    ExitprintError
-        If there is no input of one kind.
     """
     if min(sizes) < 1:
         raise ExitprintError(f"pairs need at least one input of each kind, not {sizes[0]} and {sizes[1]}.")

@@ -311,10 +311,7 @@ def session(
 def timed(suspect: Suspect | Limited, x: Tensor) -> TimedAnswer:
     """Ask until the time can be used, which it cannot where a request had to be repeated after a fault.
 
-    Raises
-    ------
-    ExitprintError
-        If that happens ten times in a row.
+    Raises `ExitprintError` if that happens ten times in a row.
     """
     for _ in range(FAULTS_IN_A_ROW):
         answer = suspect.ask(x)

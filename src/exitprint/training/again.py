@@ -27,10 +27,7 @@ FOR_HEADS = 1.15
 def recipe_of_training(network: MultiExitNetwork, data: ImageData) -> Recipe:
     """The recipe that `train_network` used for this network.
 
-    Raises
-    ------
-    ExitprintError
-        If the network was not trained here, or on other images.
+    Raises `ExitprintError` if the network was not trained here, or on other images.
     """
     first = (network.history or [{}])[0]
     if first.get("step") != "trained" or not isinstance(network.architecture, Architecture) or network.integers:

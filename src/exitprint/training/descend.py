@@ -47,6 +47,8 @@ def descend(
 ) -> None:
     """Train in place; the network is left in evaluation mode and in its own memory layout, also after an error.
 
+    Raises `ExitprintError` if the loss is not finite any more.
+
     Parameters
     ----------
     network
@@ -72,11 +74,6 @@ def descend(
         batch normalisation needs two.
     after_epoch
         Called with the number of finished epochs after each.
-
-    Raises
-    ------
-    ExitprintError
-        If the loss is not finite any more.
     """
     network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
     steps = max(1, images // batch)

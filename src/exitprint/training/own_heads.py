@@ -24,6 +24,8 @@ def train_own_heads(
     The backbone runs again in every epoch: what such a head learns may begin with a convolution, so nothing smaller
     than its features could be kept.
 
+    Raises `ExitprintError` if the loss is not finite any more.
+
     Parameters
     ----------
     network
@@ -36,11 +38,6 @@ def train_own_heads(
         Of the order of images and of augmentation.
     exits
         The internal classifiers to train; one without parameters of its own stays as it is.
-
-    Raises
-    ------
-    ExitprintError
-        If the loss is not finite any more.
     """
     heads = {exit: network.heads[exit] for exit in exits}
     parameters = [p for head in heads.values() for p in head.parameters()]

@@ -17,10 +17,7 @@ def build(depth: int, width: int, input_shape: tuple[int, int, int], classes: in
     The paper's AlexNet normalises responses locally; this one has batch normalisation in their place, as its later
     implementations do. Groups whose map is one pixel already are not pooled.
 
-    Raises
-    ------
-    ExitprintError
-        If `depth` is not 5.
+    Raises `ExitprintError` if `depth` is not 5.
     """
     if depth != CONVOLUTIONS:
         raise ExitprintError(f"BranchyNet's AlexNet has {CONVOLUTIONS} convolutions, and not {depth}.")

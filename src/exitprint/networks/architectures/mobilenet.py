@@ -18,10 +18,7 @@ def build(depth: int, width: int, input_shape: tuple[int, int, int], classes: in
 
     A block keeps its stride while the feature map is larger than 2×2.
 
-    Raises
-    ------
-    ExitprintError
-        If `depth` is not 1 to 13.
+    Raises `ExitprintError` if `depth` is not 1 to 13.
     """
     if not 1 <= depth <= len(BLOCKS):
         raise ExitprintError(f"MobileNet has 1 to {len(BLOCKS)} blocks, and not {depth}.")

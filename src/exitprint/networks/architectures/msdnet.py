@@ -105,10 +105,7 @@ def build(depth: int, width: int, input_shape: tuple[int, int, int], classes: in
     four times that at the coarser scales, bottlenecks, and network reduction: the layers are split into as many parts
     as there are scales, and after each part the finest scale is dropped and the channels are halved.
 
-    Raises
-    ------
-    ExitprintError
-        If the network has fewer than 2 blocks, is narrower than 4, or images are smaller than 8×8.
+    Raises `ExitprintError` if the network has fewer than 2 blocks, is narrower than 4, or images are smaller than 8×8.
     """
     if depth < 2 or width < 4 or input_shape[1] < 8:
         raise ExitprintError(

@@ -36,10 +36,7 @@ class ResidualBlock(nn.Module):
 def build(depth: int, width: int, input_shape: tuple[int, int, int], classes: int) -> Backbone:
     """ResNet of 6k + 2 layers: 3k blocks, an internal classifier after each, and the final classifier.
 
-    Raises
-    ------
-    ExitprintError
-        If `depth` is not 6k + 2 or `width` is odd.
+    Raises `ExitprintError` if `depth` is not 6k + 2 or `width` is odd.
     """
     if depth < 8 or depth % 6 != 2:
         raise ExitprintError(f"a ResNet has 6k + 2 layers (8, 14, 20, 32, 56, …), and not {depth}.")

@@ -24,10 +24,7 @@ def build(depth: int, width: int, input_shape: tuple[int, int, int], classes: in
     VGG-16 has 13 convolutions, so 14 internal classifiers and the final one. A max-pooling that ends a group
     belongs to the group's last stage; groups whose map is one pixel already are not pooled.
 
-    Raises
-    ------
-    ExitprintError
-        If there is no VGG of this depth.
+    Raises `ExitprintError` if there is no VGG of this depth.
     """
     if depth not in CONVOLUTIONS:
         raise ExitprintError(f"VGG comes in depths {', '.join(map(str, CONVOLUTIONS))}, and not {depth}.")

@@ -84,6 +84,8 @@ def exits_of(
 ) -> tuple[list[Exit], str]:
     """The exits in a module's answer, the last one the final answer, and which part of the answer is taken.
 
+    Raises `ExitprintError` if there are no logits, or those of the exits do not belong together; the text says why.
+
     Parameters
     ----------
     answer
@@ -94,11 +96,6 @@ def exits_of(
         The captured module.
     costs
         FLOPs up to and including each step.
-
-    Raises
-    ------
-    ExitprintError
-        If there are no logits, or those of the exits do not belong together; the text says why.
     """
     found = _found(leaves(answer), outputs, steps)
     if not found:

@@ -79,6 +79,9 @@ def capture(
 ) -> Capture:
     """The operators that a module runs on a batch of images.
 
+    Raises `ExitprintError` if the module takes more than one input, its control flow depends on the data, it works for
+    one batch size only, it runs an operator that cannot be kept, or it does not return logits.
+
     Parameters
     ----------
     module
@@ -89,12 +92,6 @@ def capture(
         What is called with them.
     settings
         Attributes that the copy gets before, by their names in the module (``part.name`` of a part's).
-
-    Raises
-    ------
-    ExitprintError
-        If the module takes more than one input, its control flow depends on the data, it works for one batch size only,
-        it runs an operator that cannot be kept, or it does not return logits.
     """
     copied = plain_copy(module)
     _set(copied, settings or {})

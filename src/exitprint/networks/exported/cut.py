@@ -44,10 +44,7 @@ def cut_at(captured: Capture, exits: Sequence[Wanted]) -> Pieces:
     head. A part takes and gives tensors that have the batch first. What depends on weights and on the number of inputs
     alone is computed again where it is needed.
 
-    Raises
-    ------
-    ExitprintError
-        If something that is needed behind a cut cannot be handed over.
+    Raises `ExitprintError` if something that is needed behind a cut cannot be handed over.
     """
     steps = captured.steps
     closures = [needed(steps, exit.step) for exit in exits]

@@ -70,10 +70,7 @@ LAYER = "layer"
 def operator_named(name: str) -> Callable[..., Any]:
     """The operator behind a name such as ``aten.relu.default``.
 
-    Raises
-    ------
-    ExitprintError
-        If it is not one that an exported stage may run.
+    Raises `ExitprintError` if it is not one that an exported stage may run.
     """
     if name in ON_SIZES:
         return ON_SIZES[name]
@@ -100,10 +97,7 @@ def name_of(target: Any) -> str | None:
 def encoded(value: Any) -> Any:
     """A number, string, type or list of them as JSON; the device becomes the one that the stage runs on.
 
-    Raises
-    ------
-    ExitprintError
-        If it is something else.
+    Raises `ExitprintError` if it is something else.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
@@ -122,10 +116,7 @@ def encoded(value: Any) -> Any:
 def constant(tag: str, value: Any) -> Any:
     """What an encoded ``{tag: value}`` stands for; the inverse of `encoded` for all that is the same in every run.
 
-    Raises
-    ------
-    ExitprintError
-        If there is no such tag or value.
+    Raises `ExitprintError` if there is no such tag or value.
     """
     if tag == "float" and value in ("inf", "-inf", "nan"):
         return float(value)

@@ -28,6 +28,8 @@ class Wanted:
 def wanted_exits(captured: Capture, exits: Sequence[str] | int | Literal["auto"]) -> list[Wanted]:
     """The exits of the network, from the shallowest to the final one.
 
+    Raises `ExitprintError` if there is no such submodule, it cannot be cut after it, or there is no place to cut.
+
     Parameters
     ----------
     captured
@@ -35,11 +37,6 @@ def wanted_exits(captured: Capture, exits: Sequence[str] | int | Literal["auto"]
     exits
         Where new exits are wanted: names of submodules, whose outputs they see; or how many to place evenly by cost;
         ``auto`` for up to nine where the module has no exits of its own, and else for none.
-
-    Raises
-    ------
-    ExitprintError
-        If there is no such submodule, it cannot be cut after it, or there is no place to cut.
     """
     if isinstance(exits, str) and exits != "auto":
         raise ExitprintError(f"exits are a list of submodules' names, a number, or 'auto', and not {exits!r}.")

@@ -26,10 +26,7 @@ def plain_copy(module: nn.Module) -> nn.Module:
     Masks of `torch.nn.utils.prune`, weight and spectral normalisation, old and new, and other parametrisations are
     multiplied in; `torch.compile` and `DataParallel` are taken off.
 
-    Raises
-    ------
-    ExitprintError
-        If the module, or a part of it, is TorchScript, or it cannot be copied.
+    Raises `ExitprintError` if the module, or a part of it, is TorchScript, or it cannot be copied.
     """
     while type(module).__name__ in AROUND:
         module = module._orig_mod if hasattr(module, "_orig_mod") else module.module  # type: ignore[assignment]
@@ -86,10 +83,7 @@ def _bake(part: nn.Module) -> None:
 def inline(program: torch.export.ExportedProgram) -> None:
     """Put what a block of the forward pass runs, such as one under `torch.no_grad`, into the graph around it.
 
-    Raises
-    ------
-    ExitprintError
-        If a block computes in another number format (`torch.autocast`).
+    Raises `ExitprintError` if a block computes in another number format (`torch.autocast`).
     """
     graph = program.graph_module.graph
     for node in list(graph.nodes):

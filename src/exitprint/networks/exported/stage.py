@@ -132,10 +132,7 @@ class ExportedStage(nn.Module):
 def _last_uses(part: Part) -> list[list[int]]:
     """For each operation the values that nothing after it needs.
 
-    Raises
-    ------
-    ExitprintError
-        If an operation takes, or the part gives, a value that is not there yet.
+    Raises `ExitprintError` if an operation takes, or the part gives, a value that is not there yet.
     """
     last: dict[int, int] = {}
     for index, operation in enumerate(part.operations):
@@ -252,10 +249,7 @@ def runnable(
     The last stage gives the final logits. All are run once without data, on the meta device, so that a graph that
     cannot run is refused here.
 
-    Raises
-    ------
-    ExitprintError
-        If the graph is not one that can be run.
+    Raises `ExitprintError` if the graph is not one that can be run.
     """
     try:
         made = _built(parts, heads)

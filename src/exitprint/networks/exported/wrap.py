@@ -51,6 +51,8 @@ def wrapped(
 ) -> Wrapped:
     """Cut a module into stages.
 
+    Raises `ExitprintError` if the module cannot be cut there, or not at all; the text says why.
+
     Parameters
     ----------
     module
@@ -63,11 +65,6 @@ def wrapped(
         The same images, normalised: what the module takes.
     method, settings
         As in `capture`.
-
-    Raises
-    ------
-    ExitprintError
-        If the module cannot be cut there, or not at all; the text says why.
     """
     odd = {t.dtype for t in [*module.parameters(), *module.buffers()] if t.is_floating_point()} - {torch.float32}
     if odd:
