@@ -104,7 +104,8 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
     with progress("verifying seven suspects", len(made)) as advance:
         for name, network in made.items():
             verdict = verify(fingerprint, InProcess(network), seed=seed, references=known)
-            rows.append(SuspectRow(name, _truth(name), verdict))
+            truth: Truth = "stolen" if name in STOLEN else "target" if name == "target" else "independent"
+            rows.append(SuspectRow(name, truth, verdict))
             advance(1)
     write_report(demo_report(rows, fingerprint, notes=provenance({}) | {"seed": str(seed)}), report)
     return Demo(rows, perf_counter() - start, report)
@@ -134,10 +135,6 @@ def _train(path: Path, seed: int) -> None:
 def _steal(target: Path, kind: str, path: Path, seed: int) -> None:
     change, options = STOLEN[kind]
     save_network(change(load_network(target), load_data("digits"), seed=seed, **options), path)
-
-
-def _truth(name: str) -> Truth:
-    return "stolen" if name in STOLEN else "target" if name == "target" else "independent"
 
 
 def _crafted(pool: Executor, folder: Path, paths: dict[str, Path], seed: int) -> Fingerprint:

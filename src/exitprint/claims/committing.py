@@ -16,6 +16,7 @@ from exitprint.claims.statement import Claim, DataPart, Opening, commitment, new
 from exitprint.claims.timestamps import check_date, check_stamp, stamp
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
+from exitprint.evidence.limits import BUDGET, ERROR_RATE
 from exitprint.files import file_digest, read_header, write_bytes
 from exitprint.fingerprints import load_fingerprint
 from exitprint.fingerprints.verify import check_settings
@@ -53,9 +54,9 @@ def commit(
     key: Path,
     data: ImageData,
     *,
-    alpha: float = 1e-3,
-    beta: float = 1e-3,
-    budget: int = 2000,
+    alpha: float = ERROR_RATE,
+    beta: float = ERROR_RATE,
+    budget: int = BUDGET,
     authority: str | None = None,
 ) -> Claim:
     """Write a signed claim, its salts beside it, and a time stamp where an authority is named.

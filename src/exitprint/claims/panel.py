@@ -127,7 +127,8 @@ def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
     panel = plan
     if (folder / MANIFEST).exists():
         panel = load_panel(folder)
-        if panel.model_copy(update={"networks": [_untrained(each) for each in panel.networks]}) != plan:
+        untrained = [each.model_copy(update={"sha256": None}) for each in panel.networks]
+        if panel.model_copy(update={"networks": untrained}) != plan:
             raise ExitprintError(f"{str(folder)!r} holds another panel: choose another --out, or ask for the same one.")
     panel.write(folder)
     with progress("training the panel (networks)", len(panel.networks)) as advance:
@@ -153,10 +154,6 @@ def _train(member: Member, panel: Panel, data: ImageData, folder: Path) -> str:
     network.policy = leaving_policy(network, data.calibration, panel.leave, *network.policy.rule)
     save_network(network, path)
     return file_digest(path)
-
-
-def _untrained(member: Member) -> Member:
-    return member.model_copy(update={"sha256": None})
 
 
 def load_panel(folder: Path) -> Panel:

@@ -13,6 +13,7 @@ from exitprint.cli.images import ImageOptions, takes_images
 from exitprint.cli.options import out
 from exitprint.cli.outputs import check_writable
 from exitprint.errors import ExitprintError
+from exitprint.evidence.limits import BUDGET, ERROR_RATE
 
 if TYPE_CHECKING:
     from exitprint.claims.case import Case
@@ -43,9 +44,9 @@ def commit(
     ] = None,
     authority: Authority = None,
     public_key: OwnersKey = None,
-    alpha: Annotated[float, typer.Option(help="Largest probability of a false claim.")] = 1e-3,
-    beta: Annotated[float, typer.Option(help="Largest probability of a miss.")] = 1e-3,
-    budget: Annotated[int, typer.Option(help="Most requests of a verification.")] = 2000,
+    alpha: Annotated[float, typer.Option(help="Largest probability of a false claim.")] = ERROR_RATE,
+    beta: Annotated[float, typer.Option(help="Largest probability of a miss.")] = ERROR_RATE,
+    budget: Annotated[int, typer.Option(help="Most requests of a verification.")] = BUDGET,
 ) -> None:
     """Commit to your network and fingerprints of it before any dispute; with --check, check such a claim offline."""
     from exitprint.claims.committing import Place

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from exitprint.display import legible
+from exitprint.errors import ExitprintError
 
 NEARLY_ALL = 0.95
 """Share of images that leave at the first exit, from which on it is said that time tells little."""
@@ -53,6 +54,22 @@ Threshold = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def name_and_value(option: str, text: str) -> tuple[str, str]:
+    """What stands before and behind the first equals sign of NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ExitprintError(f"{option} is NAME=VALUE, such as rate=0.2, and not {text!r}.")
+    return name.strip(), value
+
+
+def numbers(option: str, text: str | None) -> tuple[float, ...]:
+    """Numbers with commas between; none of an option that was not given."""
+    try:
+        return () if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ExitprintError(f"{option} is numbers with commas between, as in 0.5,0.4,0.3, not {text!r}.") from error
 
 
 def print_json(value: Any) -> None:

@@ -49,8 +49,9 @@ def check_output(path: Path, kind: Kind, *others: Path | str | None, force: bool
     place = check_writable(path)
     for other in others:
         if other is not None and _same(place, Path(other)):
+            also = "" if str(other) == str(path) else f"{str(other)!r}, which is "
             raise ExitprintError(
-                f"{str(path)!r} is {_also(other, path)}read or written by this command as well: name another output."
+                f"{str(path)!r} is {also}read or written by this command as well: name another output."
             )
     if force or not place.exists() or place.stat().st_size == 0:
         return
@@ -69,7 +70,3 @@ def _same(place: Path, other: Path) -> bool:
         return os.path.samefile(place, other)
     except (OSError, ValueError):
         return str(place) == os.path.realpath(other)
-
-
-def _also(other: Path | str, path: Path) -> str:
-    return "" if str(other) == str(path) else f"{str(other)!r}, which is "

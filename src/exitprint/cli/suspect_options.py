@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from exitprint.cli.grouped import grouped
+from exitprint.cli.options import name_and_value, numbers
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class AskingOptions:
             "input_shape": None if self.input_shape is None else _whole("--input-shape", self.input_shape),
             "layout": self.layout,
             "scale": self.scale,
-            "mean": _numbers("--mean", self.mean),
-            "std": _numbers("--std", self.std),
+            "mean": numbers("--mean", self.mean),
+            "std": numbers("--std", self.std),
             "inputs": dict(map(_named, self.input or ())),
             "picture": self.picture,
             "quality": self.quality,
@@ -143,13 +144,6 @@ def _content(suspect: str) -> str:
     return f"sha256 {file_digest(path)}"
 
 
-def _numbers(option: str, text: str | None) -> tuple[float, ...]:
-    try:
-        return tuple(float(each) for each in text.split(",")) if text is not None else ()
-    except ValueError as error:
-        raise ExitprintError(f"{option} {text!r} is no list of numbers, as in 0.5,0.4,0.3: correct it.") from error
-
-
 def _whole(option: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(each) for each in text.strip("[]() ").split(","))
@@ -158,9 +152,7 @@ def _whole(option: str, text: str) -> tuple[int, ...]:
 
 
 def _named(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ExitprintError(f"--input {text!r} is not NAME=VALUE: correct it.")
+    name, value = name_and_value("--input", text)
     try:
         return name, json.loads(value)
     except (ValueError, RecursionError):

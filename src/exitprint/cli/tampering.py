@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import Out, Seed, out
+from exitprint.cli.options import Out, Seed, name_and_value, out
 from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError, Interrupted
 
@@ -92,20 +92,14 @@ def _parameters(kind: str, given: list[str]) -> dict[str, Any]:
     fields = parameter_model(kind).model_fields
     parameters: dict[str, Any] = {}
     for text in given:
-        name, equals, value = text.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals or not name:
-            raise ExitprintError(f"a parameter is given as NAME=VALUE, such as rate=0.2, and not as {text!r}.")
+        name, value = name_and_value("--set", text)
+        name = name.replace("-", "_")
         if value.startswith("{"):
-            parameters[name] = _json(value)
+            try:
+                parameters[name] = json.loads(value)
+            except ValueError as error:
+                raise ExitprintError(f"this is no JSON ({error}): {value}") from error
             continue
         kinds = {get_origin(each) for each in get_args(fields[name].annotation)} if name in fields else set()
         parameters[name] = value.split(",") if Sequence in kinds else value
     return parameters
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ExitprintError(f"this is no JSON ({error}): {text}") from error

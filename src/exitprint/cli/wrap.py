@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exitprint.cli.images import ImageOptions, takes_images
-from exitprint.cli.options import ByCriterion, Out, Rad, Seed, Threshold, out, say_left, say_policy
+from exitprint.cli.options import (
+    ByCriterion,
+    Out,
+    Rad,
+    Seed,
+    Threshold,
+    name_and_value,
+    numbers,
+    out,
+    say_left,
+    say_policy,
+)
 from exitprint.cli.outputs import Force, check_output
 from exitprint.errors import ExitprintError
 
@@ -95,8 +106,8 @@ def wrap(
         module,
         _exits(exits),
         example=images.train[:2].x,
-        mean=_numbers("--mean", mean),
-        std=_numbers("--std", std),
+        mean=numbers("--mean", mean) or None,
+        std=numbers("--std", std) or None,
         method=method,
         settings=_settings(setting or []),
         seed=seed,
@@ -228,22 +239,9 @@ def _settings(given: list[str]) -> dict[str, Any]:
     """Attributes of the user's module, with values as Python writes them; what is none is text."""
     found = {}
     for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise ExitprintError(f"--set is NAME=VALUE, such as fast_inference_mode=False, and not {text!r}.")
+        name, value = name_and_value("--set", text)
         try:
-            found[name.strip()] = ast.literal_eval(value.strip())
+            found[name] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError):
-            found[name.strip()] = value
+            found[name] = value
     return found
-
-
-def _numbers(option: str, text: str | None) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise ExitprintError(
-            f"{option} is numbers with commas between, such as 0.49,0.48,0.45, not {text!r}."
-        ) from error

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from exitprint.data import Images, unit_range
+from exitprint.fingerprints.fingerprint import between_neighbours
 from exitprint.fingerprints.optimise import Crafted
 
 MOST_SAME = 0.25
@@ -73,14 +74,13 @@ def least_changed(crafted: Crafted, originals: Tensor, late: Tensor, samples: in
 
 
 def share_of_distance(samples: Tensor, originals: Tensor, images: Images) -> float:
-    """Mean L2 of the change over the median distance of an image to its nearest neighbour.
+    """Mean L2 of the change over the median distance of an image to its nearest neighbour among these images.
 
-    It says how large the change is for any network that tells these images apart.
+    It says how large the change is for any network that tells them apart. `Fingerprint.change` is the same among the
+    originals alone, which is all that a verifier has.
     """
     L2 = (unit_range(samples) - unit_range(originals)).flatten(1).norm(dim=1).mean()
-    x = images[:COMPARED].x.flatten(1)
-    distances = torch.cdist(x, x).fill_diagonal_(torch.inf)
-    return float(L2 / distances.amin(1).median().clamp(min=1e-9))
+    return float(L2 / between_neighbours(images[:COMPARED].x))
 
 
 def weak_contrast(exits: Tensor, chosen: Tensor, late: Tensor) -> list[str]:

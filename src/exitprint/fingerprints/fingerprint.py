@@ -165,7 +165,7 @@ class Fingerprint:
     @property
     def change(self) -> float:
         """The mean change, as a share of the median distance of an original to its nearest neighbour."""
-        return float(self.l2.mean() / _distance(self.benign))
+        return float(self.l2.mean() / between_neighbours(self.benign))
 
     def check(self, largest_change: float = LARGEST_CHANGE) -> None:
         """Refuse what no crafting gives, as far as it can be seen in the fingerprint itself.
@@ -228,7 +228,7 @@ def distinct(pixels: Pixels) -> Tensor:
     return torch.tensor(list(first.values()))
 
 
-def _distance(x: Tensor) -> Tensor:
+def between_neighbours(x: Tensor) -> Tensor:
     """Median L2 distance of an image to its nearest neighbour, from images (images, channels, height, width)."""
     distances = torch.cdist(x.flatten(1), x.flatten(1)).fill_diagonal_(torch.inf)
     return distances.amin(1).median().clamp(min=1e-9)

@@ -17,7 +17,7 @@ EARLY_QUANTILE = 0.25
 NEAREST = 1e-7
 """A threshold counts as this far from 1 at least: nearer, 32-bit probabilities are rounded to 1."""
 SURE = 15.0
-"""Log-odds from which on the part of the likeliest class in the entropy is what is missing to its certainty."""
+"""Beyond these log-odds the likeliest class adds 1 − p to the entropy, as far as 32 bits can tell."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import torch
@@ -103,11 +102,7 @@ class StepsOfLength:
 
 def looks(network: Look, through: Sequence[Through]) -> list[Look]:
     """What the network makes of an image as sent, and behind each way through a front door."""
-    return [network, *(partial(_behind, network, way) for way in through)]
-
-
-def _behind(network: Look, way: Through, x: Tensor) -> Tensor:
-    return network(way(x))
+    return [network, *((lambda x, way=way: network(way(x))) for way in through)]
 
 
 def _unit(direction: Tensor) -> Tensor:

@@ -123,7 +123,8 @@ def verify(
         like: float | None = None
         spent = True
         with suppress(BudgetSpent):
-            _warm_up(asking, parts[0].slow, parts[0].sizes[0], seed)
+            first = np.resize(np.arange(parts[0].sizes[0]), WARM_UP)
+            asking.warm_up(parts[0].slow, np.random.default_rng([seed, 0]).permutation(first))
             for stream in run(parts, test, asking.ask, seed, lambda: asking.clock != "cost-model"):
                 recorder.note(stream, asking.requests)
                 if stream == "crafted" and like is None:
@@ -184,11 +185,6 @@ def run_digest(fingerprint: Fingerprint, **words: Any) -> str:
     for part in (fingerprint.samples, fingerprint.originals, fingerprint.late):
         content.update(part.contiguous().numpy().tobytes())
     return content.hexdigest()
-
-
-def _warm_up(asking: Session, kind: str, size: int, seed: int) -> None:
-    rng = np.random.default_rng([seed, 0])
-    asking.warm_up(kind, rng.permutation(np.resize(np.arange(size), WARM_UP)))
 
 
 def _likeness(fingerprint: Fingerprint, asking: Session) -> float | None:

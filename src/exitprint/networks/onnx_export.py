@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -76,22 +76,19 @@ def with_fewer_exits(network: MultiExitNetwork, wanted: int) -> MultiExitNetwork
         kept.append(min(free, key=lambda exit: abs(costs[exit] - place / wanted)))
         free.remove(kept[-1])
     limits = network.policy.for_exits(len(costs))
-    policy = replace_thresholds(network.policy, [limits[exit] for exit in sorted(kept)])
+    thresholds = [limits[exit] for exit in sorted(kept)] or network.policy.thresholds[
+        :1
+    ]  # without exits nothing is read
     exits = [*sorted(kept), network.num_exits - 1]
     return MultiExitNetwork(
         list(network.stages),
         [(network.exit_stages[exit], network.heads[exit]) for exit in exits],
-        policy,
+        ExitPolicy(thresholds, *network.policy.rule),
         network.input_shape,
         network.mean.flatten().tolist(),
         network.std.flatten().tolist(),
         history=network.history,
     ).eval()
-
-
-def replace_thresholds(policy: ExitPolicy, thresholds: Sequence[float]) -> ExitPolicy:
-    """The same rule at other thresholds; without early exits the old ones, which nothing reads."""
-    return ExitPolicy(thresholds or policy.thresholds[:1], *policy.rule)
 
 
 @torch.no_grad()

@@ -107,7 +107,7 @@ def verification_report(
         crossing=before is not None,
         curves=charts.eec_chart(groups, scale) if picture else None,
         evidence=None if course is None else _evidence(verdict, course),
-        drift=None if course is None else _drift(course),
+        drift=course and _drift(course),
         drift_groups=_kinds(groups),
         measured=_measured(verdict, groups, scale),
         kept=None if journal is None else str(journal),

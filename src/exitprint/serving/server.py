@@ -20,8 +20,8 @@ import torch
 
 from exitprint.errors import ExitprintError, require_extra
 from exitprint.networks import MultiExitNetwork
-from exitprint.suspects.in_process import single_thread
 from exitprint.suspects.through import Through
+from exitprint.threads import single_thread
 
 INPUT = "images"
 LARGEST_BATCH = 4096

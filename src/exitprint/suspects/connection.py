@@ -102,8 +102,6 @@ class Connection:
     """
 
     def __init__(self, address: Address, timeout: float, pace: Pace, headers: dict[str, str] | None = None) -> None:
-        self.bytes_sent = 0
-        self.bytes_received = 0
         self.pace = pace
         self._name = address.origin
         self._timeout = timeout
@@ -149,7 +147,7 @@ class Connection:
         return reply if at_once else replace(reply, seconds=None)
 
     def _once(self, request: httpx.Request, sent: int, also: frozenset[int]) -> Reply:
-        self.bytes_sent += sent
+        self.pace.bytes_sent += sent
         exchange = _Exchange()
         exchange.socket = self._socket
         request.extensions = {**request.extensions, "trace": exchange}
@@ -214,7 +212,7 @@ class Connection:
         size = 0
         for chunk in response.iter_raw():
             size += len(chunk)
-            self.bytes_received += len(chunk)
+            self.pace.bytes_received += len(chunk)
             if size > LARGEST_ANSWER:
                 raise self._too_large()
             chunks.append(chunk)

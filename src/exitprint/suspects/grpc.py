@@ -67,7 +67,6 @@ class GrpcSuspect(V2Suspect):
         super().__init__(address, said)
         self._metadata = tuple(credentials(address).items())
         self._channel = self._opened(address)
-        self.bytes_sent = self.bytes_received = 0
         self._statistics = Statistics()
         try:
             self._declare(self._described())
@@ -162,7 +161,7 @@ class GrpcSuspect(V2Suspect):
         return body, seconds if at_once else None
 
     def _once(self, call: Callable[..., Any], content: bytes, also: frozenset[str]) -> tuple[Any, float]:
-        self.bytes_sent += len(content)
+        self.pace.bytes_sent += len(content)
         start = perf_counter()
         try:
             body = call(content, timeout=self.options.timeout, metadata=self._metadata)
@@ -173,7 +172,7 @@ class GrpcSuspect(V2Suspect):
                 return None, perf_counter() - start
             raise self._why(status, printable(error.details() or "", LONGEST_DETAILS)) from error
         seconds = perf_counter() - start
-        self.bytes_received += len(body)
+        self.pace.bytes_received += len(body)
         return body, seconds
 
     def _why(self, status: str, details: str) -> Exception:

@@ -97,13 +97,11 @@ class OnnxSuspect(Closing):
             if options.terminate:
                 raise ExitprintError(f"the model did not answer within {self._timeout:g} seconds.") from error
             raise ExitprintError(f"ONNX Runtime cannot run this model: {in_short(error, 300)}") from error
-        labels, probabilities = read_outputs(_arrays(outputs), len(x))
+        labels, probabilities = read_outputs(
+            [each for each in outputs if isinstance(each, np.ndarray) and each.dtype.kind in "fiu"], len(x)
+        )
         return Answer(np.full(len(x), seconds), "measured", labels, probabilities)
 
 
 def _shape(shape: list[Any]) -> tuple[int, ...]:
     return tuple(d if isinstance(d, int) and d > 0 else -1 for d in shape)
-
-
-def _arrays(outputs: list[Any]) -> list[np.ndarray]:
-    return [output for output in outputs if isinstance(output, np.ndarray) and output.dtype.kind in "fiu"]

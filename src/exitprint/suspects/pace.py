@@ -18,7 +18,7 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 """Seconds of the first pause after a fault, which doubles with each further one, and of the longest."""
 OVERLOADS = 3
-"""Times of status 503 from which on they are taken for a limit of the rate, which nginx says so by default."""
+"""So many answers of status 503 are taken for a limit of the rate, which nginx says in this way by default."""
 
 IDLE = 1.0
 """Seconds without a request that count, at most, where the rate that a suspect lets through is worked out."""
@@ -34,7 +34,7 @@ class Fault(Exception):  # noqa: N818
     pause
         How long the server asked to wait, in seconds.
     busy
-        Whether it was asked too often: ``True``, ``None`` where it may have been.
+        Whether it was asked too often; ``None`` where it may have been.
     """
 
     def __init__(self, text: str, pause: float | None = None, busy: bool | None = False) -> None:
@@ -45,7 +45,7 @@ class Fault(Exception):  # noqa: N818
 
 @dataclass
 class Pace:
-    """Turns to ask.
+    """When the next request may be made, and what was made so far.
 
     Attributes
     ----------
@@ -61,6 +61,8 @@ class Pace:
         What to do where nothing answers.
     requests
         Made so far, repeated ones included.
+    bytes_sent, bytes_received
+        Of the bodies, so far.
     reached
         Whether anything ever answered: before that, a fault is final.
     """
@@ -71,6 +73,8 @@ class Pace:
     patience: float
     advice: str
     requests: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
     reached: bool = False
 
     def __post_init__(self) -> None:

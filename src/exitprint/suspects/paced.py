@@ -37,6 +37,16 @@ class Paced(Closing):
         return self.pace.requests
 
     @property
+    def bytes_sent(self) -> int | None:
+        """Bytes of the bodies sent so far; None where nobody counts them."""
+        return self.pace.bytes_sent
+
+    @property
+    def bytes_received(self) -> int | None:
+        """Bytes of the bodies received so far; None where nobody counts them."""
+        return self.pace.bytes_received
+
+    @property
     def amplification(self) -> int:
         """How often an image is sent in one request."""
         return self.options.amplification
@@ -55,16 +65,6 @@ class OverHttp(Paced):
     """A suspect behind one kept-alive connection, `_connection`."""
 
     _connection: Connection
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of the bodies sent so far."""
-        return self._connection.bytes_sent
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes of the bodies received so far."""
-        return self._connection.bytes_received
 
     def close(self) -> None:
         """Close the connection."""

@@ -44,10 +44,6 @@ def fast_bf16(device: torch.device) -> bool:
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _family(network: MultiExitNetwork) -> str | None:
-    return network.architecture.family if network.architecture else None
-
-
 def memory_format(network: MultiExitNetwork) -> torch.memory_format:
     """channels_last, except where it was measured not to pay (wide VGG, and small images, on a CPU)."""
     small = network.input_shape[-1] < SMALLEST_SIDE_FOR_BF16
@@ -62,7 +58,7 @@ def reduced_precision(network: MultiExitNetwork, training: bool) -> AbstractCont
     """bf16 where it pays: on a GPU, and on a CPU for 28×28 images or larger (but not to train depthwise layers)."""
     device = network.mean.device
     small = network.input_shape[-1] < SMALLEST_SIDE_FOR_BF16
-    depthwise = training and _family(network) == "mobilenet"
+    depthwise = training and network.architecture is not None and network.architecture.family == "mobilenet"
     if not fast_bf16(device) or (device.type == "cpu" and (small or depthwise)):
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)

@@ -16,14 +16,13 @@ from exitprint.training.compute import memory_format, repeatable
 LossOf = Callable[[Tensor, torch.Generator, float], Tensor]
 """The loss of a batch from the numbers of its images, the epoch's generator, and how many epochs are done."""
 
+EPOCHS_APART = 100_003
+"""More epochs than are ever trained, so that no epoch of two seeds draws the same."""
+
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     """Generator of one epoch's order and augmentation: a resumed training sees what an undisturbed one saw."""
-    return torch.Generator().manual_seed(_epoch_seed(seed, epoch))
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    return seed * 100_003 + epoch
+    return torch.Generator().manual_seed(seed * EPOCHS_APART + epoch)
 
 
 def shown(network: MultiExitNetwork, pixels: Tensor) -> Tensor:
@@ -81,7 +80,7 @@ def descend(
         with progress(f"{what} (epochs)", epochs.stop) as advance, torch.random.fork_rng(devices=[]), repeatable():
             advance(epochs.start)
             for epoch in epochs:
-                torch.manual_seed(_epoch_seed(seed, epoch))
+                torch.manual_seed(seed * EPOCHS_APART + epoch)
                 generator = epoch_generator(seed, epoch)
                 order = torch.randperm(images, generator=generator).to(network.mean.device)
                 network.train()
