@@ -85,13 +85,7 @@ def run_demo(report: Path, seed: int = 0) -> Demo:
 
     Two more networks of the owner's recipe, with other seeds, are references that the fingerprint is kept away from.
     The verifier asks them too, since digits are so alike that the change is large beside the distance between them.
-
-    Parameters
-    ----------
-    report
-        Where to write the page.
-    seed
-        Of everything random; the runtimes are measured all the same.
+    Everything random follows from the seed, but for the runtimes, which are measured.
     """
     start = perf_counter()
     with TemporaryDirectory() as folder, processes(min(2, processors())) as pool:

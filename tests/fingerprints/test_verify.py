@@ -405,6 +405,13 @@ def test_too_few_samples_are_refused_with_the_number_that_is_needed():
     assert verify_alone(few, suspect_of(few, "derived", clock="cost-model"), alpha=0.05).decision == "derived"
 
 
+def test_a_network_in_the_place_of_fingerprint_or_suspect_is_told(target):
+    with pytest.raises(ExitprintError, match=r"no MultiExitNetwork: pass load_fingerprint\(file\)"):
+        verify(target, target)
+    with pytest.raises(ExitprintError, match=r"MultiExitNetwork has no `ask`: pass InProcess\(network\)"):
+        verify(CONTRAST, target)
+
+
 def test_without_references_the_threshold_is_cautious_and_the_verdict_says_so():
     alone = crafted("contrast", samples=200, references=())
     verdict = verify_alone(alone, suspect_of(alone, "derived", clock="cost-model"))

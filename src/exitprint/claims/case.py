@@ -76,19 +76,10 @@ class Case:
 
 
 def opened(claim_file: Path, claim: Claim, files: Sequence[Path], digests: Sequence[str]) -> dict[str, Fingerprint]:
-    """The fingerprints of a claim by their commitments, as far as their files are given.
+    """The fingerprints of a claim by their commitments, as far as their `files` are given.
 
-    Raises `ExitprintError` if one was not committed to, holds what no crafting gives, or has originals that are not in
-    the data set.
-
-    Parameters
-    ----------
-    claim_file, claim
-        The claim, its salts beside it.
-    files
-        Fingerprints.
-    digests
-        Of the data set's images.
+    Raises `ExitprintError` if one was not committed to, holds what no crafting gives, or has originals that are not
+    among the data set's images, whose `digests` are given.
     """
     if hashlib.sha256(listed(digests)).hexdigest() != claim.data.sha256:
         raise ExitprintError(

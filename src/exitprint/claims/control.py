@@ -57,20 +57,11 @@ class Again:
 def panel_result(
     register: Register, networks: Mapping[str, str] | None, found: tuple[Replayed, ...], first: Replayed
 ) -> PanelResult:
-    """What the panel of a register says of a suspect.
+    """What the panel of a register says of a suspect, of which `first` is the first verification.
 
-    Raises `ExitprintError` if a network was hidden or exchanged, or was asked otherwise than the suspect.
-
-    Parameters
-    ----------
-    register
-        Of the panel.
-    networks
-        SHA-256 of the networks at hand by name; None where they are not.
-    found
-        What each verification of the register came to.
-    first
-        The suspect's first verification, which the panel is compared with.
+    `found` is what each verification of the register came to, and `networks` the SHA-256 of the networks at hand by
+    name; None where they are not. Raises `ExitprintError` if a network was hidden or exchanged, or was asked otherwise
+    than the suspect.
     """
     named = register.networks or {}
     if networks is not None and dict(networks) != dict(named):
@@ -85,16 +76,8 @@ def panel_result(
 def again_result(asked: tuple[Replayed, ...], first: Replayed, claim: Claim) -> Again | None:
     """What the judge's own asking says; None where the suspect was not asked, or did not answer.
 
-    Raises `ExitprintError` if he asked otherwise.
-
-    Parameters
-    ----------
-    asked
-        What the judge asked, of this suspect and of others.
-    first
-        The suspect's first verification.
-    claim
-        Whose error rates decide.
+    Of all that the judge `asked` only that counts which is of the suspect of the `first` verification. Raises
+    `ExitprintError` if it was asked otherwise.
     """
     found = tuple(each for each in asked if each.begun.suspect == first.begun.suspect and each.requests)
     if not found:

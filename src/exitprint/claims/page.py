@@ -32,18 +32,7 @@ GLOSSARY = (
 
 
 def judge_page(case: Case) -> str:
-    """A claim in plain words, with all that it rests on.
-
-    Parameters
-    ----------
-    case
-        What was checked and recomputed.
-
-    Returns
-    -------
-    str
-        HTML that loads nothing from anywhere.
-    """
+    """A claim in plain words, with all that it rests on, as HTML that loads nothing from anywhere."""
     claim = case.checked.claim
     verdicts = [each.verdict for each in case.ours if each.verdict is not None]
     panel = () if case.panel is None else case.panel.found

@@ -104,19 +104,10 @@ def planned(
 
 
 def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
-    """Train what is not trained yet, so that a killed run goes on; nothing finished is trained again.
+    """Train what is not trained yet of a plan, so that a killed run goes on; nothing finished is trained again.
 
-    Raises `ExitprintError` if the folder cannot be made or holds another panel, or a network of it was changed;
-    `Interrupted` on Ctrl-C.
-
-    Parameters
-    ----------
-    plan
-        From `planned`.
-    data
-        What to train on.
-    folder
-        Where the networks and the manifest go.
+    Networks and manifest go into the folder. Raises `ExitprintError` if it cannot be made or holds another panel, or a
+    network of it was changed; `Interrupted` on Ctrl-C.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

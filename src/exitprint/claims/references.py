@@ -20,18 +20,11 @@ ROUNDING = 0.01
 def check_references(
     files: Sequence[Path], begun: Sequence[Begun], fingerprints: Mapping[str, Fingerprint]
 ) -> tuple[str, ...]:
-    """Compute again what references come to, and give the names of those whose networks are not at hand.
+    """Compute again what references come to, and give the names of those whose networks are not among the files.
 
-    Raises `ExitprintError` if a file is no such reference, or comes to something else than the register says.
-
-    Parameters
-    ----------
-    files
-        Networks.
-    begun
-        Verifications, with the references that the asker brought.
-    fingerprints
-        Those that were opened, by commitment.
+    References are those that the asker brought to the verifications that were begun; `fingerprints` are the opened
+    ones, by commitment. Raises `ExitprintError` if a file is no such reference, or comes to something else than the
+    register says.
     """
     at_hand = {file_digest(path): path for path in files}
     brought = list(dict.fromkeys((each.fingerprint, one) for each in begun for one in each.references))

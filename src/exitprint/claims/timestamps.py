@@ -46,18 +46,9 @@ def stamp(path: Path, url: str, to: Path) -> None:
 
 
 def check_stamp(stamped: Path, of: Path, authority: Path) -> datetime:
-    """The time that an authority says a file was there.
+    """The time that an authority, whose certificates are trusted (PEM), says a file was there.
 
-    Raises `ExitprintError` if the stamp is damaged, of another file, or not signed by the authority.
-
-    Parameters
-    ----------
-    stamped
-        The authority's answer.
-    of
-        The file.
-    authority
-        Certificates that are trusted, as PEM.
+    Raises `ExitprintError` if its answer `stamped` is damaged, of another file, or not signed by it.
     """
     require_extra("rfc3161_client", "claims")
     from cryptography import x509

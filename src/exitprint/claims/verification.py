@@ -74,23 +74,9 @@ def begin(
 ) -> UnderClaim:
     """Begin a verification, or go on with the last one of this suspect.
 
-    Raises `ExitprintError` if the signature does not hold, the fingerprint is another or needs references, or there is
-    nothing to go on with.
-
-    Parameters
-    ----------
-    claim_file
-        The claim, with its salts beside it.
-    fingerprint_file
-        One of the fingerprints that it committed to.
-    suspect
-        An address, or a file with its digest.
-    clock, amplification, address
-        How it is asked.
-    resume
-        Whether to go on.
-    references
-        Networks that the asker knows to be independent, by name; the register says which, and what they came to.
+    The claim's salts lie beside it, and the fingerprint is one that it committed to. `references` are networks that the
+    asker knows to be independent, by name; the register says which, and what they came to. Raises `ExitprintError` if
+    the signature does not hold, the fingerprint is another or needs references, or there is nothing to go on with.
     """
     claim = load_claim(claim_file)
     place = Place(claim_file)

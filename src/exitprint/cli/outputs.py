@@ -33,16 +33,8 @@ def check_writable(path: Path) -> Path:
 def check_output(path: Path, kind: Kind, *others: Path | str | None, force: bool = False) -> None:
     """Refuse to write something of this kind to `path` where that would destroy what is there.
 
-    Raises `ExitprintError` if it is one of the others, whatever its name, holds something else, or cannot be written.
-
-    Parameters
-    ----------
-    path, kind
-        Where the result is to be written, and what it is.
-    others
-        What the command reads, and writes besides: paths, or what may be one, such as a suspect.
-    force
-        Whether a file of another kind may be replaced.
+    Raises `ExitprintError` if it is one of the others, which the command reads or writes besides (paths, or what may be
+    one, such as a suspect), whatever its name; if it cannot be written; or, unless forced, if it holds something else.
     """
     from exitprint.files import kind_of
 

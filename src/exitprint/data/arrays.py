@@ -25,19 +25,11 @@ LONE = ("arr", "")
 
 
 def array_parts(path: Path, split: str | None, image: str | None, label: str | None, where: str) -> dict[str, Array]:
-    """The training and the test part of a `.npy` or `.npz` file.
+    """The training and the test part of a `.npy` or `.npz` file; `split`, `image` and `label` as in `load_data`.
 
-    Raises `ExitprintError` if the file cannot be read, holds pickles, or it is not clear what its arrays are.
-
-    Parameters
-    ----------
-    path
-        The file. The keys of an `.npz` are ``x``, ``images``, … and ``y``, ``labels``, …, with the part in front or
-        behind where there are several: ``x_train``, ``test_labels``.
-    split, image, label
-        As in `load_data`; columns are an `.npz`'s keys.
-    where
-        What a sentence calls the file.
+    The keys of an `.npz` are ``x``, ``images``, … and ``y``, ``labels``, …, with the part in front or behind where
+    there are several: ``x_train``, ``test_labels``. Raises `ExitprintError` if the file cannot be read, holds pickles,
+    or it is not clear what its arrays are.
     """
     if path.suffix.lower() == ".npy":
         if image is not None or label is not None:

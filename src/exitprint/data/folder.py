@@ -31,21 +31,12 @@ METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def image_folder(root: Path, split: str | None, image: str | None, label: str | None, where: str) -> dict[str, Encoded]:
-    """The training and the test part of a folder of images.
+    """The training and the test part of a folder of images; `split`, `image` and `label` as in `load_data`.
 
     Folders that are called as parts are (train, test, valid, …) are parts. Inside a part, images lie in one folder a
-    class, or together, when there are no labels. A folder with a ``metadata.csv`` is read as `datasets` reads it.
-
-    Raises `ExitprintError` if there are no images, or some lie beside the class folders.
-
-    Parameters
-    ----------
-    root
-        The folder.
-    split, image, label
-        As in `load_data`; columns are those of the metadata file.
-    where
-        What a sentence calls the folder.
+    class, or together, when there are no labels. A folder with a ``metadata.csv`` is read as `datasets` reads it:
+    columns are those of that file. Raises `ExitprintError` if there are no images, or some lie beside the class
+    folders.
     """
     if any((folder / name).is_file() for folder in (root, *_folders(root)) for name in METADATA):
         return _with_metadata(root, split, image, label, where)

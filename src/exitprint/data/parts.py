@@ -153,16 +153,8 @@ class Array:
 def chosen_parts(found: Sequence[str], given: str | None, where: str) -> list[str]:
     """The names of the training and of the test part among those found; the former alone where there is one part.
 
-    Raises `ExitprintError` if a part is not there, or it is not clear which to take.
-
-    Parameters
-    ----------
-    found
-        Names of the parts that there are.
-    given
-        What the user wrote: TRAIN,TEST or one part.
-    where
-        What a sentence calls the data set.
+    `given` is what the user wrote: TRAIN,TEST or one part. Raises `ExitprintError` if a part is not there, or it is not
+    clear which to take.
     """
     if given is not None:
         names = [name.strip() for name in given.split(",")]

@@ -100,21 +100,11 @@ def is_grey(source: bytes | Path) -> bool:
 
 
 def pixels_of(source: bytes | Path, channels: int, fit: Fit) -> NDArray[np.uint8]:
-    """A picture as 8-bit pixels, (height, width, channels).
+    """A picture, its bytes or its file, as 8-bit pixels, (height, width, channels), brought to the wanted size.
 
     It is turned as its EXIF orientation says; 16-bit pixels are scaled; palettes, CMYK and other colours become RGB;
-    what is transparent is laid on white, but where `channels` is 4.
-
-    Raises `Undecodable` if it is no whole picture, or its pixels could mean several things.
-
-    Parameters
-    ----------
-    source
-        Its bytes, or its file.
-    channels
-        1 for grey, 3 for colours, 4 for colours and transparency.
-    fit
-        How to bring it to the wanted size.
+    what is transparent is laid on white, but where `channels` is 4 (1 is grey, 3 are colours). Raises `Undecodable` if
+    it is no whole picture, or its pixels could mean several things.
     """
     with _opened(source) as picture:
         try:

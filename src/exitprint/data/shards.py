@@ -33,14 +33,8 @@ def shards(root: Path) -> dict[str, list[Path]]:
     """The parquet files under a folder in the hub's layout, part by part, each part's in their order.
 
     Known are ``train.parquet``, ``train-00000-of-00002.parquet`` (with a hash behind, too) and the converted layout of
-    the hub, ``train/0000.parquet``; in the folder itself, in ``data/`` or in that of a configuration.
-
-    Raises `ExitprintError` if a file is missing, or two hold the same part.
-
-    Parameters
-    ----------
-    root
-        Folder with the files.
+    the hub, ``train/0000.parquet``; in the folder itself, in ``data/`` or in that of a configuration. Raises
+    `ExitprintError` if a file is missing, or two hold the same part.
     """
     found: dict[str, list[Shard]] = defaultdict(list)
     for path in sorted(root.rglob("*.parquet")):

@@ -172,15 +172,7 @@ class EProcess:
 
 @lru_cache(maxsize=2**18)
 def log_e(counts: Counts, null: float) -> float:
-    """Natural logarithm of the wealth won in one round against "the mean is at most `null`".
-
-    Parameters
-    ----------
-    counts
-        What was observed in it.
-    null
-        In (0, 1).
-    """
+    """Natural logarithm of the wealth won in one round against "the mean is at most `null`", which is in (0, 1)."""
     growth = np.array(counts, dtype=np.float64) @ log_growth(np.array(OUTCOMES), null)
     return float(log_total(stakes()[1] + growth))
 

@@ -86,12 +86,8 @@ def share_of_distance(samples: Tensor, originals: Tensor, images: Images) -> flo
 def weak_contrast(exits: Tensor, chosen: Tensor, late: Tensor) -> list[str]:
     """A warning for each policy under which the chosen images differ little by nature.
 
-    Parameters
-    ----------
-    exits
-        The exit of each benign image under each policy, shape (policies, images).
-    chosen, late
-        As `choose` gives them.
+    `exits` is the exit of each benign image under each policy, shape (policies, images); `chosen` and `late` are as
+    `choose` gives them.
     """
     warnings = []
     for number, taken in enumerate(exits[:, chosen], 1):

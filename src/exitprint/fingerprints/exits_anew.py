@@ -72,20 +72,10 @@ def check_copies(network: MultiExitNetwork, copies: Sequence[MultiExitNetwork]) 
 
 
 def sets_of_exits(network: MultiExitNetwork, data: ImageData, count: int, seed: int) -> list[MultiExitNetwork]:
-    """The network with exits trained anew, of its own kind and SDN heads by turns, on as many images as a thief has.
+    """`count` copies of a network with exits trained anew, of its own kind and SDN heads by turns.
 
-    Raises `ExitprintError` if the number is below zero, the images have no labels, or exits cannot be trained again.
-
-    Parameters
-    ----------
-    network
-        The owner's network; it is not changed.
-    data
-        Its owner's labelled images.
-    count
-        How many sets.
-    seed
-        The sets have the next ones.
+    They are trained on as many of the owner's labelled images as a thief has, from the seeds after this one. Raises
+    `ExitprintError` if the count is below zero, the images have no labels, or exits cannot be trained again.
     """
     if count < 0:
         raise ExitprintError(f"the number of sets of new exits is not below zero, and {count} is.")

@@ -23,19 +23,9 @@ def check_own(
 ) -> None:
     """Refuse a fingerprint that does not tell its own network, or that network in 8 bits, by the cost model.
 
-    Raises `ExitprintError` with the policy and the share of pairs; if no threshold is left for a claim, as `threshold`
-    says.
-
-    Parameters
-    ----------
-    network
-        The owner's network.
-    images
-        Benign images, for the ranges of the 8-bit copy.
-    fingerprint
-        The finished fingerprint.
-    policies
-        The policies, or rules for them, under each of which it has to tell them.
+    It has to tell them under each of the policies, or rules for them; the benign images set the ranges of the 8-bit
+    copy. Raises `ExitprintError` with the policy and the share of pairs; if no threshold is left for a claim, as
+    `threshold` says.
     """
     wanted = threshold(fingerprint).p0 + ROOM
     suspects = {"the network itself": network}

@@ -32,18 +32,7 @@ def kl_from_uniform(logits: Tensor) -> Tensor:
 
 
 def L_f(logits: Tensor) -> Tensor:
-    """Equation 1: Σ_{i<n} D_KL(f_i(x), u) − D_KL(f_n(x), u).
-
-    Parameters
-    ----------
-    logits
-        Of every exit, shape (batch, exits, classes).
-
-    Returns
-    -------
-    Tensor
-        Shape (batch,).
-    """
+    """Equation 1: Σ_{i<n} D_KL(f_i(x), u) − D_KL(f_n(x), u), shape (batch,), from logits (batch, exits, classes)."""
     divergence = kl_from_uniform(logits)
     return divergence[:, :-1].sum(1) - divergence[:, -1]
 

@@ -86,18 +86,10 @@ SILENT = {
 
 
 def reason(test: Test, session: Session, like: float | None, spent: bool) -> str:
-    """Why the verdict is what it is.
+    """Why the verdict is what it is, as the test stands after what was asked.
 
-    Parameters
-    ----------
-    test
-        As it stands.
-    session
-        What was asked.
-    like
-        Agreement of the suspect's answers to the originals with the owner's, where it can be told.
-    spent
-        Whether the budget was.
+    `like` is the agreement of the suspect's answers to the originals with the owner's, where it can be told, and
+    `spent` whether the budget was.
     """
     contrast = test.nature is not None
     numbers = {

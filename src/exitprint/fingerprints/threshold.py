@@ -76,16 +76,9 @@ class Threshold:
 
 
 def threshold(fingerprint: Fingerprint, seen: Sequence[Reference] = ()) -> Threshold:
-    """The threshold for a fingerprint.
+    """The threshold for a fingerprint, with references that the verifier brought and has `seen` himself.
 
     Raises `ExitprintError` if no threshold is left that a copy could beat.
-
-    Parameters
-    ----------
-    fingerprint
-        With the references that its owner states.
-    seen
-        References that the verifier brought and asked himself.
     """
     references = (*fingerprint.references, *seen)
     check_front_door(fingerprint.through, references)

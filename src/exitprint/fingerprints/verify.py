@@ -102,6 +102,11 @@ def verify(
     Interrupted
         On Ctrl-C; what was answered is in the journal.
     """
+    if not isinstance(fingerprint, Fingerprint):
+        raise ExitprintError(
+            f"verify takes a fingerprint and then a suspect, and no {type(fingerprint).__name__}: pass "
+            "load_fingerprint(file)."
+        )
     check_settings(alpha, beta, budget)
     fingerprint.check()
     fingerprint.check_change()

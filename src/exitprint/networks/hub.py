@@ -33,14 +33,17 @@ class Published(ModelHubMixin):
 
         The first alone is enough to load the network; the others are for people and for the hub.
 
-        Raises `ExitprintError` if the network cannot be saved, or the folder cannot be written.
-
         Parameters
         ----------
         save_directory
             A folder, which is made where there is none.
         options
             As `ModelHubMixin.save_pretrained` takes them.
+
+        Raises
+        ------
+        ExitprintError
+            If the network cannot be saved, or the folder cannot be written.
         """
         folder = Path(save_directory)
         with _told(f"cannot write a network to the folder {str(folder)!r}, so choose another", OSError):
@@ -50,9 +53,6 @@ class Published(ModelHubMixin):
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike[str], **options: Any) -> Self:
         """A network from a folder that `save_pretrained` wrote, or from a repository of the hub.
 
-        Raises `ExitprintError` if there is no such folder or repository, the hub cannot be reached, or the file is no
-        network of ours.
-
         Parameters
         ----------
         pretrained_model_name_or_path
@@ -60,6 +60,11 @@ class Published(ModelHubMixin):
         options
             As `ModelHubMixin.from_pretrained` takes them: ``revision``, ``token``, ``cache_dir``,
             ``local_files_only``, …
+
+        Raises
+        ------
+        ExitprintError
+            If there is no such folder or repository, the hub cannot be reached, or the file is no network of ours.
         """
         name = str(pretrained_model_name_or_path)
         if Path(name).is_dir():
@@ -71,8 +76,6 @@ class Published(ModelHubMixin):
 
     def push_to_hub(self, repo_id: str, *, private: bool | None = True, **options: Any) -> str:
         """Put the network into a repository of the hub, made where there is none; a card that is there is kept.
-
-        Raises `ExitprintError` if the network cannot be saved, or the hub refuses.
 
         Parameters
         ----------
@@ -87,6 +90,11 @@ class Published(ModelHubMixin):
         -------
         str
             Address of the commit.
+
+        Raises
+        ------
+        ExitprintError
+            If the network cannot be saved, or the hub refuses.
         """
         with _told("the hub does not take it"):
             kept = HfApi(token=options.get("token")).file_exists(repo_id, CARD)

@@ -189,12 +189,8 @@ def to_integers(module: nn.Module) -> None:
 def quantise_layers(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Turn every float layer of `network` into an integer one, in place; layers that are integer already stay.
 
-    Parameters
-    ----------
-    network
-        In evaluation mode.
-    batches
-        Inputs of the network, (batch, channels, height, width): a layer's input range is what it sees of them all.
+    The network is in evaluation mode. A layer's input range is what it sees of all batches (batch, channels, height,
+    width).
     """
     layers = float_layers(network)
     ranges: dict[nn.Module, tuple[float, float]] = {}

@@ -145,12 +145,7 @@ def _taken(answer: Any, images: int) -> Callable[[Any], Tensor]:
 def as_network(given: MultiExitNetwork | Callable[[Tensor], Any], example: Tensor) -> MultiExitNetwork:
     """A network as it is; a function or another module as one that can be crafted for.
 
-    Parameters
-    ----------
-    given
-        Network, module or function.
-    example
-        Images in [0, 1], shape (batch, channels, height, width).
+    The example is images in [0, 1], shape (batch, channels, height, width).
     """
     if isinstance(given, MultiExitNetwork):
         return given

@@ -118,10 +118,7 @@ def exit_histogram(groups: Sequence[Group], longest: float) -> Markup:
 def strip_chart(lanes: Sequence[Lane]) -> Markup:
     """The share of pairs of each suspect, with its interval, against its threshold; the copies' side is shaded.
 
-    Parameters
-    ----------
-    lanes
-        Suspects, top to bottom; where none has a name, no room is kept for one.
+    Suspects stand from top to bottom; where none has a name, no room is kept for one.
     """
     name_room = 22.0 if any(lane.name for lane in lanes) else 0.0
     lane_height = name_room + 30
@@ -179,14 +176,8 @@ def mark(decision: Decision, x: float, y: float) -> Markup:
 def evidence_chart(requests: FloatArray, curves: Sequence[tuple[str, FloatArray]], needed: Sequence[float]) -> Markup:
     """How the evidence grew over the requests, up to what it had to reach.
 
-    Parameters
-    ----------
-    requests
-        Requests made at each observation, shape (observations,), ascending.
-    curves
-        Name of a line's style, and natural logarithms of the evidence, shape (observations,).
-    needed
-        Natural logarithms of what makes a decision.
+    `requests` were made at each observation, shape (observations,), ascending. Each curve is the name of a line's
+    style, and natural logarithms of the evidence, of the same shape; `needed` are those that make a decision.
     """
     power = 1 / math.log(10)
     most = max(needed) * power
@@ -212,13 +203,8 @@ def evidence_chart(requests: FloatArray, curves: Sequence[tuple[str, FloatArray]
 def drift_chart(group: NDArray[np.str_], seconds: FloatArray) -> Markup:
     """Median time of each kind of input over the run, block by block.
 
-    Parameters
-    ----------
-    group
-        Kind of each request (``late``, ``early``, ``benign`` or ``fingerprint``) in the order of asking, shape
-        (requests,).
-    seconds
-        Its time, same shape.
+    `group` is the kind of each request (``late``, ``early``, ``benign`` or ``fingerprint``) in the order of asking,
+    shape (requests,), and `seconds` its time.
     """
     blocks = np.array_split(np.arange(len(seconds)), min(MOST_BLOCKS, max(2, len(seconds) // 10)))
     curves: dict[str, list[tuple[float, float]]] = {key: [] for key in dict.fromkeys(group.tolist())}

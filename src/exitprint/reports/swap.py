@@ -18,12 +18,8 @@ MOST_DOTS = 80
 def swap_picture(late: FloatArray, early: FloatArray, before: tuple[FloatArray, FloatArray] | None) -> Markup:
     """Times of both halves of a contrast fingerprint, before and after crafting: on a copy the lines cross.
 
-    Parameters
-    ----------
-    late, early
-        Runtimes of the samples made late and made early, each shape (samples,).
-    before
-        Runtimes of the originals of both, where they were asked too.
+    `late` and `early` are the runtimes of the samples that were made so, each shape (samples,), and `before` those of
+    the originals of both, where they were asked too.
     """
     after = (late, early)
     frame = _time_frame([*after, *(before or ())])

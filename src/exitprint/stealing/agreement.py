@@ -61,16 +61,10 @@ class Agreement:
 
 
 def behaviour(network: MultiExitNetwork, pixels: Pixels, exit_names: Indices | None = None) -> Behaviour:
-    """Labels, exits and costs of a network on 8-bit images.
+    """Labels, exits and costs of a network, in evaluation mode, on 8-bit images (images, channels, height, width).
 
-    Parameters
-    ----------
-    network
-        In evaluation mode.
-    pixels
-        Shape (images, channels, height, width).
-    exit_names
-        Which exit of the victim each of this network's exits stands for, shape (exits,); by default the same.
+    `exit_names` says which exit of the victim each of this network's exits stands for, shape (exits,); by default the
+    same.
     """
     logits = logits_of(network, pixels)
     left_at = network.policy.exits(logits)
@@ -81,15 +75,7 @@ def behaviour(network: MultiExitNetwork, pixels: Pixels, exit_names: Indices | N
 
 
 def agreement(substitute: Behaviour, victim: Behaviour, truth: Indices) -> Agreement:
-    """Compare a substitute with its victim on images whose labels are known.
-
-    Parameters
-    ----------
-    substitute, victim
-        On the same images.
-    truth
-        The true labels, shape (images,).
-    """
+    """Compare a substitute with its victim on the same images, whose true labels are known, shape (images,)."""
     apart = np.abs(substitute.exits - victim.exits)
     exits = int(max(substitute.exits.max(), victim.exits.max())) + 1
     shares = [np.bincount(each.exits, minlength=exits) / len(truth) for each in (substitute, victim)]

@@ -57,19 +57,10 @@ def victim_depths(inquiry: Inquiry, arch: Architecture, seed: int = 0) -> Array:
 
 
 def costs_at(relative_times: Array, seconds: Array, costs: Array) -> Array:
-    """Relative cost at each relative time, on a network that takes these seconds to its exits, which cost this.
+    """Relative cost at each relative time from 0 to 1, on a network that takes these seconds to exits of these costs.
 
-    Parameters
-    ----------
-    relative_times
-        From 0 to 1, shape (K,).
-    seconds, costs
-        Of the network's own exits, the last one its deepest; shape (E,).
-
-    Returns
-    -------
-    ndarray
-        Interpolated between the exits and from 0 to the first, shape (K,).
+    Interpolated between the network's own exits, of which the last is its deepest, and from 0 to the first; the shape
+    is that of `relative_times`, (K,).
     """
     times = np.maximum.accumulate(seconds)
     return np.interp(relative_times, np.append(0, times / times[-1]), np.append(0, costs / costs[-1]))

@@ -54,23 +54,11 @@ class Seen:
 
 
 def try_service(description: Description, x: Tensor, bodies: Sequence[Body], look: bool, timeout: float = 30.0) -> Seen:
-    """Ask a service once for each way of sending that may be right, until it answers.
+    """Ask a service once, with one image in [0, 1], for each way of sending that may be right, until it answers.
 
-    Raises `ExitprintError` if the service cannot be reached, refuses every way, or has not answered where it is
-    described.
-
-    Parameters
-    ----------
-    description
-        How to ask.
-    x
-        One image in [0, 1], shape (1, channels, height, width).
-    bodies
-        What to try in place of the description's body.
-    look
-        Whether to look for where the answer stands, in place of what is described.
-    timeout
-        Seconds that one request may take.
+    The bodies are tried in place of the description's. `look` looks for where the answer stands, in place of what is
+    described. Raises `ExitprintError` if the service cannot be reached within `timeout` seconds, refuses every way, or
+    has not answered where it is described.
     """
     requests, refused = 0, []
     for body in bodies:

@@ -132,14 +132,9 @@ class ImageInput:
         return self.shape[0] if self.shape else -1
 
     def encode(self, x: Tensor) -> NDArray[Any]:
-        """Images as the suspect wants them.
+        """Images in [0, 1], float32, shape (batch, channels, height, width), as the suspect wants them.
 
-        Raises `ExitprintError` if the suspect takes images of another shape.
-
-        Parameters
-        ----------
-        x
-            Images in [0, 1], float32, shape (batch, channels, height, width).
+        Raises `ExitprintError` if it takes images of another shape.
         """
         if self.datatype == ENCODED:
             return self._files(x)
@@ -217,20 +212,10 @@ def _may_be_image(declared: Declared) -> bool:
 def further_inputs(
     declared: Sequence[Declared], image: ImageInput, images: int, batched: bool
 ) -> list[tuple[Declared, NDArray[Any]]]:
-    """Values that the user gave for other inputs, each as its declaration wants it.
+    """Values that the user gave for other inputs than the image's, each as its declaration wants it.
 
-    Raises `ExitprintError` if a value does not fit.
-
-    Parameters
-    ----------
-    declared
-        What the model declares; a type that is not declared follows from the value.
-    image
-        The input that takes the image, with the options.
-    images
-        How many images are sent.
-    batched
-        Whether they lie in a batch: then so do these.
+    A type that is not declared follows from the value. Where so many images are sent in a batch, so are these. Raises
+    `ExitprintError` if a value does not fit.
     """
     known = {each.name: each for each in declared}
     given = []

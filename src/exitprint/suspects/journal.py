@@ -117,19 +117,11 @@ class Journal(Generic[R]):
 
 @contextmanager
 def opened(path: Path | None, work: Work[R], resume: bool) -> Iterator[Journal[R]]:
-    """The journal of a piece of work, ready to be added to.
+    """The journal of a piece of work, ready to be added to; without a path one that keeps nothing.
 
-    Raises `ExitprintError` if the file cannot be written, is there already although `resume` is not asked for, is in
-    use, is no journal, is damaged, or is the journal of other work.
-
-    Parameters
-    ----------
-    path
-        Its file; None for a journal that keeps nothing.
-    work
-        What it is the journal of.
-    resume
-        Whether to go on with the journal that is there; where none is, a new one is begun.
+    `resume` goes on with the journal that is there; where none is, a new one is begun. Raises `ExitprintError` if the
+    file cannot be written, is there already although `resume` is not asked for, is in use, is no journal, is damaged,
+    or is the journal of other work.
     """
     if path is None:
         yield Journal()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from exitprint.errors import ExitprintError
 from exitprint.suspects.suspect import Answer
@@ -51,7 +51,7 @@ def read_outputs(
             labels = output.reshape(inputs).astype(np.int64)
     if scores:
         rows = next((each for each in scores if _are_probabilities(each)), scores[0])
-        probabilities = rows if _are_probabilities(rows) else softmax(rows, axis=1)
+        probabilities = rows if _are_probabilities(rows) else scipy.special.softmax(rows, axis=1)
         return probabilities.argmax(1).astype(np.int64), probabilities.astype(np.float32)
     if broken and (labels is None or "NaN" in broken):
         raise ExitprintError(broken)

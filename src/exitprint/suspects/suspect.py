@@ -59,6 +59,15 @@ class Suspect(Protocol):
         ...
 
 
+def check_can_be_asked(suspect: object) -> None:
+    """Refuse what is no suspect, such as a network itself."""
+    if not isinstance(suspect, Suspect):
+        raise ExitprintError(
+            f"a suspect is asked, and a {type(suspect).__name__} has no `ask`: pass InProcess(network), "
+            "CostModel(network) or open_suspect(file or address)."
+        )
+
+
 class OpenSuspect(Suspect, Protocol):
     """A suspect that is closed with the block that uses it."""
 

@@ -76,16 +76,9 @@ class Countermeasure:
 
 
 def leak(estimate: ExitEstimate, true_exits: ArrayLike) -> Leak:
-    """Compare the exits found in runtimes with the true ones.
+    """Compare the exits found in runtimes with the true ones, shape (inputs,).
 
     Raises `ExitprintError` if there is not one for each input.
-
-    Parameters
-    ----------
-    estimate
-        What was found.
-    true_exits
-        Where each input left, shape (inputs,).
     """
     truth = np.asarray(true_exits)
     if truth.shape != estimate.exits.shape:

@@ -45,16 +45,8 @@ def repeats_of(pairs: int, round_: int = 1, least: int = 1) -> list[int]:
     Half of the first round is asked once, then three and nine times. On a quiet path the first half decides, at the
     least cost. On a noisy path a comparison of single askings is little better than a coin. A pair can be used once,
     while requests are cheap, so later pairs are asked more often. The numbers are odd, because one more than half of
-    the askings count.
-
-    Parameters
-    ----------
-    pairs
-        How many pairs the round has.
-    round_
-        Counted from 1.
-    least
-        The smallest number: how often earlier comparisons had to be asked before they said anything.
+    the askings count. Rounds are counted from 1; `least` is how often earlier comparisons had to be asked before they
+    said anything.
     """
     if round_ > 1:
         often = [FURTHER_ROUNDS[min(round_ - 2, len(FURTHER_ROUNDS) - 1)]] * pairs
@@ -126,16 +118,8 @@ def _pairs(
 def compared(pair: Pair, ask: Callable[[str, int], float], noisy: bool = True) -> float:
     """1 if the slow input took longer, 0 if the quick one did, 1/2 if they took the same time.
 
-    The two are asked in turns (a, b, b, a, a, b, …), and their quiet times are compared.
-
-    Parameters
-    ----------
-    pair
-        What to ask.
-    ask
-        Seconds of an input's answer.
-    noisy
-        Whether asking again can give another time.
+    The two are asked in turns (a, b, b, a, a, b, …), and their quiet times are compared; `ask` gives the seconds of an
+    input's answer. Once is enough where asking again cannot give another time, and nothing is `noisy`.
     """
     slow: list[float] = []
     quick: list[float] = []

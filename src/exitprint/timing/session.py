@@ -20,7 +20,7 @@ from exitprint.errors import ExitprintError, Interrupted
 from exitprint.progress import progress
 from exitprint.suspects.journal import Journal, Record, Work, opened
 from exitprint.suspects.limited import FAULTS_IN_A_ROW, Limited
-from exitprint.suspects.suspect import Clock, Suspect, TimedAnswer
+from exitprint.suspects.suspect import Clock, Suspect, TimedAnswer, check_can_be_asked
 from exitprint.timing.timings import Timings
 
 FLOOR = "floor"
@@ -292,6 +292,7 @@ def session(
     Interrupted
         On Ctrl-C; what was answered is in the journal.
     """
+    check_can_be_asked(suspect)
     with (
         opened(journal, work, resume) as kept,
         progress("asking the suspect (requests)", expected) as advance,

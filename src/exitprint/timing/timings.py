@@ -49,18 +49,8 @@ class Timings:
 def quiet(seconds: ArrayLike) -> FloatArray:
     """One time for each input out of its repeats: the mean of the quicker half of them.
 
-    Noise only ever adds time, and rarely to all of the repeats; the mean of several is steadier than the quickest
-    alone.
-
-    Parameters
-    ----------
-    seconds
-        Shape (..., repeats).
-
-    Returns
-    -------
-    ndarray
-        Shape (...), same unit.
+    From shape (..., repeats) to shape (...). Noise only ever adds time, and rarely to all of the repeats; the mean of
+    several is steadier than the quickest alone.
     """
     taken = np.sort(np.asarray(seconds, dtype=np.float64), axis=-1)
     return np.asarray(taken[..., : (taken.shape[-1] + 1) // 2].mean(-1))

@@ -120,21 +120,10 @@ def train_heads(
 def fit_heads(
     heads: Sequence[ExitHead], pooled: Sequence[Tensor], labels: Tensor, recipe: HeadRecipe, seed: int
 ) -> None:
-    """Train heads on features they were pooled for, all at once: Adam on the sum of their cross-entropies.
+    """Train heads in place on features they were pooled for, all at once: Adam on the sum of their cross-entropies.
 
-    Parameters
-    ----------
-    heads
-        The internal classifiers, changed in place.
-    pooled
-        For each of them what `pooled_features` gives, rows view after view; standardised in place where the recipe
-        says so.
-    labels
-        Shape (images,). An epoch shows every image once, in one of its views.
-    recipe
-        Epochs, learning rate, batch.
-    seed
-        Of the order.
+    For each head `pooled` is what `pooled_features` gives, rows view after view; standardised in place where the recipe
+    says so. Labels are of shape (images,): an epoch shows every image once, in one of its views.
     """
     parameters = [p for head in heads for p in head.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)

@@ -22,22 +22,8 @@ def train_own_heads(
     """Train these internal classifiers in place, whatever they consist of; the rest of the network stays as it is.
 
     The backbone runs again in every epoch: what such a head learns may begin with a convolution, so nothing smaller
-    than its features could be kept.
-
-    Raises `ExitprintError` if the loss is not finite any more.
-
-    Parameters
-    ----------
-    network
-        The network, left in evaluation mode.
-    data
-        Its `train` part is used.
-    recipe
-        Epochs, learning rate, batch; with more than one view, images are augmented in every epoch.
-    seed
-        Of the order of images and of augmentation.
-    exits
-        The internal classifiers to train; one without parameters of its own stays as it is.
+    than its features could be kept. With more than one view in the recipe, images are augmented in every epoch. One
+    without parameters of its own stays as it is. Raises `ExitprintError` if the loss is not finite any more.
     """
     heads = {exit: network.heads[exit] for exit in exits}
     parameters = [p for head in heads.values() for p in head.parameters()]

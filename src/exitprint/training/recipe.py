@@ -91,29 +91,17 @@ def recipe(preset: Preset, family: str, data: str, epochs: int | None = None, im
     """
     if epochs is not None and epochs < 1:
         raise ExitprintError(f"the number of epochs must be positive, and not {epochs}.")
-    if preset == "paper" and family == "msdnet":
-        length = epochs or 300
-        return Recipe(
-            backbone=BackboneRecipe(
-                epochs=length,
-                learning_rate=0.1,
-                batch=64,
-                weight_decay=1e-4,
-                milestones=(round(0.5 * length), round(0.75 * length)),
-            ),
-            heads=HeadRecipe(epochs=25, learning_rate=1e-3, batch=128, milestones=(15,), views=2),
-        )
     if preset == "paper" and family == "branchynet":
         raise ExitprintError("BranchyNet's paper trains with Adam, which is not done here: use preset fast.")
     if preset == "paper":
-        usual = 100 if data == "tiny-imagenet" else 50
-        steps = (20, 40) if data == "cifar10" else (40, 70)
+        steps = (150, 225) if family == "msdnet" else (20, 40) if data == "cifar10" else (40, 70)
+        usual = 300 if family == "msdnet" else 100 if data == "tiny-imagenet" else 50
         length = epochs or usual
         return Recipe(
             backbone=BackboneRecipe(
                 epochs=length,
-                learning_rate=0.01,
-                batch=128,
+                learning_rate=0.1 if family == "msdnet" else 0.01,
+                batch=64 if family == "msdnet" else 128,
                 weight_decay=5e-4 if family == "vgg" else 1e-4,
                 milestones=tuple(round(step * length / usual) for step in steps),
             ),

@@ -84,18 +84,9 @@ def exits_of(
 ) -> tuple[list[Exit], str]:
     """The exits in a module's answer, the last one the final answer, and which part of the answer is taken.
 
-    Raises `ExitprintError` if there are no logits, or those of the exits do not belong together; the text says why.
-
-    Parameters
-    ----------
-    answer
-        Of the module itself, for an example.
-    outputs
-        For each of its `leaves` what gives it in the captured module.
-    steps
-        The captured module.
-    costs
-        FLOPs up to and including each step.
+    `outputs` says for each of the answer's `leaves` what gives it in the captured module, which consists of `steps`;
+    `costs` are the FLOPs up to and including each. Raises `ExitprintError` if there are no logits, or those of the
+    exits do not belong together; the text says why.
     """
     found = _found(leaves(answer), outputs, steps)
     if not found:

@@ -29,14 +29,8 @@ BIAS = 2
 def fresh_head(part: Part, stages: Sequence[ExportedStage], before: ExportedStage) -> ExportedStage:
     """A head of this part, in float32, with parameters drawn from torch's global generator.
 
-    Parameters
-    ----------
-    part
-        What the head runs. What it takes from the stages before it stays theirs.
-    stages
-        Those up to the one that it sits after.
-    before
-        The head as it is: constants, such as masks and positions that are not trained, are copied from it.
+    What it takes from the stages up to the one that it sits after stays theirs. Constants, such as masks and positions
+    that are not trained, are copied from the head as it was `before`.
     """
     head = ExportedStage(part, stages)
     constants = before.own.state_dict()

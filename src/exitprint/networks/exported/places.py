@@ -26,17 +26,11 @@ class Wanted:
 
 
 def wanted_exits(captured: Capture, exits: Sequence[str] | int | Literal["auto"]) -> list[Wanted]:
-    """The exits of the network, from the shallowest to the final one.
+    """The exits of the network, from the shallowest to the final one: those in the module's answer, and new ones.
 
-    Raises `ExitprintError` if there is no such submodule, it cannot be cut after it, or there is no place to cut.
-
-    Parameters
-    ----------
-    captured
-        The module. The exits in its answer are kept.
-    exits
-        Where new exits are wanted: names of submodules, whose outputs they see; or how many to place evenly by cost;
-        ``auto`` for up to nine where the module has no exits of its own, and else for none.
+    New ones see the outputs of the submodules that are named, or are a number that is placed evenly by cost; ``auto``
+    is up to nine where the module has no exits of its own, and else none. Raises `ExitprintError` if there is no such
+    submodule, it cannot be cut after it, or there is no place to cut.
     """
     if isinstance(exits, str) and exits != "auto":
         raise ExitprintError(f"exits are a list of submodules' names, a number, or 'auto', and not {exits!r}.")

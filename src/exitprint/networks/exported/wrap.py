@@ -49,22 +49,10 @@ class Wrapped:
 def wrapped(
     module: nn.Module, exits: Exits, example: Tensor, x: Tensor, method: str, settings: Mapping[str, Any] | None
 ) -> Wrapped:
-    """Cut a module into stages.
+    """Cut a module into stages; `exits` as `wanted_exits` takes them, `method` and `settings` as `capture` does.
 
+    `x` is what the module takes, the example, images in [0, 1] of shape (batch, channels, height, width), normalised.
     Raises `ExitprintError` if the module cannot be cut there, or not at all; the text says why.
-
-    Parameters
-    ----------
-    module
-        It returns logits (batch, classes), or several, one for each exit.
-    exits
-        Where new exits are wanted: names of submodules, a number, or ``auto``.
-    example
-        Images in [0, 1], shape (batch, channels, height, width).
-    x
-        The same images, normalised: what the module takes.
-    method, settings
-        As in `capture`.
     """
     odd = {t.dtype for t in [*module.parameters(), *module.buffers()] if t.is_floating_point()} - {torch.float32}
     if odd:

@@ -39,14 +39,9 @@ OWN = 0.35
 
 
 def find(times: Array, counts: Array) -> tuple[Mixture, dict[int, float]]:
-    """Exits and the probability of each number of them.
+    """Exits and the probability of each number of them, from increasing distinct times and how many inputs share each.
 
     Raises `ExitprintError` if the extra `stealing` is not installed.
-
-    Parameters
-    ----------
-    times, counts
-        Increasing distinct times and how many inputs share each, shape (times,).
     """
     starts = _candidates(times, counts)
     thirds = np.unique(np.concatenate([starts[:-1] + k * np.diff(starts) // 3 for k in range(3)]))

@@ -68,15 +68,7 @@ class Density:
 
 
 def find(times: Array, rng: np.random.Generator) -> tuple[Array, dict[int, float]]:
-    """Cuts between exits, and the share of bootstrap draws that find each number of exits.
-
-    Parameters
-    ----------
-    times
-        Shape (inputs,).
-    rng
-        Of the bootstrap.
-    """
+    """Cuts between exits in the inputs' times, and the share of bootstrap draws that find each number of exits."""
     density = Density(times)
     bandwidth = density.bandwidth()
     cuts = density.valleys(bandwidth)
