@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -65,20 +65,13 @@ class AskingOptions:
         """What was said that differs from the defaults, as `open_suspect` takes it."""
         from exitprint.suspects.options import options_of
 
-        options: dict[str, Any] = {
-            "server_clock": self.server_clock,
-            "rate": self.rate,
-            "amplification": self.amplification,
-            "input_name": self.input_name,
+        options = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("clock", "input")}
+        options |= {
             "input_type": self.input_type and self.input_type.upper(),
             "input_shape": None if self.input_shape is None else _whole("--input-shape", self.input_shape),
-            "layout": self.layout,
-            "scale": self.scale,
             "mean": numbers("--mean", self.mean),
             "std": numbers("--std", self.std),
             "inputs": dict(map(_named, self.input or ())),
-            "picture": self.picture,
-            "quality": self.quality,
         }
         return options_of(options).said
 

@@ -10,7 +10,8 @@ from exitprint.fingerprints.fingerprint import between_neighbours
 from exitprint.fingerprints.optimise import Crafted
 
 MOST_SAME = 0.25
-"""A policy is warned of if the late image of a pair leaves no later by nature in more than this share of pairs."""
+"""A policy is warned of if, in more than this share of pairs, the image that is late by nature leaves no later than the
+other."""
 COMPARED = 1000
 """An image's nearest neighbour is looked for among so many."""
 
@@ -94,8 +95,8 @@ def weak_contrast(exits: Tensor, chosen: Tensor, late: Tensor) -> list[str]:
         same = float((taken[late][:, None] >= taken[~late]).double().mean())
         if same > MOST_SAME:
             warnings.append(
-                f"Under policy {number} the late image of a pair leaves no later than the early one by nature in "
-                f"{same:.0%} of all pairs, so an independent network comes nearer to 0.5 there: give more images to "
+                f"Under policy {number} the image of a pair that is late by nature leaves no later than the early one "
+                f"in {same:.0%} of all pairs, so an independent network comes nearer to 0.5 there: give more images to "
                 "choose from, or leave that policy out."
             )
     return warnings

@@ -1,4 +1,4 @@
-"""What suspects that somebody else answers for share: they are asked at a pace, count it, and keep to a limit."""
+"""What all suspects share that are asked over a network: a pace, counts of what was asked, and a limit."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class OpenSuspect(Suspect, Protocol):
 
 
 class Closing:
-    """What makes a suspect one that is closed with its block."""
+    """Base of suspects that are closed at the end of a `with` block."""
 
     def close(self) -> None:
         """Give back what is held open."""

@@ -14,15 +14,15 @@ from exitprint.timing.session import FLOOR, Session
 from exitprint.timing.timings import quiet
 
 LEAST_AGREEMENT = 0.5
-"""Rank correlation of two halves of the askings from which on time clearly depends on the input."""
+"""Where two halves of the askings agree by this rank correlation or more, time clearly depends on the input."""
 NO_AGREEMENT = 0.25
-"""The same below which nothing of the input shows."""
+"""Where they agree by less than this, nothing of the input shows in the time."""
 LEAST_INPUTS = 8
-"""Inputs asked at least twice, below which a correlation says nothing."""
+"""Fewer inputs than this that were asked at least twice give no correlation that says anything."""
 CHANCE = 3.0
-"""Standard deviations (Fisher's z) that a correlation of a few inputs only has to be away from none."""
+"""The correlation of a few inputs has to lie so many standard deviations (of Fisher's z) above zero."""
 CACHED = 0.75
-"""Share of inputs whose first asking is the slowest, from which on a cache is suspected."""
+"""Where the first asking was the slowest of so large a share of the inputs, a cache is suspected."""
 SPREAD_OF_CACHED = 1 / 3
 """The later askings of cached inputs spread over less than this share of what the first ones do."""
 SPREAD_OF_CONSTANT_TIME = 0.2
