@@ -19,8 +19,7 @@ from exitprint.errors import ExitprintError
 if TYPE_CHECKING:
     from exitprint.data import ImageData
     from exitprint.fingerprints import Fingerprint
-    from exitprint.fingerprints.shares import Rule
-    from exitprint.networks import ExitPolicy, MultiExitNetwork
+    from exitprint.networks import MultiExitNetwork
 
 
 @takes_images
@@ -134,7 +133,6 @@ def fingerprint(
     force: Force = False,
 ) -> None:
     """Craft a fingerprint: inputs that tell your network and its copies by their time."""
-    from exitprint.evidence.limits import ERROR_RATE
     from exitprint.fingerprints import (
         ContrastMethod,
         PaperMethod,
@@ -145,12 +143,11 @@ def fingerprint(
     )
     from exitprint.fingerprints.exits_anew import sets_of_exits
     from exitprint.fingerprints.paper import SAMPLES as PAPER_SAMPLES
-    from exitprint.fingerprints.policies import policy_of_its_own, tells_images_apart
-    from exitprint.fingerprints.threshold import check_change, check_size
+    from exitprint.fingerprints.policies import asked_policies, policy_of_its_own, tells_images_apart
+    from exitprint.fingerprints.threshold import foreseen
     from exitprint.fingerprints.threshold import threshold as threshold_of
-    from exitprint.networks import ExitPolicy, load_network
+    from exitprint.networks import load_network
     from exitprint.suspects.through import ways
-    from exitprint.training import calibrated_policy, leaving_policy
 
     check_output(out_file, "fingerprint", network_file, *(reference or []), source.data, force=force)
     if kind == "contrast" and all_steps:
@@ -166,20 +163,9 @@ def fingerprint(
     network.check_images(images.test.pixels[:1])
     images.check_classes(network.classes)
     references |= _trained_references(network, network_file.stem, images, train_references, out_file)
-    own, held_out = network.policy, images.calibration
-
-    def of_rad(value: float) -> Rule:
-        return lambda network: calibrated_policy(network, held_out, value, *own.rule)
-
-    def of_share(value: float) -> Rule:
-        return lambda network: leaving_policy(network, held_out, value, *own.rule)
-
-    given: list[ExitPolicy | Rule] = [
-        *map(of_rad, rad or []),
-        *(ExitPolicy(value, *own.rule) for value in threshold or []),
-        *map(of_share, leave or []),
-    ]
+    held_out = images.calibration
     room = tells_images_apart(network, images.test)
+    given = asked_policies(network, held_out, rad or (), threshold or (), leave or ())
     rules = [*([policy_of_its_own] if room else []), *given] if given else None
     if kind == "contrast":
         method = None if margin is None else ContrastMethod(margin_log_odds=margin)
@@ -211,14 +197,7 @@ def fingerprint(
             f"Where {say_policy(network)} every image leaves at one exit, so a copy that keeps this policy cannot be "
             "told by its time: the samples are made for other policies."
         )
-    try:
-        check_size(made, threshold_of(made).p0, ERROR_RATE, ERROR_RATE)
-    except ExitprintError as too_few:
-        made.record["warnings"].append(f"With so few samples {too_few}")
-    try:
-        check_change(made)
-    except ExitprintError as too_large:
-        made.record["warnings"].append(f"Whoever verifies will be told: {too_large}")
+    made.record["warnings"] += foreseen(made)
     made.record["data"] = {"name": images.name, "part": "test", "images": len(images.test)}
     if not quick and images.train.labelled:
         made = replace(made, strength=strength(made, network, images, rules, seed))

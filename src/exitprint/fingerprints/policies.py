@@ -11,7 +11,7 @@ from exitprint.fingerprints.fingerprint import Kind
 from exitprint.fingerprints.goals import least_certainty
 from exitprint.fingerprints.shares import Rule, logits_of
 from exitprint.networks import ExitPolicy, MultiExitNetwork
-from exitprint.training import policy_with_room
+from exitprint.training import calibrated_policy, leaving_policy, policy_with_room
 
 NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
 STRICTER, LOOSER = (0.0, 0.3), (15.0, 0.7)
@@ -46,6 +46,29 @@ def default_policies(kind: Kind, network: MultiExitNetwork, images: Images, held
     if kind == "contrast":
         return [*named, partial(with_room, STRICTER), partial(with_room, LOOSER)]
     return named or [partial(with_room, LOOSER)]
+
+
+def asked_policies(
+    network: MultiExitNetwork,
+    held_out: Images,
+    rads: Sequence[float],
+    thresholds: Sequence[float],
+    shares: Sequence[float],
+) -> list[ExitPolicy | Rule]:
+    """Policies as an owner asks for them: by RAD in per cent, by threshold, by the share of images that leave early."""
+    rule = network.policy.rule
+
+    def of_rad(value: float, network: MultiExitNetwork) -> ExitPolicy:
+        return calibrated_policy(network, held_out, value, *rule)
+
+    def of_share(value: float, network: MultiExitNetwork) -> ExitPolicy:
+        return leaving_policy(network, held_out, value, *rule)
+
+    return [
+        *(partial(of_rad, value) for value in rads),
+        *(ExitPolicy(value, *rule) for value in thresholds),
+        *(partial(of_share, value) for value in shares),
+    ]
 
 
 def policy_of_its_own(network: MultiExitNetwork) -> ExitPolicy:

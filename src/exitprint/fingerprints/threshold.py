@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 from exitprint.errors import ExitprintError
 from exitprint.evidence.eprocess import least_observations
+from exitprint.evidence.limits import ERROR_RATE
 from exitprint.fingerprints.fingerprint import Fingerprint, Reference
 from exitprint.suspects.through import Through
 
@@ -165,6 +166,20 @@ def check_size(fingerprint: Fingerprint, p0: float, alpha: float, beta: float) -
             f"least {2 * needed} samples from a pool of at least {pool_needed(2 * needed):,} images, and this "
             f"fingerprint gives {pairs} pairs."
         )
+
+
+def foreseen(fingerprint: Fingerprint) -> list[str]:
+    """What `verify` will say against a fingerprint where nothing else is asked for, as far as crafting can tell."""
+    said = []
+    try:
+        check_size(fingerprint, threshold(fingerprint).p0, ERROR_RATE, ERROR_RATE)
+    except ExitprintError as too_few:
+        said.append(f"With so few samples {too_few}")
+    try:
+        check_change(fingerprint)
+    except ExitprintError as too_large:
+        said.append(f"Whoever verifies will be told: {too_large}")
+    return said
 
 
 def _of_transfer(p0: float, fingerprint: Fingerprint, seen: Sequence[Reference], change: float) -> str:
