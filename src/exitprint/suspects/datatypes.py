@@ -38,8 +38,8 @@ DATATYPES: dict[str, type[np.generic]] = {
 def stored(values: Tensor, datatype: str) -> NDArray[Any]:
     """Numbers as this type stores them, rounded and cut off at its limits."""
     if datatype in FLOATS:
-        stored = values.cpu().to(FLOATS[datatype])
-        return stored.view(torch.int16).numpy().view(np.uint16) if datatype == BFLOAT16 else stored.numpy()
+        floats = values.cpu().to(FLOATS[datatype])
+        return floats.view(torch.int16).numpy().view(np.uint16) if datatype == BFLOAT16 else floats.numpy()
     dtype = DATATYPES[datatype]
     limits = np.iinfo(np.dtype(dtype).name)
     return np.rint(values.cpu().double().numpy()).clip(max(limits.min, -(2**53)), min(limits.max, 2**53)).astype(dtype)
