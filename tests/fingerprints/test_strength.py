@@ -15,10 +15,11 @@ from exitprint.fingerprints import (
     load_fingerprint,
     save_fingerprint,
     strength,
+    thefts,
     verify,
 )
 from exitprint.fingerprints.strength import AS_IT_IS
-from exitprint.fingerprints.thefts import OWN, SDN, new_exits
+from exitprint.fingerprints.thefts import OWN, SDN, for_backbones, for_exits, new_exits
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.suspects import CostModel
 
@@ -80,6 +81,16 @@ def test_what_does_not_fit_an_integer_network_is_said(made, target, digits, poli
 def test_a_network_with_exits_of_its_own_gets_both_kinds_anew(name, kinds):
     network = MultiExitNetwork.build(architecture(name, (1, 28, 28), 10, width=4), 0)
     assert list(new_exits(network)) == kinds
+
+
+def test_new_exits_are_trained_on_all_images_where_that_is_affordable(monkeypatch, digits):
+    network = MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=4), 0)
+    assert for_exits(network, digits, 1) is digits and for_backbones(network, digits, 1) is digits
+    monkeypatch.setattr(thefts, "TRAINED_ON", 600)
+    assert for_exits(network, digits, 1) is digits and len(for_backbones(network, digits, 1).train) == 600
+    monkeypatch.setattr(thefts, "EXITS_TRAINED_ON", 0)
+    first, second = (for_exits(network, digits, seed).train for seed in (1, 2))
+    assert len(first) == thefts.FEWEST == len(second) and not first.pixels.equal(second.pixels)
 
 
 def test_labels_are_needed(made, target, digits, policies):

@@ -13,7 +13,7 @@ from exitprint.fingerprints import ContrastMethod, contrast_fingerprint, verify
 from exitprint.networks import ExitHead, ExitPolicy, MultiExitNetwork, architecture, load_network, save_network
 from exitprint.suspects import CostModel
 from exitprint.tampering import add_exits, finetune, prune, quantise, remove_exits, retrain_exits
-from exitprint.training import exit_accuracies, recipe, train_heads, train_jointly, train_network
+from exitprint.training import exit_accuracies, own_heads, recipe, train_heads, train_jointly, train_network
 from exitprint.training.jointly import exit_weights
 
 SIZES = {"msdnet": (3, 4, 6), "branchynet": (5, 8, 12)}
@@ -99,6 +99,16 @@ def test_its_fingerprint_tells_a_copy_from_an_independent(name, trained, digits)
     for copy in (target, pruned):
         assert verify(made, CostModel(copy), references=known).decision == "derived"
     assert verify(made, CostModel(independent), references=known).decision != "derived"
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_features_that_do_not_fit_are_computed_again_and_the_exits_are_the_same(name, trained, digits, monkeypatch):
+    few = replace(digits, train=digits.train[:300])
+    kept = retrain_exits(trained(name), few, seed=3)
+    monkeypatch.setattr(own_heads, "CACHE_BYTES", 0)
+    again = retrain_exits(trained(name), few, seed=3)
+    assert torch.allclose(kept(digits.test.x), again(digits.test.x), atol=0.05)
+    assert not torch.equal(kept(digits.test.x)[:, 0], trained(name)(digits.test.x)[:, 0])
 
 
 def test_its_own_exits_are_not_trained_apart(trained, digits):

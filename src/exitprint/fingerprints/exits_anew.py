@@ -16,7 +16,7 @@ from torch import Tensor
 
 from exitprint.data import ImageData
 from exitprint.errors import ExitprintError
-from exitprint.fingerprints.thefts import of_a_thief
+from exitprint.fingerprints.thefts import for_exits
 from exitprint.networks import MultiExitNetwork
 from exitprint.tampering import retrain_exits
 from exitprint.tampering.rebuild import HeadKind
@@ -82,8 +82,8 @@ def sets_of_exits(network: MultiExitNetwork, data: ImageData, count: int, seed: 
     if not count:
         return []
     data.check_labelled()
-    few = of_a_thief(network, data, seed)
+    seen = for_exits(network, data, seed)
     return [
-        retrain_exits(network, few, kind=kind, rad=None, seed=each)
+        retrain_exits(network, seen, kind=kind, rad=None, seed=each)
         for each, kind in zip(range(seed + 1, seed + 1 + count), cycle(get_args(HeadKind)), strict=False)
     ]

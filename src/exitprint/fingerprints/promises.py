@@ -109,7 +109,7 @@ class Strength(_Plain):
     exits
         Each internal classifier, where exits could be trained again.
     images
-        How many training images the thief was given.
+        How many training images new exits were trained on.
     seeds
         From how many seeds each theft was simulated.
     left_out

@@ -14,7 +14,7 @@ from exitprint.fingerprints.policies import default_policies, usable_policies
 from exitprint.fingerprints.promises import PROMISED, Exit, Strength, Theft, WhichExits
 from exitprint.fingerprints.replay import Exits, chances, needed
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of, share_of_pairs
-from exitprint.fingerprints.thefts import OWN, SDN, of_a_thief, simulated, steps
+from exitprint.fingerprints.thefts import OWN, SDN, for_exits, simulated, steps
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.threads import single_thread, too_small_for_threads
@@ -71,7 +71,6 @@ def strength(
     own = [policy_of(network, given) for given in policies]
     usable = usable_policies(network, own)[0] if fingerprint.kind == "contrast" else own
     used = [given for given, policy in zip(policies, own, strict=True) if policy in usable]
-    thief = of_a_thief(network, data, seed)
     sizes = tuple(sorted({*SIZES, len(fingerprint)}))
     found: dict[str, list[tuple[float, list[Exits]]]] = {}
     heads: list[Tensor] = []
@@ -84,7 +83,7 @@ def strength(
             mine = _Seen(fingerprint, network, used)
             found[AS_IT_IS] = [mine.left(data)]
             for each in range(seed + 1, seed + 1 + SEEDS):
-                for copy in simulated(network, thief, each):
+                for copy in simulated(network, data, each):
                     if isinstance(copy, str):
                         left_out += [copy] * (copy not in left_out)
                         continue
@@ -107,7 +106,7 @@ def strength(
         policies=tuple(min(policy_of(network, given).thresholds) for given in used),
         thefts=tuple(thefts),
         exits=tuple(_exits(mine, heads, own[0])) if heads else (),
-        images=len(thief.train),
+        images=len(for_exits(network, data, seed).train),
         seeds=SEEDS,
         left_out=tuple(left_out),
     )

@@ -21,8 +21,12 @@ BACKBONES: dict[str, tuple[str, dict[str, Any]] | None] = {
 """What is done to the backbone: the kind of tampering and its parameters."""
 SDN, OWN = "SDN exits trained again", "exits of its own kind trained again"
 FEWER, MORE = "every second exit removed", "exits added after the other stages"
-IMAGES, FLOPS, FEWEST = 4000, 4000 * 85e6, 500
-"""A thief has so many images at most, and fewer where an image costs more than a ResNet-20 takes for it."""
+RESNET20 = 85e6
+"""FLOPs of a ResNet-20 for one image."""
+FEWEST = 500
+TRAINED_ON, EXITS_TRAINED_ON = 4000, 12_000
+"""Images that a backbone, and new exits, are trained on at most where an image costs what a ResNet-20 takes for it. The
+fewer images new exits see, the less they do as the owner's do; so they get all that there are, if time allows it."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,22 @@ class Copy:
     new_exits: bool = False
 
 
-def of_a_thief(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
-    """`data` with as many training images as a simulated thief is given, so that all of it takes a few minutes."""
-    most = int(min(IMAGES, max(FEWEST, FLOPS / exit_flops(network)[-1])))
+def for_backbones(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
+    """`data` with the images that a simulated thief trains a backbone further on."""
+    return _some(data, min(TRAINED_ON, _affordable(network, TRAINED_ON)), seed)
+
+
+def for_exits(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
+    """`data` with the images that a simulated thief trains new exits on: all that the owner has, if time allows it."""
+    return _some(data, _affordable(network, EXITS_TRAINED_ON), seed)
+
+
+def _affordable(network: MultiExitNetwork, images: int) -> int:
+    """How many images take as long as so many do in a ResNet-20."""
+    return int(max(FEWEST, images * RESNET20 / exit_flops(network)[-1]))
+
+
+def _some(data: ImageData, most: int, seed: int) -> ImageData:
     return data if len(data.train) <= most else replace(data, train=split(data.train, most, seed)[1])
 
 
@@ -69,13 +86,15 @@ def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator
     network
         The owner's network; it is not changed.
     data
-        The thief's images, with labels.
+        The owner's images, with labels.
     seed
-        Of everything random.
+        Of everything random: each thief has other images, where there are more than he is given.
     """
+    for_a_backbone, for_new_exits = for_backbones(network, data, seed), for_exits(network, data, seed)
 
     def tampered(victim: MultiExitNetwork, kind: str, parameters: dict[str, Any]) -> MultiExitNetwork:
-        return tamper(victim, data, kind, {**parameters, "rad": None}, seed)
+        images = for_new_exits if kind in ("retrain-exits", "add-exits") else for_a_backbone
+        return tamper(victim, images, kind, {**parameters, "rad": None}, seed)
 
     for name, change in BACKBONES.items():
         backbone = network

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from exitprint.data import ImageData
 from exitprint.files import write_bytes
@@ -19,7 +19,7 @@ from exitprint_studies.ours.third_party import ORIGINALS, Adopted, Depth, some_e
 from exitprint_studies.population.declare import Source
 from exitprint_studies.population.store import Store
 
-DEPTHS: tuple[Depth, ...] = get_args(Depth)
+DEPTHS: tuple[Depth, ...] = (20, 32, 44)
 RADS = (0.0, 5.0, 15.0)
 """Relative accuracy drops, in per cent, that every network's policies are calibrated for."""
 EXITS = 8

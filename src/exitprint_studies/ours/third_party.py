@@ -32,8 +32,8 @@ from exitprint_studies.population.store import Store
 from exitprint_studies.study import Run
 from exitprint_studies.tables import Row
 
-Depth = Literal[20, 32, 44]
-DIGESTS: dict[Depth, str] = {20: "12fca82f", 32: "d509ac18", 44: "014dd654"}
+Depth = Literal[20, 32, 44, 56]
+DIGESTS: dict[Depth, str] = {20: "12fca82f", 32: "d509ac18", 44: "014dd654", 56: "4bfd9763"}
 """How the SHA-256 of each file of weights begins."""
 ORIGINALS = "cifar10-original"
 """Folder of data sets, inside the folder of data sets, whose CIFAR-10 has its original pixels."""

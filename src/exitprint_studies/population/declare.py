@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
-from exitprint.data import ImageData, load_data
+from exitprint.data import ImageData, Images, load_data
 from exitprint.files import write_bytes
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, load_network, save_network
 from exitprint.networks.policy import Criterion
@@ -48,10 +50,35 @@ class Source(Declared):
         """The images, kept in memory from one call to the next."""
         return _loaded(self, data_dir)
 
+    def read(self, data_dir: Path | None) -> ImageData:
+        """The images, read anew."""
+        return load_data(self.name, data_dir, self.limit, self.seed)
+
+
+class Grouped(Source):
+    """A data set whose classes are lumped together.
+
+    Attributes
+    ----------
+    groups
+        Classes below the first of these numbers are one group, those from there to below the second another, and so on.
+    """
+
+    groups: Annotated[tuple[int, ...], Field(min_length=1)]
+
+    def read(self, data_dir: Path | None) -> ImageData:
+        """The images, read anew, with their group in place of their class."""
+        data, bounds = super().read(data_dir), torch.tensor(self.groups)
+        train, calibration, test = (
+            Images(part.pixels, torch.bucketize(part.labels, bounds, right=True))
+            for part in (data.train, data.calibration, data.test)
+        )
+        return replace(data, train=train, calibration=calibration, test=test, classes=len(self.groups) + 1)
+
 
 @lru_cache(maxsize=2)
 def _loaded(source: Source, data_dir: Path | None) -> ImageData:
-    return load_data(source.name, data_dir, source.limit, source.seed)
+    return source.read(data_dir)
 
 
 class Trained(Declared):
@@ -59,7 +86,7 @@ class Trained(Declared):
 
     spec: Literal["trained"] = "trained"
     architecture: Architecture
-    data: Source
+    data: Source | Grouped
     recipe: Recipe
     seed: int
 

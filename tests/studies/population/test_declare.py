@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from exitprint.networks import MultiExitNetwork, load_network
 from exitprint_studies import Calibrated, Member, Source, Spec, Store, Tampered, Trained, realise, realise_all
 from exitprint_studies.population import declare
-from exitprint_studies.population.declare import is_there, suffix, with_ancestors
+from exitprint_studies.population.declare import Grouped, is_there, suffix, with_ancestors
 from exitprint_studies.population.laptop import LAPTOP, at_rad
 from exitprint_studies.population.laptop import population as contrast_population
 
@@ -73,6 +73,19 @@ def test_what_is_there_is_read_and_no_image_is(
     for spec, network in zip(specs, first, strict=True):
         again = realise(spec, store)
         assert again.policy == network.policy and again.history == network.history
+
+
+def test_classes_are_lumped_together_and_a_declaration_says_so(specs: list[Spec]) -> None:
+    plain, grouped = Source(name="digits", limit=400), Grouped(name="digits", limit=400, groups=(3, 8))
+    all_classes, groups = plain.load(), grouped.load()
+    assert groups.classes == 3 and groups.train.pixels.equal(all_classes.train.pixels)
+    for first, last, group in ((0, 2, 0), (3, 7, 1), (8, 9, 2)):
+        inside = (all_classes.test.labels >= first) & (all_classes.test.labels <= last)
+        assert groups.test.labels[inside].unique().tolist() == [group]
+    base = specs[0].parent  # type: ignore[union-attr]
+    declared = [Trained(**{**dict(base), "data": each}) for each in (plain, grouped)]
+    assert declared[0] == base and declared[0].key != declared[1].key
+    assert [Trained.model_validate_json(each.model_dump_json()) for each in declared] == declared
 
 
 def test_a_calibration_shares_its_parents_weights(specs: list[Spec], tmp_path: Path) -> None:

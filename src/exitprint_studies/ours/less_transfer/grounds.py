@@ -16,7 +16,7 @@ from exitprint_studies.ours.less_transfer.ideas import Idea
 from exitprint_studies.ours.makers import RADS, THEFTS, Workshop, of_the_maker
 from exitprint_studies.ours.strength.asked import SEED
 from exitprint_studies.ours.strength.bench import HAPPENS, Bench
-from exitprint_studies.ours.strength.cases import Case, Network, born, name_of
+from exitprint_studies.ours.strength.cases import Case, Network, fashionable, name_of
 from exitprint_studies.study import Run
 
 Named = tuple[str, MultiExitNetwork]
@@ -94,8 +94,12 @@ class Ground:
 def branchynet(run: Run) -> Ground:
     """A BranchyNet on Fashion-MNIST, whose exits were trained with the backbone."""
     bench = Bench(run)
-    spec, recipe, other = born("branchynet", 2), [born("branchynet", seed) for seed in (0, 1)], born("msdnet", 0)
-    unseen = [born("branchynet", seed) for seed in (3, 4, 5, 6)] + [born("msdnet", 1)]
+    spec, recipe, other = (
+        fashionable("branchynet", 2),
+        [fashionable("branchynet", seed) for seed in (0, 1)],
+        fashionable("msdnet", 0),
+    )
+    unseen = [fashionable("branchynet", seed) for seed in (3, 4, 5, 6)] + [fashionable("msdnet", 1)]
     network = bench.network(spec)
     own, *_, looser = bench.rules(Case("", spec, (), ()))
     return Ground(

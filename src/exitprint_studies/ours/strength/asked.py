@@ -22,7 +22,7 @@ from exitprint.fingerprints.thefts import OWN, SDN, new_exits
 from exitprint.networks import MultiExitNetwork
 from exitprint.training import evaluate
 from exitprint_studies.ours.banks import Replayed, seconds_of
-from exitprint_studies.ours.strength.bench import HAPPENS, SAME_MAKER, TABLE, WITHOUT_NEW, Bench
+from exitprint_studies.ours.strength.bench import HAPPENS, NOT_SIMULATED, SAME_MAKER, TABLE, WITHOUT_NEW, Bench
 from exitprint_studies.ours.strength.cases import Case, name_of
 from exitprint_studies.ours.third_party import Adopted
 from exitprint_studies.tables import Row
@@ -32,6 +32,8 @@ VERSION = 1
 SIZES = (100, 200)
 SEED = 101
 """Of the thefts that happen; the simulated ones have 1 and 2."""
+TESTED = 2000
+"""Test images that accuracies are measured on."""
 RUNS = 10
 """Verifications of each suspect, policy and number of samples."""
 
@@ -47,15 +49,18 @@ class Suspect:
     made
         By whom, where the same theft happened twice.
     promise
-        What the table says of it; None of a stranger.
+        What the table says of it; None of a stranger and of what was not simulated.
     network
         The suspect.
+    stolen
+        Whether it is a copy.
     """
 
     name: str
     made: str
     promise: Theft | None
     network: MultiExitNetwork
+    stolen: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Asking:
         rules = [
             rule for rule in bench.rules(case) if min(policy_of(target, rule).thresholds) in made.strength.policies
         ]
-        right = evaluate(target, bench.images(case.target).test).exit_accuracies[-1]
+        right = evaluate(target, bench.images(case.target).test[:TESTED]).exit_accuracies[-1]
         return cls(case.name, made, rules, right)
 
 
@@ -103,7 +108,7 @@ def rows_of(case: Case, bench: Bench) -> Iterator[Row]:
     promised = {theft.name: theft for theft in asking.table.thefts}
 
     def ask(suspect: Suspect, to: Path) -> None:
-        right = evaluate(suspect.network, bench.images(case.target).test).exit_accuracies[-1]
+        right = evaluate(suspect.network, bench.images(case.target).test[:TESTED]).exit_accuracies[-1]
         write_bytes(to, json.dumps(list(rows_on(asking, suspect, right))).encode())
 
     for suspect in chain(strangers(case, bench), copies(case, bench, promised)):
@@ -115,10 +120,10 @@ def rows_of(case: Case, bench: Bench) -> Iterator[Row]:
 def strangers(case: Case, bench: Bench) -> Iterator[Suspect]:
     """Independents as they are and with exits trained again."""
     for spec in filter(bench.can, case.strangers):
-        yield Suspect(name_of(spec), "", None, bench.network(spec))
+        yield Suspect(name_of(spec), "", None, bench.network(spec), stolen=False)
         for exits in (SDN, OWN):
             if exits in new_exits(bench.network(spec)) and bench.can_copy(spec, "", exits, SEED):
-                yield Suspect(f"{name_of(spec)}, {exits}", "", None, bench.copy(spec, "", exits, SEED))
+                yield Suspect(f"{name_of(spec)}, {exits}", "", None, bench.copy(spec, "", exits, SEED), stolen=False)
 
 
 def copies(case: Case, bench: Bench, promised: Mapping[str, Theft]) -> Iterator[Suspect]:
@@ -133,6 +138,11 @@ def copies(case: Case, bench: Bench, promised: Mapping[str, Theft]) -> Iterator[
             yield Suspect(name, f"seed {SEED}", promised[name], bench.copy(case.target, change, exits, SEED))
         if isinstance(case.target, Adopted) and name in SAME_MAKER:
             yield Suspect(name, "same-maker", promised[name], bench.of_same_maker(case.target, SAME_MAKER[name]))
+    for change in NOT_SIMULATED:
+        if change.startswith(OWN) and OWN not in new_exits(bench.network(case.target)):
+            continue
+        if bench.can_copy(case.target, change, None, SEED):
+            yield Suspect(change, "", None, bench.copy(case.target, change, None, SEED))
 
 
 def rows_on(asking: Asking, suspect: Suspect, right: float) -> Iterator[Row]:
@@ -142,6 +152,8 @@ def rows_on(asking: Asking, suspect: Suspect, right: float) -> Iterator[Row]:
     seconds = seconds_of(suspect.network)
     for number, rule in enumerate(asking.rules):
         policy = policy_of(suspect.network, rule)
+        if policy.criterion != suspect.network.policy.criterion:
+            continue
         exits = policy.exits(samples), policy.exits(originals)
         for size in (size for size in SIZES if size <= len(made)):
             said = [_verdict(made, exits, seconds, size, seed) for seed in range(RUNS)]
@@ -149,7 +161,7 @@ def rows_on(asking: Asking, suspect: Suspect, right: float) -> Iterator[Row]:
                 "case": asking.case,
                 "suspect": suspect.name,
                 "made by": suspect.made,
-                "truth": "stolen" if promise else "stranger",
+                "truth": "stolen" if suspect.stolen else "stranger",
                 "right": right,
                 "keeps": right / asking.right,
                 "T_c": table.policies[number],
@@ -157,7 +169,7 @@ def rows_on(asking: Asking, suspect: Suspect, right: float) -> Iterator[Row]:
                 "simulated share": promise.share[number] if promise else None,
                 "share": share_of_pairs("contrast", *exits, made.late),
                 "chance": promise.claimed[number][table.sizes.index(size)] if promise else None,
-                "word": table.word(promise, number, size) if promise else None,
+                "word": table.word(promise, number, size) if promise else "not simulated" if suspect.stolen else None,
                 "claimed": said.count("derived") / RUNS,
                 "cleared": said.count("independent") / RUNS,
                 "refused": said.count("refused") / RUNS,

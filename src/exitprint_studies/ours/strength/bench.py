@@ -18,18 +18,18 @@ from exitprint.fingerprints import (
 )
 from exitprint.fingerprints.exits_anew import sets_of_exits
 from exitprint.fingerprints.shares import Rule
-from exitprint.fingerprints.thefts import FEWER, MORE, SDN, new_exits
+from exitprint.fingerprints.thefts import FEWER, MORE, OWN, SDN, new_exits
 from exitprint.networks import MultiExitNetwork, load_network, save_network
 from exitprint.tampering import tamper
 from exitprint.threads import single_thread
-from exitprint.training import leaving_policy
+from exitprint.training import policy_with_room
 from exitprint_studies.ours.makers import Workshop
 from exitprint_studies.ours.strength.cases import SAMPLES, Case, Network, name_of
 from exitprint_studies.ours.third_party import Adopted
-from exitprint_studies.population.declare import realise
+from exitprint_studies.population.declare import BASE_RAD, realise
 from exitprint_studies.study import Run
 
-VERSION, TABLE = 1, 2
+VERSION, TABLE = 1, 3
 """Raised whenever the same declaration would be crafted or stolen, or its thefts simulated, otherwise than before."""
 POOL, LEAVE = 1000, 0.4
 HAPPENS: dict[str, tuple[str, dict[str, object]] | None] = {
@@ -45,6 +45,13 @@ WITHOUT_NEW: dict[str, tuple[str, dict[str, object]]] = {
     MORE: ("add-exits", {}),
 }
 """Other thefts, on which no exits are trained again."""
+FIFTH = "a fifth of the images"
+NOT_SIMULATED: dict[str, tuple[str, dict[str, object]]] = {
+    f"{SDN}, {FIFTH}": ("retrain-exits", {"kind": "sdn", "share": 0.2}),
+    f"{OWN}, {FIFTH}": ("retrain-exits", {"kind": "own", "share": 0.2}),
+    "by margin": ("change-criterion", {"criterion": "margin", "rad": BASE_RAD}),
+}
+"""Thefts of which `fingerprint` says nothing."""
 SAME_MAKER = {
     SDN: "ICs retrained",
     f"pruned by 20 %, {SDN}": "pruned 0.2, new ICs",
@@ -68,11 +75,11 @@ class Bench:
         return spec.images(self.run.data_dir) if isinstance(spec, Adopted) else spec.data.load(self.run.data_dir)
 
     def network(self, spec: Network) -> MultiExitNetwork:
-        """The network, under a policy that tells images apart."""
+        """The network, under the policy that it was calibrated for, or one that tells images apart."""
         if isinstance(spec, Adopted):
             return spec.realise(self.run.store, self.run.data_dir)
         network = realise(spec, self.run.store, self.run.data_dir)
-        network.policy = leaving_policy(network, self.images(spec).calibration, LEAVE, network.policy.criterion)
+        network.policy = policy_with_room(network, self.images(spec).calibration, BASE_RAD, LEAVE, *network.policy.rule)
         return network
 
     def can(self, spec: Network) -> bool:
@@ -91,7 +98,7 @@ class Bench:
 
     def steps(self, spec: Network, change: str, exits: str | None, seed: int) -> list[Step]:
         """What a thief does, one after the other."""
-        done = WITHOUT_NEW.get(change) or HAPPENS[change]
+        done = {**HAPPENS, **WITHOUT_NEW, **NOT_SIMULATED}[change]
         wanted = [done] if done else []
         if exits:
             wanted.append(("retrain-exits", dict(new_exits(self.network(spec))[exits])))
@@ -99,7 +106,7 @@ class Bench:
         key: dict[str, object] = {"stolen": VERSION, "from": spec.key, "seed": seed}
         for kind, parameters in wanted:
             key = {**key, "done": [*cast(list[object], key.get("done", [])), kind, parameters]}
-            steps.append((key, kind, parameters | {"rad": None}))
+            steps.append((key, kind, {"rad": None, **parameters}))
         return steps
 
     def copy(self, spec: Network, change: str, exits: str | None, seed: int) -> MultiExitNetwork:

@@ -9,6 +9,7 @@ from exitprint.fingerprints.promises import Word
 from exitprint_studies.ours.strength.asked import RUNS
 from exitprint_studies.tables import Row
 
+WORDS = (*get_args(Word), "not simulated")
 USEFUL = 0.85
 """A copy that keeps less than this share of the target's accuracy is of no use to a thief."""
 
@@ -22,7 +23,7 @@ def calibration(rows: Sequence[Row]) -> list[Row]:
     """For each case and word how often copies were claimed: on average, and the cell that is farthest off."""
     table: list[Row] = []
     for case in dict.fromkeys(row["case"] for row in rows):
-        for word in get_args(Word):
+        for word in WORDS:
             mine = [row for row in useful(rows) if (row["case"], row["word"]) == (case, word)]
             if not mine:
                 continue
@@ -47,7 +48,7 @@ def summary(rows: Sequence[Row]) -> list[Row]:
     for case, size in dict.fromkeys((row["case"], row["samples"]) for row in rows):
         cell = [row for row in rows if (row["case"], row["samples"]) == (case, size)]
         strangers = [row for row in cell if row["truth"] == "stranger"]
-        claimed = {word: [row["claimed"] for row in useful(cell) if row["word"] == word] for word in get_args(Word)}
+        claimed = {word: [row["claimed"] for row in useful(cell) if row["word"] == word] for word in WORDS}
         table.append(
             {
                 "case": case,
