@@ -59,6 +59,7 @@ def test_for_each_word_the_cell_that_is_farthest_off_is_named():
     promised, escapes = calibration(rows)
     assert (promised["word"], promised["cells"], promised["claimed"]) == ("promised", 2, pytest.approx(0.85))
     assert promised["farthest off"].startswith("b (seed 101)") and promised["claimed there"] == 0.7
+    assert promised["chance"] == promised["chance there"] == 0.95
     assert (escapes["word"], escapes["cells"], escapes["claimed there"]) == ("escapes", 1, 0.2)
 
 
@@ -89,6 +90,12 @@ def test_at_most_half_of_the_independents_are_references_and_none_is_a_stranger_
         assert len(known) <= len(unseen)
 
 
+def by_entropy(network):
+    copy = network.copy()
+    copy.policy = ExitPolicy(0.8, "entropy")
+    return copy
+
+
 def test_every_suspect_is_verified_under_every_policy(target, independent, digits):
     rules = [lambda network: network.policy, lambda network: ExitPolicy(0.93)]
     made = contrast_fingerprint(target, digits.test, rules, 100, 1, ContrastMethod(margin_log_odds=0.05))
@@ -97,23 +104,26 @@ def test_every_suspect_is_verified_under_every_policy(target, independent, digit
     table = Strength(**sizes, policies=(0.9, 0.93), thefts=(itself, PROMISE), exits=(), images=10, seeds=2)
     asking = Asking("digits", replace(made, strength=table, references=(STRANGER,)), rules, 0.99)
     own = list(rows_on(asking, Suspect("copy", "seed 101", PROMISE, target), 0.99))
-    other = list(rows_on(asking, Suspect("stranger", "", None, independent), 0.98))
+    unsaid = list(rows_on(asking, Suspect("by entropy", "", None, by_entropy(target)), 0.99))
+    other = list(rows_on(asking, Suspect("stranger", "", None, independent, stolen=False), 0.98))
     assert [(each["T_c"], each["samples"]) for each in own] == [(0.9, 100), (0.93, 100)]
     assert {(each["share"], each["claimed"]) for each in own} == {(1.0, 1.0)}
     assert {(each["word"], each["chance"]) for each in own} == {("promised", 0.9)}
+    assert {(each["truth"], each["word"]) for each in unsaid} == {("stolen", "not simulated")}
+    assert len(unsaid) == 1, "a policy of the owner's criterion says nothing of a copy that leaves by another"
     assert all(each["claimed"] == 0 and each["word"] is None for each in other)
 
 
 def test_who_was_asked_once_is_not_asked_again(tmp_path, monkeypatch):
     case = replace(cases()[0], name="one")
-    images = SimpleNamespace(test=None)
+    images = SimpleNamespace(test=())
     bench = SimpleNamespace(
         key=lambda _: {"case": 1}, images=lambda _: images, run=Run("laptop", tmp_path, Store(tmp_path))
     )
     asked = []
     monkeypatch.setattr(module, "evaluate", lambda *_: SimpleNamespace(exit_accuracies=[0.9]))
     monkeypatch.setattr(module.Asking, "of", lambda *_: SimpleNamespace(table=SimpleNamespace(thefts=[PROMISE])))
-    monkeypatch.setattr(module, "strangers", lambda *_: [Suspect("stranger", "", None, None)])
+    monkeypatch.setattr(module, "strangers", lambda *_: [Suspect("stranger", "", None, None, stolen=False)])
     monkeypatch.setattr(module, "copies", lambda *_: [Suspect("copy", made, PROMISE, None) for made in ("a", "b")])
     monkeypatch.setattr(module, "rows_on", lambda _, suspect, right: asked.append(suspect.made) or [row(right=right)])
     first = list(module.rows_of(case, bench))

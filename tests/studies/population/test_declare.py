@@ -82,7 +82,7 @@ def test_classes_are_lumped_together_and_a_declaration_says_so(specs: list[Spec]
     for first, last, group in ((0, 2, 0), (3, 7, 1), (8, 9, 2)):
         inside = (all_classes.test.labels >= first) & (all_classes.test.labels <= last)
         assert groups.test.labels[inside].unique().tolist() == [group]
-    base = specs[0].parent  # type: ignore[union-attr]
+    base = specs[0].parent.parent  # type: ignore[union-attr]
     declared = [Trained(**{**dict(base), "data": each}) for each in (plain, grouped)]
     assert declared[0] == base and declared[0].key != declared[1].key
     assert [Trained.model_validate_json(each.model_dump_json()) for each in declared] == declared

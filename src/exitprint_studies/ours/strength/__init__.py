@@ -47,7 +47,7 @@ def page_of(rows: Sequence[Row], made: Mapping[str, Fingerprint], picture: str) 
         "Each stranger": of_strangers(rows),
     }
     parts = [f"## {title}\n\n{markdown(table)}" for title, table in tables.items()]
-    parts.insert(2, f"![Chances on simulated copies, and how often copies were claimed]({picture})\n")
+    parts.insert(2, f"![What was simulated against what then happened]({picture})\n")
     return "\n".join(["# Strength\n", *parts, "## What `fingerprint` said beforehand\n", *_said(made)])
 
 

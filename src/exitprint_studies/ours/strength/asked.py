@@ -22,13 +22,15 @@ from exitprint.fingerprints.thefts import OWN, SDN, new_exits
 from exitprint.networks import MultiExitNetwork
 from exitprint.training import evaluate
 from exitprint_studies.ours.banks import Replayed, seconds_of
-from exitprint_studies.ours.strength.bench import HAPPENS, NOT_SIMULATED, SAME_MAKER, TABLE, WITHOUT_NEW, Bench
+from exitprint_studies.ours.strength.bench import HAPPENS, OTHER_THEFTS, SAME_MAKER, TABLE, WITHOUT_NEW, Bench
 from exitprint_studies.ours.strength.cases import Case, name_of
 from exitprint_studies.ours.third_party import Adopted
 from exitprint_studies.tables import Row
 
 VERSION = 1
 """Raised whenever the same suspect would be asked otherwise than before."""
+NOT_SIMULATED = "not simulated"
+"""In place of a word, where `fingerprint` says nothing."""
 SIZES = (100, 200)
 SEED = 101
 """Of the thefts that happen; the simulated ones have 1 and 2."""
@@ -138,7 +140,7 @@ def copies(case: Case, bench: Bench, promised: Mapping[str, Theft]) -> Iterator[
             yield Suspect(name, f"seed {SEED}", promised[name], bench.copy(case.target, change, exits, SEED))
         if isinstance(case.target, Adopted) and name in SAME_MAKER:
             yield Suspect(name, "same-maker", promised[name], bench.of_same_maker(case.target, SAME_MAKER[name]))
-    for change in NOT_SIMULATED:
+    for change in OTHER_THEFTS:
         if change.startswith(OWN) and OWN not in new_exits(bench.network(case.target)):
             continue
         if bench.can_copy(case.target, change, None, SEED):
@@ -169,7 +171,7 @@ def rows_on(asking: Asking, suspect: Suspect, right: float) -> Iterator[Row]:
                 "simulated share": promise.share[number] if promise else None,
                 "share": share_of_pairs("contrast", *exits, made.late),
                 "chance": promise.claimed[number][table.sizes.index(size)] if promise else None,
-                "word": table.word(promise, number, size) if promise else "not simulated" if suspect.stolen else None,
+                "word": table.word(promise, number, size) if promise else NOT_SIMULATED if suspect.stolen else None,
                 "claimed": said.count("derived") / RUNS,
                 "cleared": said.count("independent") / RUNS,
                 "refused": said.count("refused") / RUNS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -46,7 +46,7 @@ WITHOUT_NEW: dict[str, tuple[str, dict[str, object]]] = {
 }
 """Other thefts, on which no exits are trained again."""
 FIFTH = "a fifth of the images"
-NOT_SIMULATED: dict[str, tuple[str, dict[str, object]]] = {
+OTHER_THEFTS: dict[str, tuple[str, dict[str, object]]] = {
     f"{SDN}, {FIFTH}": ("retrain-exits", {"kind": "sdn", "share": 0.2}),
     f"{OWN}, {FIFTH}": ("retrain-exits", {"kind": "own", "share": 0.2}),
     "by margin": ("change-criterion", {"criterion": "margin", "rad": BASE_RAD}),
@@ -69,6 +69,8 @@ class Bench:
     """Where a case's networks, fingerprint and suspects are found or made."""
 
     run: Run
+    kept: dict[str, MultiExitNetwork] = field(default_factory=dict, compare=False)
+    """Networks that were asked for, by their declaration."""
 
     def images(self, spec: Network) -> ImageData:
         """What the network's owner has; the first test images are the pool."""
@@ -76,6 +78,12 @@ class Bench:
 
     def network(self, spec: Network) -> MultiExitNetwork:
         """The network, under the policy that it was calibrated for, or one that tells images apart."""
+        name = spec.model_dump_json()
+        if name not in self.kept:
+            self.kept[name] = self._network(spec)
+        return self.kept[name]
+
+    def _network(self, spec: Network) -> MultiExitNetwork:
         if isinstance(spec, Adopted):
             return spec.realise(self.run.store, self.run.data_dir)
         network = realise(spec, self.run.store, self.run.data_dir)
@@ -98,7 +106,7 @@ class Bench:
 
     def steps(self, spec: Network, change: str, exits: str | None, seed: int) -> list[Step]:
         """What a thief does, one after the other."""
-        done = {**HAPPENS, **WITHOUT_NEW, **NOT_SIMULATED}[change]
+        done = {**HAPPENS, **WITHOUT_NEW, **OTHER_THEFTS}[change]
         wanted = [done] if done else []
         if exits:
             wanted.append(("retrain-exits", dict(new_exits(self.network(spec))[exits])))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import get_args
 
 from exitprint.fingerprints.promises import Word
-from exitprint_studies.ours.strength.asked import RUNS
+from exitprint_studies.ours.strength.asked import NOT_SIMULATED, RUNS, SEED
 from exitprint_studies.tables import Row
 
-WORDS = (*get_args(Word), "not simulated")
+WORDS = (*get_args(Word), NOT_SIMULATED)
 USEFUL = 0.85
 """A copy that keeps less than this share of the target's accuracy is of no use to a thief."""
 
@@ -20,26 +20,33 @@ def useful(rows: Sequence[Row]) -> list[Row]:
 
 
 def calibration(rows: Sequence[Row]) -> list[Row]:
-    """For each case and word how often copies were claimed: on average, and the cell that is farthest off."""
+    """For each case and word: chance on simulated copies, how often copies were claimed, and the cell farthest off."""
     table: list[Row] = []
     for case in dict.fromkeys(row["case"] for row in rows):
         for word in WORDS:
             mine = [row for row in useful(rows) if (row["case"], row["word"]) == (case, word)]
             if not mine:
                 continue
-            worst = (max if word == "escapes" else min)(mine, key=lambda row: float(row["claimed"]))
+            worst = max(mine, key=off_by)
             table.append(
                 {
                     "case": case,
                     "word": word,
                     "cells": len(mine),
+                    "chance": _mean([row["chance"] for row in mine]) if word != NOT_SIMULATED else None,
                     "claimed": _mean([row["claimed"] for row in mine]),
-                    "farthest off": f"{worst['suspect']} ({worst['made by']}), T_c = {worst['T_c']:.3f}, "
-                    f"{worst['samples']} samples",
+                    "farthest off": f"{worst['suspect']} ({worst['made by'] or f'seed {SEED}'}), "
+                    f"T_c = {worst['T_c']:.3f}, {worst['samples']} samples",
+                    "chance there": worst["chance"],
                     "claimed there": worst["claimed"],
                 }
             )
     return table
+
+
+def off_by(row: Row) -> float:
+    """How far a copy is claimed more or less often than was said; less than 1 where nothing was said."""
+    return 1.0 - row["claimed"] if row["chance"] is None else abs(row["claimed"] - row["chance"])
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
