@@ -20,10 +20,12 @@ from exitprint.fingerprints.threshold import (
     LARGE_CHANGE,
     SMALL_CHANGE,
     check_change,
+    check_front_door,
     check_size,
     pool_needed,
     threshold,
 )
+from exitprint.suspects.through import Through
 
 MADE = crafted("contrast", references=())
 
@@ -238,3 +240,11 @@ def test_a_tenth_of_the_distance_is_small(change, refused):
 
 def test_more_samples_than_are_needed_are_enough():
     check_size(crafted("contrast", 100), 0.65, 1e-3, 1e-3)
+
+
+def test_behind_a_front_door_a_network_known_to_be_independent_is_needed():
+    way = Through("jpeg:90")
+    with pytest.raises(ExitprintError, match="hold behind jpeg:90 too.*--reference"):
+        check_front_door([way], [])
+    check_front_door([way], references(0.2))
+    check_front_door([], [])
