@@ -244,7 +244,7 @@ def test_more_samples_than_are_needed_are_enough():
 
 def test_behind_a_front_door_a_network_known_to_be_independent_is_needed():
     way = Through("jpeg:90")
-    with pytest.raises(ExitprintError, match="hold behind jpeg:90 too.*--reference"):
+    with pytest.raises(ExitprintError, match=r"hold behind jpeg:90 too.*--reference"):
         check_front_door([way], [])
     check_front_door([way], references(0.2))
     check_front_door([], [])
