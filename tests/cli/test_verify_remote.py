@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from behaviour import EXIT, EXITS, Sleeper, behaviour, crafted, key
+from behaviour import EXIT, EXITS, KNOWN, Sleeper, behaviour, crafted, key
 from commands import Started
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints import load_fingerprint, save_fingerprint, verify
@@ -160,9 +160,9 @@ def test_kill_9_at_two_moments_and_resume_gives_the_same_verdict_and_asks_nothin
     images = inputs(MADE_UP)
     network = asleep(truth)
     with misbehaving_here(network) as url:
-        whole = verify(MADE_UP, KServeSuspect(url), journal=tmp_path / "whole")
+        whole = verify(MADE_UP, KServeSuspect(url), journal=tmp_path / "whole", alpha=0.02)
         journal, network.asked = tmp_path / "j", []
-        words = (folder / "made-up.safetensors", url, "--journal", journal, "--resume", "--json")
+        words = (folder / "made-up.safetensors", url, "--journal", journal, "--alpha", 0.02, "--resume", "--json")
         lines = len(answered(tmp_path / "whole"))
         moments = sorted(rng.choice(np.arange(lines // 4), size=2, replace=False))
         kills = [killed(("verify", *words), journal, int(at), rng.uniform(0, 2 * EXIT * EXITS)) for at in moments]
@@ -176,7 +176,7 @@ def test_kill_9_at_two_moments_and_resume_gives_the_same_verdict_and_asks_nothin
 
 def test_ctrl_c_says_how_to_go_on_and_going_on_works(run, folder):
     with misbehaving_here(asleep("derived")) as url:
-        words = (folder / "made-up.safetensors", url, "--seed", 7)
+        words = (folder / "made-up.safetensors", url, "--seed", 7, "--alpha", 0.02)
         process = Started("verify", *words)
         while sum(each.read_bytes().count(b"\n") for each in folder.glob("made-up-*.journal")) < 12:
             assert process.runs()
@@ -228,7 +228,7 @@ def test_no_operator_brings_about_a_wrong_verdict(trouble, truth):
     try:
         with misbehaving_here(asleep(truth), trouble, amount) as url:
             suspect = KServeSuspect(url, timeout=patient, patience=patient)
-            verdict = verify(MADE_UP, suspect, budget=budget)
+            verdict = verify(MADE_UP, suspect, budget=budget, references=KNOWN)
     except ExitprintError as error:
         assert expected.startswith("error: ") and expected.removeprefix("error: ") in str(error)
         return
