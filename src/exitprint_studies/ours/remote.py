@@ -197,7 +197,8 @@ def _verdict(fingerprint: Fingerprint, suspect: KServeSuspect, truth: Role, budg
     right = "independent" if truth == "independent" else "derived"
     start = perf_counter()
     try:
-        verdict = verify(fingerprint, suspect, budget=budget, seed=seed)
+        known = fingerprint.references  # the study trained these networks itself, so it is no owner's word
+        verdict = verify(fingerprint, suspect, budget=budget, seed=seed, references=known)
         decision: str = verdict.decision
         share: float | None = verdict.share
         requests, why = verdict.requests, verdict.reason
