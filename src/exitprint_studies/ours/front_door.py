@@ -40,9 +40,10 @@ from exitprint_studies.tables import Row, markdown, write_parquet
 
 TARGET, KNOWN, UNSEEN = of_the_maker(20), of_the_maker(32), of_the_maker(44)
 WAYS = ways(["jpeg:90", "jpeg:75", "resize:0.5"])
+HALF = WAYS[-1]
 ASKED_RADS = RADS[1:]
-SAMPLES, MARGIN = 100, 1.5
-BUDGET, AMPLIFICATION = 600, 4
+SAMPLES, MARGIN, SMALLER = 100, 1.5, 1.0
+BUDGET, AMPLIFICATION = 1200, 4
 VERSION = 2
 """Raised whenever the same parameters would craft or ask otherwise than before."""
 SHARES: dict[Through | None, str] = {None: "as sent", **{way: f"behind {way}" for way in WAYS}}
@@ -56,14 +57,18 @@ class Made:
     ----------
     through
         The ways behind which it has to hold.
+    margin
+        In log-odds.
     """
 
     through: tuple[Through, ...]
+    margin: float = MARGIN
 
     @property
     def name(self) -> str:
         """In tables."""
-        return " and ".join(way.text for way in self.through) or "nothing"
+        ways_in = " and ".join(way.text for way in self.through) or "nothing"
+        return ways_in if self.margin == MARGIN else f"{ways_in}, margin {self.margin:g}"
 
     @property
     def key(self) -> dict[str, object]:
@@ -74,7 +79,7 @@ class Made:
             "known": KNOWN.key,
             "through": [way.text for way in self.through],
             "samples": SAMPLES,
-            "margin": MARGIN,
+            "margin": self.margin,
             "rads": ASKED_RADS,
         }
 
@@ -92,7 +97,7 @@ class Made:
                 data.test,
                 rules,
                 SAMPLES,
-                method=ContrastMethod(margin_log_odds=MARGIN),
+                method=ContrastMethod(margin_log_odds=self.margin),
                 references={"ResNet-32": workshop.network(KNOWN)},
                 through=self.through,
                 check=False,
@@ -119,8 +124,8 @@ class Asked:
 
 
 def fingerprints() -> list[Made]:
-    """What is crafted: without a front door, for each way in, and for all of them."""
-    return [Made(()), *(Made((way,)) for way in WAYS), Made(WAYS)]
+    """What is crafted: without a front door, for each way in, for all of them, and for half size with less margin."""
+    return [Made(()), *(Made((way,)) for way in WAYS), Made(WAYS), Made((HALF,), SMALLER)]
 
 
 def suspects() -> list[Asked]:
@@ -238,8 +243,8 @@ def decided(rows: Sequence[Row]) -> list[Row]:
 
 def served() -> list[tuple[Made, Through, Asked, float]]:
     """Whom a real server is: every suspect behind each way in, asked with the fingerprint that was made for it."""
-    each = [(made, way) for made in fingerprints() if len(made.through) == 1 for way in made.through]
-    return [(made, way, suspect, rad) for made, way in each for rad in ASKED_RADS for suspect in suspects()]
+    asked = [Made((way,), SMALLER if way == HALF else MARGIN) for way in WAYS]
+    return [(made, made.through[0], suspect, rad) for made in asked for rad in ASKED_RADS for suspect in suspects()]
 
 
 def _make(run: Run) -> list[Path]:
