@@ -41,5 +41,7 @@ def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
     enough = strength.enough[strength.sizes.index(strength.samples)]
     if enough is not None:
         out.print(f"{strength.samples} samples claim a copy that comes to {enough:.2f} of the pairs or more.")
+    if references:
+        out.print("All this is for a verifier who asks these references himself (verify --reference).")
     for sentence in in_words(strength):
         out.print(sentence)

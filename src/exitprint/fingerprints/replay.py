@@ -32,7 +32,8 @@ def chances(fingerprint: Fingerprint, copies: Sequence[Exits], samples: int) -> 
     Parameters
     ----------
     fingerprint
-        Whose samples they are; p0 is that of a fingerprint of `samples` from the same pool.
+        Whose samples they are; p0 is that of `samples` from the same pool, for a verifier who asks the references
+        that it states himself.
     copies
         Where samples and originals leave each of the copies.
     samples
@@ -48,7 +49,7 @@ def chances(fingerprint: Fingerprint, copies: Sequence[Exits], samples: int) -> 
     wanted = (samples, 0) if fingerprint.kind == "paper" else (samples - samples // 2, samples // 2)
     resized = _resized(fingerprint, torch.cat([_repeated(late, wanted[0]), _repeated(early, wanted[1])]))
     try:
-        p0 = threshold(resized).p0
+        p0 = threshold(resized, resized.references).p0
     except ExitprintError:
         return None
     try:
