@@ -64,9 +64,12 @@ def test_an_exit_whose_head_decides_is_named_with_those_that_hold():
     said = in_words(table(exits=(*exits, Exit(number=5, leaves=0.01, head=1.0))))
     assert said[2:] == [
         "Exit 1's decision lives in its head: 83% of what decides there is not in the backbone, and 20% of the samples "
-        "leave there. A thief who trains exits again hides: place exits deeper, or craft for policies under which "
-        "images leave at exits 2 to 4."
+        "leave there. A thief who trains exits again hides: craft on new exits as well (--new-exits 2), place exits "
+        "deeper, or craft for policies under which images leave at exits 2 to 4."
     ]
+    assert in_words(table(exits=exits[:1]))[2].endswith(
+        "craft on new exits as well (--new-exits 2), or place exits deeper."
+    )
 
 
 def test_numbers_in_words():

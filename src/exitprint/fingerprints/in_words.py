@@ -45,11 +45,12 @@ def _cell(strength: Strength, theft: Theft, policy: int) -> str:
 
 def _of_exits(exits: Sequence[Exit]) -> list[str]:
     deep = [each.number for each in exits if each.head <= IN_THE_HEAD and each.leaves >= OF_WEIGHT]
-    instead = f", or craft for policies under which images leave at exits {listed(deep)}" if deep else ""
+    ways = ["craft on new exits as well (--new-exits 2)", "place exits deeper"]
+    ways += [f"craft for policies under which images leave at exits {listed(deep)}"] * bool(deep)
     return [
         f"Exit {each.number}'s decision lives in its head: {each.head:.0%} of what decides there is not in the "
-        f"backbone, and {each.leaves:.0%} of the samples leave there. A thief who trains exits again hides: place "
-        f"exits deeper{instead}."
+        f"backbone, and {each.leaves:.0%} of the samples leave there. A thief who trains exits again hides: "
+        f"{', '.join(ways[:-1])}, or {ways[-1]}."
         for each in exits
         if each.head > IN_THE_HEAD and each.leaves >= OF_WEIGHT
     ]
