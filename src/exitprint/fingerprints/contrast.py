@@ -178,8 +178,8 @@ def contrast_fingerprint(
     if share > LARGEST_CHANGE[bool(known)]:
         raise ChangeTooLarge(
             f"a contrast would have to change these images by {share:.0%} of the distance between an image and its "
-            "nearest neighbour, and independent networks would follow that: use --kind paper, give networks known to "
-            "be independent (--reference), or policies with a higher threshold (--rad)."
+            "nearest neighbour, and independent networks would follow that: use a smaller --margin, policies with a "
+            f"higher --threshold, {'' if known else 'networks known to be independent (--reference), '}or --kind paper."
         )
     if share > WARNED_CHANGE:
         warnings.append(
