@@ -15,7 +15,7 @@ from exitprint.errors import ExitprintError
 from exitprint.fingerprints import Reference, verify
 from exitprint.fingerprints.statistic import Test, run, streams
 from exitprint.fingerprints.threshold import threshold
-from exitprint.fingerprints.verify import DRAWN, NOISE, asked_references, inputs, run_digest
+from exitprint.fingerprints.verify import DRAWN, KEPT, NOISE, asked_references, inputs, run_digest
 from exitprint.suspects import Answer
 from exitprint.suspects.through import Through
 
@@ -62,7 +62,8 @@ def test_the_verdict_is_that_of_the_bets(made, seed, copy):
         np.exp(-test.log_e)
     )
     assert verdict.e_value_independent == pytest.approx(np.exp(test.log_e_clear))
-    assert verdict.assumptions == (*limit.assumptions, NOISE, DRAWN) and "mine (0.30)" in verdict.assumptions[0]
+    kept = () if copy else (KEPT,)
+    assert verdict.assumptions == (*limit.assumptions, NOISE, DRAWN, *kept) and "mine (0.30)" in verdict.assumptions[0]
     assert (verdict.clock, verdict.bytes, verdict.floor) == ("measured", None, None) and 0 <= verdict.seconds < 60
     assert set(verdict.timings) <= set(inputs(made)) and len(verdict.course.streams) == sum(
         process.observations for process in (test.nature, test.claim) if process

@@ -41,6 +41,11 @@ NOISE = (
     "fingerprint it is in or whether it was crafted."
 )
 DRAWN = "The fingerprint's images are draws of one kind, crafted one by one."
+KEPT = (
+    "A copy keeps what was put into the images. Where that lives in the exits, a copy whose exits were trained again does "
+    "not, and can be called independent."
+)
+"""What clearing rests on, and no claim does."""
 
 
 def verify(
@@ -156,7 +161,7 @@ def verify(
             bytes=asking.bytes,
             clock=asking.clock,
             reason=reason(test, asking, like, spent),
-            assumptions=(*limit.assumptions, NOISE, DRAWN),
+            assumptions=(*limit.assumptions, NOISE, DRAWN, *[KEPT] * (test.decision == "independent")),
             floor=asking.floor,
             seed=seed,
             timings=asking.timings(),
