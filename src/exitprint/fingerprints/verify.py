@@ -42,8 +42,8 @@ NOISE = (
 )
 DRAWN = "The fingerprint's images are draws of one kind, crafted one by one."
 KEPT = (
-    "A copy keeps what was put into the images. Where that lives in the exits, a copy whose exits were trained again does "
-    "not, and can be called independent."
+    "A copy keeps what was put into the images. Where that lives in the exits, a copy whose exits were trained again "
+    "does not, and can be called independent."
 )
 """What clearing rests on, and no claim does."""
 
