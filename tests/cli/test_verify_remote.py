@@ -107,7 +107,7 @@ def test_in_process_and_on_the_cost_model_it_is_the_same_test(run, folder):
 
 def test_every_try_keeps_a_journal_of_its_own(run, folder):
     with misbehaving_here(asleep("derived")) as url:
-        words = (folder / "made-up.safetensors", url, "--json", "--seed", 5)
+        words = (folder / "made-up.safetensors", url, "--json", "--seed", 5, "--alpha", 0.02)
         first, again = (run("verify", *words).json["journal"] for _ in range(2))
         assert first.endswith("-1.journal") and again.endswith("-2.journal")
         assert run("verify", *words, "--resume").json["journal"] == again

@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import traceback
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import exitprint
@@ -78,6 +79,8 @@ def start(address: Path, store: Path) -> int:
 def _without_tests() -> None:
     """Leave out open files, and modules of the tests and of what they wrote: a page's own may have the same name."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    for helper in (forkserver._forkserver, resource_tracker._resource_tracker):
+        helper.__init__()  # the tests' process may have started it, and its pipes are closed here
     sys.path[:] = [TESTS, *(path for path in sys.path if not path.startswith(TESTS))]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

@@ -93,7 +93,7 @@ def test_copies_are_never_independent_and_independents_never_derived(target, tra
 
 
 def test_a_change_that_independents_would_follow_is_refused(target, digits):
-    with pytest.raises(ExitprintError, match="use --kind paper"):
+    with pytest.raises(ExitprintError, match="use a smaller --margin"):
         contrast_fingerprint(target, digits.test, [ExitPolicy(0.95), ExitPolicy(0.35)], 10, method=SMALLEST)
 
 
