@@ -22,6 +22,7 @@ from exitprint.fingerprints.threshold import (
     check_change,
     check_front_door,
     check_size,
+    foreseen,
     pool_needed,
     threshold,
 )
@@ -126,6 +127,7 @@ def test_that_the_change_raised_it_is_said():
     assert "p0 = 0.9 of the pairs" in large
     assert large.endswith("a change of more than 4.5% of the distance between images.")
     assert "change" not in small and "p0 = 0.8" in small
+    assert "change" not in threshold(changed_by(0.3)).assumptions[0]
     stated, brought = (
         threshold(changed_by(0.06, references=references(0.1)), seen).assumptions[0] for seen in ((), references(0.1))
     )
@@ -248,3 +250,11 @@ def test_behind_a_front_door_a_network_known_to_be_independent_is_needed():
         check_front_door([way], [])
     check_front_door([way], references(0.2))
     check_front_door([], [])
+
+
+def test_what_a_verifier_will_say_is_foreseen():
+    assert foreseen(MADE) == []
+    (few,) = foreseen(crafted("contrast", 60, references=()))
+    assert few.startswith("With so few samples no outcome could decide") and "p0 = 0.8 needs" in few
+    (large,) = foreseen(changed_by(0.2))
+    assert large.startswith("Whoever verifies will be told: this fingerprint changes its images by 20%")
