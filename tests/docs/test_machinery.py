@@ -9,11 +9,11 @@ import pytest
 import torch
 from pages import Block, _blocks
 from parsing import check_commands, check_python, commands
-from remembered import remembered, trained_once
 from shell import run
 
 from exitprint.networks import MultiExitNetwork, architecture
 from exitprint.training import recipe
+from remembered import remembered, trained_once
 
 PAGE = """
 # A page
