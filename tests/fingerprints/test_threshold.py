@@ -131,8 +131,8 @@ def test_that_the_change_raised_it_is_said():
     stated, brought = (
         threshold(changed_by(0.06, references=references(0.1)), seen).assumptions[0] for seen in ((), references(0.1))
     )
-    assert "His word does not lower p0" in stated and "p0 = 0.85" in stated
-    assert "does not lower" not in brought
+    assert "His word takes p0 no lower than 0.8; a reference" in stated and "p0 = 0.85" in stated
+    assert "His word" not in brought
 
 
 def test_a_network_that_owner_and_verifier_name_counts_once():

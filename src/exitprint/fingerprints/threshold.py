@@ -195,7 +195,9 @@ def _of_transfer(p0: float, fingerprint: Fingerprint, seen: Sequence[Reference],
     if stated:
         parts.append(f"The owner states that these networks are independent, and what they come to: {stated}.")
     if not brought:
-        parts.append("His word does not lower p0; a reference that the verifier asks himself would.")
+        parts.append(
+            f"His word takes p0 no lower than {CAUTIOUS[0]:g}; a reference that the verifier asks himself would."
+        )
     if brought:
         parts.append(f"The verifier asked networks of his own: {brought}.")
     parts.append(f"Any other network of other origin is taken to reach at most p0 = {p0:g} of the pairs.")
