@@ -17,6 +17,7 @@ from torch import Tensor
 from exitprint.data import Images, eight_bit, unit_range
 from exitprint.errors import ExitprintError, when_stopped
 from exitprint.files import load_tensors, save_tensors
+from exitprint.fingerprints.fingerprint import l2_changes
 from exitprint.fingerprints.optimise import STOPPED
 from exitprint.networks import MultiExitNetwork
 from exitprint.progress import progress
@@ -60,7 +61,7 @@ class LabelFingerprint:
     @property
     def l2(self) -> Tensor:
         """‖x − x′‖₂ of each sample, pixels in [0, 1], shape (samples,)."""
-        return (self.x - unit_range(self.originals)).flatten(1).norm(dim=1)
+        return l2_changes(self.x, unit_range(self.originals))
 
 
 def conferrability(surrogates: Tensor, references: Tensor) -> Tensor:

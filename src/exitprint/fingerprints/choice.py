@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from exitprint.data import Images, unit_range
-from exitprint.fingerprints.fingerprint import between_neighbours
+from exitprint.fingerprints.fingerprint import between_neighbours, l2_changes
 from exitprint.fingerprints.optimise import Crafted
 
 MOST_SAME = 0.25
@@ -66,7 +66,7 @@ def least_changed(crafted: Crafted, originals: Tensor, late: Tensor, samples: in
 
     Those that did not reach it come last, and those that were not changed tell nobody anything: they are left out.
     """
-    L2 = (unit_range(crafted.samples) - unit_range(originals)).flatten(1).norm(dim=1)
+    L2 = l2_changes(unit_range(crafted.samples), unit_range(originals))
     order = (L2 + torch.where(crafted.reached, 0.0, torch.inf)).argsort(stable=True)
     order = order[L2[order] > 0]
     halves = [order[late[order] == half] for half in (True, False)]
@@ -80,7 +80,7 @@ def share_of_distance(samples: Tensor, originals: Tensor, images: Images) -> flo
     It says how large the change is for any network that tells them apart. `Fingerprint.change` is the same among the
     originals alone, which is all that a verifier has.
     """
-    L2 = (unit_range(samples) - unit_range(originals)).flatten(1).norm(dim=1).mean()
+    L2 = l2_changes(unit_range(samples), unit_range(originals)).mean()
     return float(L2 / between_neighbours(images[:COMPARED].x))
 
 

@@ -16,7 +16,7 @@ from exitprint.fingerprints.choice import choose, least_changed, natural_order, 
 from exitprint.fingerprints.crafting import ContrastMethod, craft_contrast
 from exitprint.fingerprints.exits_anew import check_copies
 from exitprint.fingerprints.fingerprint import LARGEST_CHANGE as LARGEST
-from exitprint.fingerprints.fingerprint import Fingerprint, distinct
+from exitprint.fingerprints.fingerprint import Fingerprint, distinct, l2_changes
 from exitprint.fingerprints.goals import Goals, contrast_goals, joined
 from exitprint.fingerprints.optimise import STOPPED
 from exitprint.fingerprints.own import check_own
@@ -226,7 +226,7 @@ def _without(
 ) -> dict[str, Any]:
     """What the same images would have cost as sent alone: L2, passes, and the shares of pairs on each reference."""
     crafted = craft_contrast(network, unit_range(originals), late, goals, method, list(references.values()))
-    L2 = (unit_range(crafted.samples) - unit_range(originals)).flatten(1).norm(dim=1).mean()
+    L2 = l2_changes(unit_range(crafted.samples), unit_range(originals)).mean()
     followed = measured(references, network, policies, "contrast", crafted.samples, originals, late)
     return {
         "without through": {

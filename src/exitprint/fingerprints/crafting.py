@@ -10,6 +10,7 @@ from torch import Tensor
 
 from exitprint.data import batch_size, unit_range
 from exitprint.fingerprints.exits_anew import all_exits
+from exitprint.fingerprints.fingerprint import l2_changes
 from exitprint.fingerprints.goals import Goals
 from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, Look, StepsOfLength, frozen, looks, optimise
 from exitprint.networks import MultiExitNetwork
@@ -127,20 +128,16 @@ class Surplus:
 
     def __call__(self, samples: Tensor, reached: Tensor, x: Tensor, indices: Tensor) -> Tensor:
         """Whether each of the images x′ with these indices is not needed, bool, from 8-bit samples that are done."""
-        L2 = _l2(x, self.x[indices])
+        L2 = l2_changes(x, self.x[indices])
         spare = torch.zeros_like(self.late[indices])
         for half, wanted in self.wanted.items():
             done = reached & (self.late == half)
-            taken = _l2(unit_range(samples[done]), self.x[done])
+            taken = l2_changes(unit_range(samples[done]), self.x[done])
             taken = taken[taken > 0]
             if len(taken) >= wanted > 0:
                 limit = taken.kthvalue(wanted).values
                 spare |= (self.late[indices] == half) & (limit <= L2)
         return spare
-
-
-def _l2(x: Tensor, originals: Tensor) -> Tensor:
-    return (x - originals).flatten(1).norm(dim=1)
 
 
 class Reluctance:

@@ -160,7 +160,7 @@ class Fingerprint:
     @property
     def l2(self) -> Tensor:
         """‖x − x′‖₂ of each sample, pixels in [0, 1], shape (samples,)."""
-        return (self.x - self.benign).flatten(1).norm(dim=1)
+        return l2_changes(self.x, self.benign)
 
     @property
     def change(self) -> float:
@@ -226,6 +226,11 @@ def distinct(pixels: Pixels) -> Tensor:
     for index, image in enumerate(pixels):
         first.setdefault(image.numpy().tobytes(), index)
     return torch.tensor(list(first.values()))
+
+
+def l2_changes(x: Tensor, originals: Tensor) -> Tensor:
+    """‖x′ − x‖₂ of each image, shape (images,), from changed images and originals with pixels in [0, 1]."""
+    return (x - originals).flatten(1).norm(dim=1)
 
 
 def between_neighbours(x: Tensor) -> Tensor:
