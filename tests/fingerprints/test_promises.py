@@ -83,6 +83,14 @@ def test_simulated_copies_have_to_be_claimed_themselves():
     assert made.word(made.thefts[1], 0, 200) == "promised"
 
 
+def test_a_chance_is_said_where_something_is_said_and_nowhere_else():
+    low = theft("own", (0.7, 0.7), (0.7, 0.7), "own", claimed=((0.0, 0.05), SURE))
+    made = table(theft("exits", (0.99, 0.99), (0.91, 0.91), claimed=(HALF, SURE)), low)
+    said = [[made.chance(each, policy, size) for policy in (0, 1) for size in made.sizes] for each in made.thefts[1:]]
+    assert said == [[None, 0.95, None, 1.0], [0.0, 0.05, None, None]]
+    assert made.chance(ITSELF, 0) == 1.0
+
+
 def test_nothing_is_said_from_one_seed_or_of_samples_that_cannot_be_had():
     one = theft("exits", (1.0,), (0.1,), claimed=(SURE, NEVER))
     assert words(table(one)) == [["uncertain", "uncertain"]]

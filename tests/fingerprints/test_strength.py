@@ -19,7 +19,7 @@ from exitprint.fingerprints import (
     verify,
 )
 from exitprint.fingerprints.strength import AS_IT_IS
-from exitprint.fingerprints.thefts import OWN, SDN, for_backbones, for_exits, new_exits
+from exitprint.fingerprints.thefts import FEW_IMAGES, OWN, SDN, few_for_exits, for_backbones, for_exits, new_exits
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.suspects import CostModel
 
@@ -51,7 +51,15 @@ def test_a_fingerprint_comes_to_all_of_the_pairs_on_its_own_network(measured):
 def test_every_theft_that_fits_is_in_the_table(measured):
     names = [theft.name for theft in measured.thefts]
     assert len(set(names)) == len(names) and not measured.left_out
-    for part in ("fine-tuned", "pruned by 20 %", "pruned by 40 %", "in 8 bits", "removed", "exits trained again"):
+    for part in (
+        "fine-tuned",
+        "pruned by 20 %",
+        "pruned by 40 %",
+        "in 8 bits",
+        "removed",
+        "exits trained again",
+        "a fifth",
+    ):
         assert any(part in name for name in names), part
     assert measured.policies == (0.9, 0.93) and measured.samples == 100 and measured.images == 200
     assert all(0.5 < theft.keeps <= 1.5 for theft in measured.thefts)
@@ -91,6 +99,13 @@ def test_new_exits_are_trained_on_all_images_where_that_is_affordable(monkeypatc
     monkeypatch.setattr(thefts, "EXITS_TRAINED_ON", 0)
     first, second = (for_exits(network, digits, seed).train for seed in (1, 2))
     assert len(first) == thefts.FEWEST == len(second) and not first.pixels.equal(second.pixels)
+    assert len(few_for_exits(network, digits, 1).train) == len(digits.train) // 5
+
+
+def test_who_has_few_images_gets_the_same_kind_of_exits(measured):
+    assert {theft.name: theft.exits for theft in measured.thefts if "fifth" in theft.name} == {
+        f"{SDN}, {FEW_IMAGES}": "sdn"
+    }
 
 
 def test_labels_are_needed(made, target, digits, policies):

@@ -11,6 +11,7 @@ from exitprint.cli.options import out
 
 if TYPE_CHECKING:
     from exitprint.fingerprints import Reference, Strength
+    from exitprint.fingerprints.promises import Theft
 
 
 def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
@@ -21,14 +22,14 @@ def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
     out.print(
         f"Thefts simulated from {strength.seeds} seeds with {strength.images:,} training images, by the cost model. "
         f"For each of your policies the share of pairs, what {strength.samples} samples promise, and the chance in per "
-        f"cent that {sizes} samples claim the simulated copies:"
+        f"cent that {sizes} samples claim such a copy, with a question mark where that is uncertain:"
     )
     table = Table("theft", "keeps", *(f"T_c = {T_c:.3f}" for T_c in strength.policies))
     for theft in strength.thefts:
         cells = [
             f"{theft.share[number]:.2f} {strength.word(theft, number)} "
-            f"({' '.join('–' if chance is None else f'{100 * chance:.0f}' for chance in claimed)})"
-            for number, claimed in enumerate(theft.claimed)
+            f"({' '.join(_chance(strength, theft, number, size) for size in strength.sizes)})"
+            for number in range(len(strength.policies))
         ]
         table.add_row(theft.name, f"{theft.keeps:.0%}", *cells)
     for each in references:
@@ -45,3 +46,10 @@ def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
         out.print("All this is for a verifier who asks these references himself (verify --reference).")
     for sentence in in_words(strength):
         out.print(sentence)
+
+
+def _chance(strength: Strength, theft: Theft, policy: int, size: int) -> str:
+    if theft.claimed[policy][strength.sizes.index(size)] is None:
+        return "–"
+    chance = strength.chance(theft, policy, size)
+    return "?" if chance is None else f"{100 * chance:.0f}"

@@ -10,7 +10,8 @@ simulated copies come to:
 - *Further.* As much again as what was done to the backbone has cost already, for a thief who does it twice as long.
 
 With this room taken off, the share has to be one from which on so many samples claim; and simulated copies have to be
-claimed themselves. What *escapes* is not claimed even with the spread added. All else is uncertain.
+claimed themselves. What *escapes* is not claimed even with the spread added. All else is uncertain, and no chance is
+said of it: how often simulated copies are claimed has not held for others there (docs/results/strength.md).
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class Theft(_Plain):
     shares
         The share of pairs in which the late sample takes longer, under each policy on each of the copies.
     claimed, cleared
-        Under each policy, for each number of samples: the chance that `verify` says ``derived``, and ``independent``;
-        None where so many samples cannot be had from the pool.
+        Under each policy, for each number of samples: how often `verify` says ``derived``, and ``independent``, of the
+        simulated copies; None where so many samples cannot be had from the pool. Of other copies see `Strength.chance`.
     exits
         Which exits the copies have.
     """
@@ -179,6 +180,12 @@ class Strength(_Plain):
         if too_little is not None and chance <= 1 - PROMISED and highest <= too_little:
             return "escapes"
         return "uncertain"
+
+    def chance(self, theft: Theft, policy: int, samples: int | None = None) -> float | None:
+        """The chance that so many samples claim such a copy; None where that is uncertain. Parameters as for `word`."""
+        size = self.samples if samples is None else samples
+        said = self.word(theft, policy, size) != "uncertain"
+        return theft.claimed[policy][self.sizes.index(size)] if said else None
 
     def bounds(self, theft: Theft, policy: int) -> tuple[float, float]:
         """The share of pairs that an unseen copy is taken to come to at least, and at most."""

@@ -163,7 +163,7 @@ def _theft(
 
 
 def _which(theft: str) -> WhichExits:
-    return "sdn" if theft.endswith(SDN) else "own" if theft.endswith(OWN) else "kept"
+    return "sdn" if SDN in theft else "own" if OWN in theft else "kept"
 
 
 def _exits(mine: _Seen, heads: Sequence[Tensor], policy: ExitPolicy) -> list[Exit]:

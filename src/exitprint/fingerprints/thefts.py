@@ -21,6 +21,9 @@ BACKBONES: dict[str, tuple[str, dict[str, Any]] | None] = {
 """What is done to the backbone: the kind of tampering and its parameters."""
 SDN, OWN = "SDN exits trained again", "exits of its own kind trained again"
 FEWER, MORE = "every second exit removed", "exits added after the other stages"
+PART = 5
+"""The thief with few images has one of so many."""
+FEW_IMAGES = "a fifth of the images"
 RESNET20 = 85e6
 """FLOPs of a ResNet-20 for one image."""
 FEWEST = 500
@@ -58,6 +61,11 @@ def for_exits(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageDat
     return _some(data, _affordable(network, EXITS_TRAINED_ON), seed)
 
 
+def few_for_exits(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
+    """`data` with those that a thief with few images trains new exits on."""
+    return _some(data, min(len(data.train) // PART, _affordable(network, EXITS_TRAINED_ON)), seed)
+
+
 def _affordable(network: MultiExitNetwork, images: int) -> int:
     """How many images take as long as so many do in a ResNet-20."""
     return int(max(FEWEST, images * RESNET20 / exit_flops(network)[-1]))
@@ -75,7 +83,7 @@ def new_exits(network: MultiExitNetwork) -> dict[str, dict[str, Any]]:
 
 def steps(network: MultiExitNetwork) -> int:
     """How many copies `simulated` makes at most."""
-    return len(BACKBONES) * (1 + len(new_exits(network))) + 1
+    return len(BACKBONES) * (1 + len(new_exits(network))) + len(new_exits(network)) + 1
 
 
 def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator[Copy | str]:
@@ -112,6 +120,9 @@ def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator
                 yield Copy(theft, tampered(backbone, "retrain-exits", parameters), new_exits=not change)
             except ExitprintError as unfit:
                 yield f"Not simulated: {theft} ({_clause(unfit)})."
+    for exits, parameters in new_exits(network).items():
+        few = few_for_exits(network, data, seed)
+        yield Copy(f"{exits}, {FEW_IMAGES}", tamper(network, few, "retrain-exits", {**parameters, "rad": None}, seed))
     if network.num_exits > 2:
         yield Copy(FEWER, tampered(network, "remove-exits", {"every": 2}))
     if len(network.stages) > network.num_exits:

@@ -36,7 +36,7 @@ def row(**other):
         "samples": 100,
         "simulated share": 0.95,
         "share": 0.9,
-        "chance": 0.95,
+        "simulated claims": 0.95,
         "word": "promised",
         "claimed": 1.0,
         "cleared": 0.0,
@@ -45,7 +45,7 @@ def row(**other):
     return plain | other
 
 
-STRANGE = row(suspect="s", truth="stranger", word=None, chance=None, claimed=0.1, share=0.6)
+STRANGE = row(suspect="s", truth="stranger", word=None, **{"simulated claims": None}, claimed=0.1, share=0.6)
 
 
 def test_for_each_word_the_cell_that_is_farthest_off_is_named():
@@ -59,7 +59,7 @@ def test_for_each_word_the_cell_that_is_farthest_off_is_named():
     promised, escapes = calibration(rows)
     assert (promised["word"], promised["cells"], promised["claimed"]) == ("promised", 2, pytest.approx(0.85))
     assert promised["farthest off"].startswith("b (seed 101)") and promised["claimed there"] == 0.7
-    assert promised["chance"] == promised["chance there"] == 0.95
+    assert promised["simulated claims"] == promised["simulated claims there"] == 0.95
     assert (escapes["word"], escapes["cells"], escapes["claimed there"]) == ("escapes", 1, 0.2)
 
 
@@ -108,7 +108,7 @@ def test_every_suspect_is_verified_under_every_policy(target, independent, digit
     other = list(rows_on(asking, Suspect("stranger", "", None, independent, stolen=False), 0.98))
     assert [(each["T_c"], each["samples"]) for each in own] == [(0.9, 100), (0.93, 100)]
     assert {(each["share"], each["claimed"]) for each in own} == {(1.0, 1.0)}
-    assert {(each["word"], each["chance"]) for each in own} == {("promised", 0.9)}
+    assert {(each["word"], each["simulated claims"]) for each in own} == {("promised", 0.9)}
     assert {(each["truth"], each["word"]) for each in unsaid} == {("stolen", "not simulated")}
     assert len(unsaid) == 1, "a policy of the owner's criterion says nothing of a copy that leaves by another"
     assert all(each["claimed"] == 0 and each["word"] is None for each in other)

@@ -22,12 +22,12 @@ from exitprint.fingerprints.thefts import OWN, SDN, new_exits
 from exitprint.networks import MultiExitNetwork
 from exitprint.training import evaluate
 from exitprint_studies.ours.banks import Replayed, seconds_of
-from exitprint_studies.ours.strength.bench import HAPPENS, OTHER_THEFTS, SAME_MAKER, TABLE, WITHOUT_NEW, Bench
+from exitprint_studies.ours.strength.bench import HAPPENS, OF_EXITS, OTHER_THEFTS, SAME_MAKER, TABLE, Bench
 from exitprint_studies.ours.strength.cases import Case, name_of
 from exitprint_studies.ours.third_party import Adopted
 from exitprint_studies.tables import Row
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same suspect would be asked otherwise than before."""
 NOT_SIMULATED = "not simulated"
 """In place of a word, where `fingerprint` says nothing."""
@@ -131,7 +131,7 @@ def strangers(case: Case, bench: Bench) -> Iterator[Suspect]:
 def copies(case: Case, bench: Bench, promised: Mapping[str, Theft]) -> Iterator[Suspect]:
     """What thieves made, with what was promised of it."""
     happened = [(change, exits) for change in HAPPENS for exits in (None, *new_exits(bench.network(case.target)))]
-    for change, exits in (*happened, *((change, None) for change in WITHOUT_NEW)):
+    for change, exits in (*happened, *((change, None) for change in OF_EXITS)):
         kept = "exits kept" if change in HAPPENS else ""
         name = ", ".join(part for part in (change, exits or kept) if part)
         if name not in promised:
@@ -141,8 +141,6 @@ def copies(case: Case, bench: Bench, promised: Mapping[str, Theft]) -> Iterator[
         if isinstance(case.target, Adopted) and name in SAME_MAKER:
             yield Suspect(name, "same-maker", promised[name], bench.of_same_maker(case.target, SAME_MAKER[name]))
     for change in OTHER_THEFTS:
-        if change.startswith(OWN) and OWN not in new_exits(bench.network(case.target)):
-            continue
         if bench.can_copy(case.target, change, None, SEED):
             yield Suspect(change, "", None, bench.copy(case.target, change, None, SEED))
 
@@ -170,7 +168,7 @@ def rows_on(asking: Asking, suspect: Suspect, right: float) -> Iterator[Row]:
                 "samples": size,
                 "simulated share": promise.share[number] if promise else None,
                 "share": share_of_pairs("contrast", *exits, made.late),
-                "chance": promise.claimed[number][table.sizes.index(size)] if promise else None,
+                "simulated claims": promise.claimed[number][table.sizes.index(size)] if promise else None,
                 "word": table.word(promise, number, size) if promise else NOT_SIMULATED if suspect.stolen else None,
                 "claimed": said.count("derived") / RUNS,
                 "cleared": said.count("independent") / RUNS,

@@ -18,7 +18,7 @@ from exitprint.fingerprints import (
 )
 from exitprint.fingerprints.exits_anew import sets_of_exits
 from exitprint.fingerprints.shares import Rule
-from exitprint.fingerprints.thefts import FEWER, MORE, OWN, SDN, new_exits
+from exitprint.fingerprints.thefts import FEW_IMAGES, FEWER, MORE, OWN, SDN, new_exits
 from exitprint.networks import MultiExitNetwork, load_network, save_network
 from exitprint.tampering import tamper
 from exitprint.threads import single_thread
@@ -29,7 +29,7 @@ from exitprint_studies.ours.third_party import Adopted
 from exitprint_studies.population.declare import BASE_RAD, realise
 from exitprint_studies.study import Run
 
-VERSION, TABLE = 1, 3
+VERSION, TABLE = 1, 4
 """Raised whenever the same declaration would be crafted or stolen, or its thefts simulated, otherwise than before."""
 POOL, LEAVE = 1000, 0.4
 HAPPENS: dict[str, tuple[str, dict[str, object]] | None] = {
@@ -40,15 +40,14 @@ HAPPENS: dict[str, tuple[str, dict[str, object]] | None] = {
     "fine-tuned 2 epochs": ("finetune", {"epochs": 4, "retrain_heads": False}),
 }
 """What happens to the backbone, by what was simulated."""
-WITHOUT_NEW: dict[str, tuple[str, dict[str, object]]] = {
+OF_EXITS: dict[str, tuple[str, dict[str, object]]] = {
+    f"{SDN}, {FEW_IMAGES}": ("retrain-exits", {"kind": "sdn", "share": 0.2}),
+    f"{OWN}, {FEW_IMAGES}": ("retrain-exits", {"kind": "own", "share": 0.2}),
     FEWER: ("remove-exits", {"every": 2}),
     MORE: ("add-exits", {}),
 }
-"""Other thefts, on which no exits are trained again."""
-FIFTH = "a fifth of the images"
+"""What else happens to the exits, by what was simulated."""
 OTHER_THEFTS: dict[str, tuple[str, dict[str, object]]] = {
-    f"{SDN}, {FIFTH}": ("retrain-exits", {"kind": "sdn", "share": 0.2}),
-    f"{OWN}, {FIFTH}": ("retrain-exits", {"kind": "own", "share": 0.2}),
     "by margin": ("change-criterion", {"criterion": "margin", "rad": BASE_RAD}),
 }
 """Thefts of which `fingerprint` says nothing."""
@@ -106,7 +105,7 @@ class Bench:
 
     def steps(self, spec: Network, change: str, exits: str | None, seed: int) -> list[Step]:
         """What a thief does, one after the other."""
-        done = {**HAPPENS, **WITHOUT_NEW, **OTHER_THEFTS}[change]
+        done = {**HAPPENS, **OF_EXITS, **OTHER_THEFTS}[change]
         wanted = [done] if done else []
         if exits:
             wanted.append(("retrain-exits", dict(new_exits(self.network(spec))[exits])))

@@ -18,23 +18,24 @@ WITHIN = 0.1
 
 
 def drawn(rows: Sequence[Row]) -> bytes:
-    """PNG, two panels for each case: shares of pairs, and chances against claims, where the farthest cell is ringed.
+    """PNG, two panels for each case: shares of pairs, and how often copies are claimed.
 
-    A dot is a copy, a policy and a number of samples, larger where several coincide.
+    A dot is a copy, a policy and a number of samples, larger where several coincide. Of those that something is said of
+    the one farthest off is ringed.
     """
     names = list(dict.fromkeys(row["case"] for row in rows))
     figure = Figure(figsize=(2.7 * len(names) + 1, 6.2), layout="constrained")
     panels = figure.subplots(2, len(names), squeeze=False)
     for name, (above, below) in zip(names, panels.T, strict=True):
-        mine = [row for row in useful(rows) if row["case"] == name and row["chance"] is not None]
+        mine = [row for row in useful(rows) if row["case"] == name and row["simulated claims"] is not None]
         _dots(above, mine, "simulated share", "share")
-        _dots(below, mine, "chance", "claimed")
+        _dots(below, mine, "simulated claims", "claimed")
         above.set(xlabel="simulated share of pairs")
         above.set_title("\n".join(name.split(", ", 1)), loc="left", fontsize=8)
-        below.set(xlabel="chance on simulated copies")
-        if mine:
-            worst = max(mine, key=off_by)
-            below.scatter([worst["chance"]], [worst["claimed"]], 160, facecolors="none", edgecolors="#2d3748")
+        below.set(xlabel="simulated copies claimed")
+        if said := [row for row in mine if row["word"] != "uncertain"]:
+            worst = max(said, key=off_by)
+            below.scatter([worst["simulated claims"]], [worst["claimed"]], 160, facecolors="none", edgecolors="#2d3748")
             below.set_title(
                 f"{worst['suspect'].replace(', ', chr(10))}\nT_c = {worst['T_c']:.3f}, {worst['samples']} samples",
                 loc="left",

@@ -20,7 +20,7 @@ def useful(rows: Sequence[Row]) -> list[Row]:
 
 
 def calibration(rows: Sequence[Row]) -> list[Row]:
-    """For each case and word: chance on simulated copies, how often copies were claimed, and the cell farthest off."""
+    """For each case and word: how often simulated copies were claimed and others were, and the cell farthest off."""
     table: list[Row] = []
     for case in dict.fromkeys(row["case"] for row in rows):
         for word in WORDS:
@@ -33,11 +33,13 @@ def calibration(rows: Sequence[Row]) -> list[Row]:
                     "case": case,
                     "word": word,
                     "cells": len(mine),
-                    "chance": _mean([row["chance"] for row in mine]) if word != NOT_SIMULATED else None,
+                    "simulated claims": _mean([row["simulated claims"] for row in mine])
+                    if word != NOT_SIMULATED
+                    else None,
                     "claimed": _mean([row["claimed"] for row in mine]),
                     "farthest off": f"{worst['suspect']} ({worst['made by'] or f'seed {SEED}'}), "
                     f"T_c = {worst['T_c']:.3f}, {worst['samples']} samples",
-                    "chance there": worst["chance"],
+                    "simulated claims there": worst["simulated claims"],
                     "claimed there": worst["claimed"],
                 }
             )
@@ -45,8 +47,9 @@ def calibration(rows: Sequence[Row]) -> list[Row]:
 
 
 def off_by(row: Row) -> float:
-    """How far a copy is claimed more or less often than was said; less than 1 where nothing was said."""
-    return 1.0 - row["claimed"] if row["chance"] is None else abs(row["claimed"] - row["chance"])
+    """How far a copy is claimed more or less often than the simulated ones; less than 1 where there are none."""
+    simulated = row["simulated claims"]
+    return 1.0 - row["claimed"] if simulated is None else abs(row["claimed"] - simulated)
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
