@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exitprint.networks import architecture
+from exitprint.networks import Architecture, architecture
 from exitprint.training import recipe
 from exitprint_studies.ours.makers import of_the_maker
 from exitprint_studies.ours.third_party import Adopted
@@ -12,7 +12,7 @@ from exitprint_studies.population.declare import Source, Trained
 
 SAMPLES = 200
 FASHION = Source(name="fashion-mnist", limit=12_000)
-EPOCHS = 6
+CIFAR = Source(name="cifar10")
 WIDTH = {"msdnet": 8, "branchynet": 16, "vgg11": 16, "resnet20": 8}
 
 Network = Adopted | Trained
@@ -46,9 +46,17 @@ class Case:
 
 def fashionable(name: str, seed: int) -> Trained:
     """A network of this architecture, trained on Fashion-MNIST from this seed."""
-    depth = 5 if name == "msdnet" else None
-    arch = architecture(name, (1, 28, 28), 10, depth, WIDTH[name])
-    return Trained(architecture=arch, data=FASHION, recipe=recipe("fast", arch.family, FASHION.name, EPOCHS), seed=seed)
+    arch = architecture(name, (1, 28, 28), 10, 5 if name == "msdnet" else None, WIDTH[name])
+    return _trained(arch, FASHION, 6, seed)
+
+
+def of_another_maker(name: str, width: int, seed: int) -> Trained:
+    """A network of this architecture, trained on all of CIFAR-10 from this seed."""
+    return _trained(architecture(name, (3, 32, 32), 10, width=width), CIFAR, 8, seed)
+
+
+def _trained(arch: Architecture, data: Source, epochs: int, seed: int) -> Trained:
+    return Trained(architecture=arch, data=data, recipe=recipe("fast", arch.family, data.name, epochs), seed=seed)
 
 
 def cases() -> list[Case]:
@@ -62,13 +70,15 @@ def cases() -> list[Case]:
     msdnet, *msdnets = (fashionable("msdnet", seed) for seed in (0, 1, 2))
     vgg, *vggs = (fashionable("vgg11", seed) for seed in (0, 1, 2))
     resnets = [fashionable("resnet20", seed) for seed in (0, 1)]
+    others = [of_another_maker(*each) for each in (("resnet20", 16, 0), ("vgg11", 32, 0), ("branchynet", 32, 0))]
     against_branchynet = ((branchynets[0], msdnet), (branchynets[1], msdnets[0], vgg, vggs[0], *resnets))
     against_msdnet = ((msdnets[0], branchynets[0]), (msdnets[1], branchynets[1], vgg, vggs[0], *resnets))
     against_vgg = ((vggs[0], branchynets[0]), (vggs[1], branchynets[1], msdnet, msdnets[0], *resnets))
     return [
-        Case("ResNet-20, one reference", resnet20, (resnet32,), (resnet44, resnet56)),
+        Case("ResNet-20, one reference", resnet20, (resnet32,), (resnet44, resnet56, *others)),
         Case("VGG-11, a reference of each kind", vgg, *against_vgg),
         Case("MSDNet, a reference of each kind", msdnet, *against_msdnet),
+        Case("MSDNet, a reference of each kind, on new exits", msdnet, *against_msdnet, new_exits=2),
         Case("BranchyNet, a reference of each kind", branchynet, *against_branchynet),
         Case("BranchyNet, a reference of each kind, on new exits", branchynet, *against_branchynet, new_exits=2),
     ]
