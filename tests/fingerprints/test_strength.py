@@ -56,6 +56,7 @@ def test_every_theft_that_fits_is_in_the_table(measured):
         "pruned by 20 %",
         "pruned by 40 %",
         "in 8 bits",
+        "adversarially trained",
         "removed",
         "exits trained again",
         "a fifth",
@@ -82,6 +83,7 @@ def test_what_does_not_fit_an_integer_network_is_said(made, target, digits, poli
         "Not simulated: pruned by 20 %",
         "Not simulated: pruned by 40 %",
         "Not simulated: in 8 bits",
+        "Not simulated: adversarially trained",
     ]
 
 

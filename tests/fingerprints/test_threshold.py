@@ -13,10 +13,12 @@ from exitprint.errors import ExitprintError
 from exitprint.evidence.eprocess import least_observations
 from exitprint.fingerprints import Fingerprint, Reference
 from exitprint.fingerprints.threshold import (
+    BEYOND_HUGE,
     BEYOND_SMALL,
     CAUTIOUS,
     CHANGE_ON_OWNERS_WORD,
     HIGHEST,
+    HUGE_CHANGE,
     LARGE_CHANGE,
     SMALL_CHANGE,
     check_change,
@@ -111,9 +113,16 @@ def test_a_change_that_carries_over_raises_it_where_the_verifier_brings_no_refer
 
 
 def test_beyond_a_large_change_those_that_the_verifier_asked_count_and_before_he_did_those_that_the_owner_states():
-    made = changed_by(0.3, references=references(0.1, 0.1))
+    made = changed_by(0.25, references=references(0.1, 0.1))
     assert threshold(made).p0 == threshold(made, references(0.1, 0.1)).p0 == LARGE_CHANGE[2]
     assert threshold(made, references(0.1)).p0 == LARGE_CHANGE[1]
+
+
+def test_beyond_a_huge_change_two_references_lower_it_by_less():
+    made = changed_by(HUGE_CHANGE + 0.01)
+    found = [threshold(made, references(*[0.1] * n)).p0 for n in range(4)]
+    assert found == [*BEYOND_HUGE, BEYOND_HUGE[2]] and BEYOND_HUGE[2] > LARGE_CHANGE[2]
+    assert threshold(made, references(0.1, 0.7)).p0 == 0.85
 
 
 def test_of_the_papers_kind_no_change_is_asked_for():

@@ -14,7 +14,7 @@ from exitprint.fingerprints.policies import default_policies, usable_policies
 from exitprint.fingerprints.promises import PROMISED, Exit, Strength, Theft, WhichExits
 from exitprint.fingerprints.replay import Exits, chances, needed
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of, share_of_pairs
-from exitprint.fingerprints.thefts import OWN, SDN, for_exits, simulated, steps
+from exitprint.fingerprints.thefts import OWN, SDN, number_for_exits, simulated, steps
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.threads import single_thread, too_small_for_threads
@@ -106,7 +106,7 @@ def strength(
         policies=tuple(min(policy_of(network, given).thresholds) for given in used),
         thefts=tuple(thefts),
         exits=tuple(_exits(mine, heads, own[0])) if heads else (),
-        images=len(for_exits(network, data, seed).train),
+        images=number_for_exits(network, data),
         seeds=SEEDS,
         left_out=tuple(left_out),
     )

@@ -17,8 +17,13 @@ BACKBONES: dict[str, tuple[str, dict[str, Any]] | None] = {
     "pruned by 20 %": ("prune", {"rate": 0.2}),
     "pruned by 40 %": ("prune", {"rate": 0.4}),
     "in 8 bits": ("quantise", {}),
+    "adversarially trained": (
+        "adversarial",
+        {"epochs": 1, "share": 0.5, "learning_rate": 1e-4, "epsilon": 2 / 256, "steps": 5},
+    ),
 }
-"""What is done to the backbone: the kind of tampering and its parameters."""
+"""What is done to the backbone: the kind of tampering and its parameters. The paper's adversarial training, on few
+images, leaves a copy of no use; so it is gentler here."""
 SDN, OWN = "SDN exits trained again", "exits of its own kind trained again"
 FEWER, MORE = "every second exit removed", "exits added after the other stages"
 PART = 5
@@ -58,12 +63,17 @@ def for_backbones(network: MultiExitNetwork, data: ImageData, seed: int) -> Imag
 
 def for_exits(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
     """`data` with the images that a simulated thief trains new exits on: all that the owner has, if time allows it."""
-    return _some(data, _affordable(network, EXITS_TRAINED_ON), seed)
+    return _some(data, number_for_exits(network, data), seed)
+
+
+def number_for_exits(network: MultiExitNetwork, data: ImageData) -> int:
+    """How many images that is."""
+    return min(len(data.train), _affordable(network, EXITS_TRAINED_ON))
 
 
 def few_for_exits(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
     """`data` with those that a thief with few images trains new exits on."""
-    return _some(data, min(len(data.train) // PART, _affordable(network, EXITS_TRAINED_ON)), seed)
+    return _some(data, min(len(data.train) // PART, number_for_exits(network, data)), seed)
 
 
 def _affordable(network: MultiExitNetwork, images: int) -> int:

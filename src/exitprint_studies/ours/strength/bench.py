@@ -29,7 +29,7 @@ from exitprint_studies.ours.third_party import Adopted
 from exitprint_studies.population.declare import BASE_RAD, realise
 from exitprint_studies.study import Run
 
-VERSION, TABLE = 1, 4
+VERSION, TABLE = 1, 7
 """Raised whenever the same declaration would be crafted or stolen, or its thefts simulated, otherwise than before."""
 POOL, LEAVE = 1000, 0.4
 HAPPENS: dict[str, tuple[str, dict[str, object]] | None] = {
@@ -38,6 +38,10 @@ HAPPENS: dict[str, tuple[str, dict[str, object]] | None] = {
     "pruned by 40 %": ("prune", {"rate": 0.4, "retrain_heads": False}),
     "in 8 bits": ("quantise", {"retrain_heads": False}),
     "fine-tuned 2 epochs": ("finetune", {"epochs": 4, "retrain_heads": False}),
+    "adversarially trained": (
+        "adversarial",
+        {"epochs": 1, "learning_rate": 1e-4, "epsilon": 2 / 256, "steps": 5, "retrain_heads": False},
+    ),
 }
 """What happens to the backbone, by what was simulated."""
 OF_EXITS: dict[str, tuple[str, dict[str, object]]] = {
@@ -57,6 +61,7 @@ SAME_MAKER = {
     f"pruned by 40 %, {SDN}": "pruned 0.4, new ICs",
     f"in 8 bits, {SDN}": "8-bit, new ICs",
     f"fine-tuned 2 epochs, {SDN}": "fine-tuned 2 epochs, new ICs",
+    f"adversarially trained, {SDN}": "adversarially trained, new ICs",
 }
 """What was simulated, and the copies of `study same-maker` on which the same was done, from seeds of their own."""
 Step = tuple[dict[str, object], str, dict[str, object]]
