@@ -24,6 +24,22 @@ from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture, save_
 from exitprint.training import recipe, train_network
 from remembered import trained_once
 
+TESTS = Path(__file__).parent
+FIRST = (
+    "docs/test_joined_pages.py",
+    "studies/population/test_cluster.py",
+    "docs/test_commands.py",
+    "claims/test_case.py",
+    "studies/paper/test_study_paper.py",
+    "training/test_jointly.py",
+    "docs/test_notebooks.py",
+)
+"""The files that take longest, which run first: or one of two processes would work on the last of them alone.
+
+The pages are not beside one another, since both train the same networks and one would wait for the other.
+"""
+
+gc.disable()  # until everything is collected: what is imported stays, and looking through it takes 3 of 13 seconds
 torch.set_num_threads(1)
 settings.register_profile("exitprint", deadline=None, derandomize=True)
 settings.load_profile("exitprint")
@@ -56,10 +72,17 @@ def digits() -> ImageData:
     return load_data("digits")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of `FIRST` first, in that order; all others as they were."""
+    place = {TESTS / name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(FIRST)))
+
+
 def pytest_collection_finish() -> None:
     """What is there before the first test stays: it is not looked through for garbage."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from scipy.stats import exponnorm, mannwhitneyu
 
 from exitprint.errors import ExitprintError
-from exitprint.timing.exits import estimate_exits, kde
-from exitprint.timing.exits.blocks import _best_paths, _own_width, _segment, _trace, find
+from exitprint.timing.exits import blocks, estimate_exits, kde
+from exitprint.timing.exits.blocks import REACH, TAILS, _best_paths, _own_width, _scores, _segment, _trace, find
 from exitprint.timing.exits.emg import delay_given, log_density
 from exitprint.timing.exits.estimate import MOST_ATOMS, _atoms, _relative, _shifted, _unit
 from exitprint.timing.exits.kde import BINS, Density, fine_cuts
-from exitprint.timing.exits.mixture import POOLED, STRAY, Mixture, _narrow, _without_twins, around, fit, thin
+from exitprint.timing.exits.mixture import LEAST, POOLED, STRAY, Mixture, _narrow, _without_twins, around, fit, thin
 from exitprint.timing.exits.repeats import REAPPEARS, _entropy, condense, unrepeated
 from exitprint.timing.exits.simulated import RAREST, TAIL, Clock
 from exitprint.timing.exits.ticks import FINEST, _filling, blurred, is_averaged, tick_of
@@ -297,6 +297,54 @@ def test_segments_are_the_exits():
     assert [last for _, last in segments] == pytest.approx(bounds, abs=1)
     mixture, likely = find(times, counts)
     assert mixture.num_exits == 3 and likely[3] > 0.9
+
+
+@pytest.mark.parametrize("tail", TAILS)
+def test_a_segments_score_is_the_evidence_of_one_exit(tail):
+    rng, sigma = RNG(4), 0.03
+    atoms, counts = np.sort(rng.random(14)), rng.integers(1, 4, 14).astype(float)
+    starts = np.array([0, 2, 3, 5, 6, 9, 12, 14])
+    before = np.concatenate([[0], np.cumsum(counts)])[starts]
+    scores = _scores(atoms, counts, starts, before[None, :] - before[:, None], sigma, tail)
+    width, span = sigma * np.hypot(1, tail), atoms[-1] - atoms[0]
+    for i, first in enumerate(starts):
+        for j, last in enumerate(starts):
+            inside, inputs = slice(first, last), counts[first:last].sum()
+            if inputs < LEAST or atoms[last - 1] >= atoms[first] + REACH * width:
+                assert scores[i, j] == -np.inf
+                continue
+            centres = atoms[(atoms >= atoms[first]) & (atoms < atoms[first] + REACH * width)]
+            noise = log_density(atoms[inside] - centres[:, None], sigma, tail * sigma)
+            likely = (np.logaddexp(noise, np.log(STRAY / span)) * counts[inside]).sum(1).max()
+            assert scores[i, j] == pytest.approx(likely + np.log(np.sqrt(2 * np.pi / inputs) * width / span), abs=0.1)
+
+
+def test_every_tail_is_tried_and_noise_widths_in_steps_of_the_root_of_two(monkeypatch):
+    tried = {}
+
+    def recorded(atoms, counts, starts, inputs, sigma, tail):
+        tried.setdefault(tail, []).append(sigma)
+        return _scores(atoms, counts, starts, inputs, sigma, tail)
+
+    monkeypatch.setattr(blocks, "_scores", recorded)
+    times, counts, _ = noisy([0.0, 1.0, 2.0], inputs=60)
+    _segment(times, counts, np.arange(len(times) + 1))
+    assert set(tried) == {0.1, 0.5, 2.0}
+    middle = np.diff(np.quantile(times, [0.05, 0.95]))[0]
+    assert tried[0.5] == pytest.approx(middle * 2.0 ** np.arange(-9.5, -0.5, 0.5))
+    for tail in (0.1, 2.0):
+        start = tried[0.5].index(tried[tail][0])
+        assert tried[tail] == tried[0.5][start : start + 6], "three steps to either side of the best"
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_segments_do_not_depend_on_the_unit_of_time(unit):
+    times, counts, _ = noisy([0.0, 1.0], inputs=40)
+    times = np.sort(np.append(times, [0.6, 3.0]))
+    counts = np.ones(len(times))
+    segments = _segment(unit * times, counts, np.arange(len(times) + 1))
+    assert len(segments) == 2 and segments == _segment(times, counts, np.arange(len(times) + 1))
+    assert segments[-1][1] == len(times) - 1, "a stray time is in none"
 
 
 # ---- repeats ----
