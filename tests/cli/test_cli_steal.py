@@ -18,14 +18,14 @@ URL = "http://127.0.0.1:9/v2/models/victim"
 
 
 class Sleeper:
-    """A victim for a server: two exits 40 ms apart, which one depends on the image alone."""
+    """A victim for a server: two exits 25 ms apart, which one depends on the image alone."""
 
     input_shape = (1, 8, 8)
     classes = 10
 
     def predict(self, x):
         exits = exit_of(x)
-        time.sleep(0.04 * float((1 + exits).sum()))
+        time.sleep(0.025 * float((1 + exits).sum()))
         return Prediction(exits, probabilities_of(exits), exits)
 
 
@@ -97,7 +97,7 @@ def test_without_a_number_all_images_are_asked_where_there_are_fewer_than_usual(
 
 def test_a_substitute_out_of_a_served_network_with_jitter(run, tmp_path):
     out = tmp_path / "substitute.safetensors"
-    with misbehaving_here(Sleeper(), "jitter", 5) as url:
+    with misbehaving_here(Sleeper(), "jitter", 3) as url:
         done = run("steal", url, *SMALL, "--queries", 50, "--repeats", 6, "--out", out)
     assert done.code == 0 and "2 exits" in done.out
     assert load_network(out).num_exits == 2

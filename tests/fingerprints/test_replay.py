@@ -9,8 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exitprint.fingerprints import ContrastMethod, Reference, contrast_fingerprint
+from behaviour import crafted
+from exitprint.fingerprints import ContrastMethod, Reference, contrast_fingerprint, replay
 from exitprint.fingerprints.replay import chances, needed
+from exitprint.fingerprints.threshold import threshold
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +72,20 @@ def test_it_is_the_chance_of_a_verifier_who_asks_the_owners_references_himself(m
     large, known = (replace(made, pool=10_000, references=each) for each in ((), stated))
     assert needed(known, 100, 0.9)[0] < needed(large, 100, 0.9)[0]
     assert chances(known, copies(made, 0.92), 100)[0] > chances(large, copies(made, 0.92), 100)[0] + 0.3
+
+
+@pytest.mark.parametrize(("kind", "late"), [("contrast", 51), ("paper", 101)])
+def test_so_many_samples_are_drawn_and_half_of_a_contrasts_are_late(monkeypatch, kind, late):
+    sizes = []
+
+    def seen(resized, references):
+        sizes.append((len(resized), int(resized.late.sum())))
+        return threshold(resized, references)
+
+    monkeypatch.setattr(replay, "threshold", seen)
+    made = crafted(kind)
+    originals = torch.ones(len(made), dtype=torch.long) if kind == "paper" else (~made.late).long()
+    for won, claimed in ((2, 1.0), (0, 0.0)):
+        exits = torch.where(made.late, won, 1)
+        assert chances(made, [(exits, originals)], 101) == (claimed, 1 - claimed)
+    assert sizes == [(101, late)] * 2
