@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 def info(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
     """Say what is in a network's or a fingerprint's file."""
     from exitprint.files import read_header
-    from exitprint.fingerprints import load_fingerprint
 
     kind = read_header(file)["kind"]
     made = None
     if kind == "network":
         facts = _network_facts(file)
     elif kind == "fingerprint":
+        from exitprint.fingerprints import load_fingerprint
+
         made = load_fingerprint(file)
         facts = _fingerprint_facts(made)
     else:
