@@ -28,9 +28,24 @@ def when_stopped(text: str) -> Iterator[None]:
         raise Interrupted(text) from stop
 
 
-def in_short(error: BaseException, most: int = 200) -> str:
+def in_short(error: BaseException, most: int = 300) -> str:
     """What somebody else's error says, in one line of at most so many characters; its type where it says nothing."""
     return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+@contextmanager
+def told(sentence: str, kinds: type[Exception] | tuple[type[Exception], ...] = Exception) -> Iterator[None]:
+    """Turn others' errors of these kinds inside the block into `ExitprintError` with this sentence.
+
+    ``{why}`` in it becomes what the error says, in one line: the system's own words where the system refused.
+    """
+    try:
+        yield
+    except ExitprintError:
+        raise
+    except kinds as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or in_short(error)
+        raise ExitprintError(sentence.replace("{why}", why)) from error
 
 
 def require_extra(module: str, extra: str) -> ModuleType:

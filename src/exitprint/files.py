@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 
 HEADER_KEY = "exitprint"
 ONNX_PRODUCER = b"exitprint"
@@ -37,13 +37,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     `path` stays as it was.
     """
     target = place_of(path)
-    try:
+    with told(f"cannot write to {str(target.parent)!r} ({{why}}): choose another folder.", OSError):
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent or Path("."))
         os.close(handle)
-    except OSError as error:
-        raise ExitprintError(
-            f"cannot write to {str(target.parent)!r} ({error.strerror}): choose another folder."
-        ) from error
     temporary = Path(name)
     try:
         yield temporary
@@ -98,11 +94,8 @@ def file_digest(path: Path) -> str:
 
     Raises `ExitprintError` if it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ExitprintError(f"cannot read {str(path)!r} ({error.strerror}): check the path.") from error
+    with told(f"cannot read {str(path)!r} ({{why}}): check the path.", OSError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:

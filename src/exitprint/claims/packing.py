@@ -17,7 +17,7 @@ from exitprint.claims.images import listed
 from exitprint.claims.page import judge_page
 from exitprint.claims.signing import json_object
 from exitprint.claims.statement import Opening
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.files import write_bytes
 
 CLAIM = "claim.json"
@@ -64,7 +64,7 @@ def pack(
         claim_file, fingerprints, digests, authority=authority, key=key, suspect=suspect, references=references
     )
     place = Place(claim_file)
-    try:
+    with told(f"cannot write the pack {str(out)!r} ({{why}}): choose another --out.", OSError):
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
             _fill(folder, place, case, dict(zip(case.fingerprints, fingerprints, strict=True)), digests, authority)
@@ -72,8 +72,6 @@ def pack(
             folder.rename(out)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise ExitprintError(f"cannot write the pack {str(out)!r} ({error.strerror}): choose another --out.") from error
     return case
 
 
@@ -141,18 +139,14 @@ def check_pack(folder: Path, authority: Path | None = None, key: str | None = No
     ExitprintError
         With the first thing that does not hold.
     """
-    try:
+    with told(f"{str(folder)!r} is no pack of a claim: get a whole copy.", (OSError, ValueError)):
         said = json_object(folder / VERDICT)
-    except (OSError, ValueError) as error:
-        raise ExitprintError(f"{str(folder)!r} is no pack of a claim: get a whole copy.") from error
     own = folder / AUTHORITY
     trusted = authority or (own if own.exists() else None)
     opening = load_opening(Place(folder / CLAIM).opening)
     files = [folder / FINGERPRINTS / f"{committed}.safetensors" for committed in opening.fingerprints]
-    try:
+    with told(f"the pack {str(folder)!r} has no list of images: get a whole copy.", (OSError, UnicodeDecodeError)):
         digests = (folder / IMAGES).read_text().split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExitprintError(f"the pack {str(folder)!r} has no list of images: get a whole copy.") from error
     case = examine(folder / CLAIM, files, digests, authority=trusted, key=key, suspect=str(said.get("suspect")))
     found = verdict_of(case)
     if any(said.get(each) != found[each] for each in SAID):

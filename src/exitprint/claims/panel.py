@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exitprint.claims.statement import Digest
 from exitprint.data import ImageData
-from exitprint.errors import ExitprintError, Interrupted
+from exitprint.errors import ExitprintError, Interrupted, told
 from exitprint.files import file_digest, read_header, write_bytes
 from exitprint.networks import architecture, save_network
 from exitprint.progress import progress
@@ -109,12 +109,8 @@ def train_panel(plan: Panel, data: ImageData, folder: Path) -> Panel:
     Networks and manifest go into the folder. Raises `ExitprintError` if it cannot be made or holds another panel, or a
     network of it was changed; `Interrupted` on Ctrl-C.
     """
-    try:
+    with told(f"cannot make the folder {str(folder)!r} ({{why}}): choose another --out.", OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExitprintError(
-            f"cannot make the folder {str(folder)!r} ({error.strerror}): choose another --out."
-        ) from error
     panel = plan
     if (folder / MANIFEST).exists():
         panel = load_panel(folder)
@@ -152,10 +148,8 @@ def load_panel(folder: Path) -> Panel:
 
     Raises `ExitprintError` if it is missing or damaged.
     """
-    try:
+    with told(f"{str(folder / MANIFEST)!r} is no manifest of a panel: train one (panel).", (OSError, ValidationError)):
         return Panel.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ExitprintError(f"{str(folder / MANIFEST)!r} is no manifest of a panel: train one (panel).") from error
 
 
 def members(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.fingerprints import Reference
 from exitprint.suspects.journal import Work, opened, read
 from exitprint.suspects.suspect import Clock
@@ -165,8 +165,9 @@ def panel_register(folder: Path, claim: str) -> Register:
     Raises `ExitprintError` if there is none.
     """
     path = folder / FILE
-    try:
+    with told(
+        f"{str(path)!r} is no register of a panel: audit the claim again.",
+        (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
+    ):
         networks = json.loads(path.read_bytes().splitlines()[0])["networks"]
         return Register(folder, claim, "panel", {str(name): str(digest) for name, digest in networks.items()})
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ExitprintError(f"{str(path)!r} is no register of a panel: audit the claim again.") from error

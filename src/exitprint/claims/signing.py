@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from exitprint.claims.statement import Claim
-from exitprint.errors import ExitprintError, require_extra
+from exitprint.errors import ExitprintError, require_extra, told
 from exitprint.files import write_bytes
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def load_or_make_key(path: Path) -> CryptoSigner:
         key = Ed25519PrivateKey.generate()
         content = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write_secret(path, content)
-    try:
+    with told(
+        f"{str(path)!r} is no unencrypted private key as PEM: name another --key.", (OSError, ValueError, TypeError)
+    ):
         found = load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        raise ExitprintError(f"{str(path)!r} is no unencrypted private key as PEM: name another --key.") from error
     if not isinstance(found, Ed25519PrivateKey):
         raise ExitprintError(f"the key in {str(path)!r} is not an Ed25519 key: name another --key.")
     from securesystemslib.signer import CryptoSigner
@@ -49,12 +49,10 @@ def load_or_make_key(path: Path) -> CryptoSigner:
 
 def _write_secret(path: Path, content: bytes) -> None:
     """Write a file that its owner alone can read."""
-    try:
+    with told(f"cannot write the key {str(path)!r} ({{why}}): choose another path.", OSError):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "wb") as opened:
             opened.write(content)
-    except OSError as error:
-        raise ExitprintError(f"cannot write the key {str(path)!r} ({error.strerror}): choose another path.") from error
 
 
 def public_key(signer: CryptoSigner) -> str:
@@ -107,13 +105,12 @@ def load_claim(path: Path, key: str | None = None) -> Claim:
         raise ExitprintError(f"{str(path)!r} is no claim of exitprint: get a whole copy.")
     if key is not None and key.lower() != claim.key:
         raise ExitprintError(f"the claim {str(path)!r} names another key than {key}: it is somebody else's.")
-    try:
+    with told(
+        f"the signature of {str(path)!r} is not of the key that the claim names: it was changed, or signed with "
+        "another key.",
+        VerificationError,
+    ):
         envelope.verify([_key(claim.key)], 1)
-    except VerificationError as error:
-        raise ExitprintError(
-            f"the signature of {str(path)!r} is not of the key that the claim names: it was changed, or signed with "
-            "another key."
-        ) from error
     return claim
 
 

@@ -7,7 +7,7 @@ import urllib.request
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from exitprint.errors import ExitprintError, require_extra
+from exitprint.errors import ExitprintError, require_extra, told
 from exitprint.files import write_bytes
 
 MOST_BYTES = 1 << 17
@@ -55,20 +55,17 @@ def check_stamp(stamped: Path, of: Path, authority: Path) -> datetime:
     from rfc3161_client import VerificationError, VerifierBuilder
 
     found = _decoded(_read(stamped), repr(str(stamped)))
-    try:
+    with told(f"{str(authority)!r} holds no certificates as PEM: name another --authority.", ValueError):
         builder = VerifierBuilder()
         for certificate in x509.load_pem_x509_certificates(_read(authority)):
             builder = builder.add_root_certificate(certificate)
         verifier = builder.build()
-    except ValueError as error:
-        raise ExitprintError(f"{str(authority)!r} holds no certificates as PEM: name another --authority.") from error
-    try:
+    with told(
+        f"the time stamp {str(stamped)!r} is not one that {authority.name} gave {of.name}: it is of another file, "
+        "of another authority, or was changed.",
+        (VerificationError, ValueError),
+    ):
         verifier.verify_message(found, _read(of))
-    except (VerificationError, ValueError) as error:
-        raise ExitprintError(
-            f"the time stamp {str(stamped)!r} is not one that {authority.name} gave {of.name}: it is of another file, "
-            "of another authority, or was changed."
-        ) from error
     return found.tst_info.gen_time
 
 
@@ -87,18 +84,14 @@ def check_date(made: datetime, stamped: datetime) -> None:
 def _decoded(content: bytes, what: str):  # type: ignore[no-untyped-def]
     from rfc3161_client import decode_timestamp_response
 
-    try:
+    with told(f"{what} is no time stamp (RFC 3161).", ValueError):
         if len(content) > MOST_BYTES:
             raise ValueError("too large")
         found = decode_timestamp_response(content)
         found.tst_info  # noqa: B018 - a refusal has none
-    except ValueError as error:
-        raise ExitprintError(f"{what} is no time stamp (RFC 3161).") from error
     return found
 
 
 def _read(path: Path) -> bytes:
-    try:
+    with told(f"cannot read {str(path)!r} ({{why}}): check the path.", OSError):
         return path.read_bytes()
-    except OSError as error:
-        raise ExitprintError(f"cannot read {str(path)!r} ({error.strerror}): check the path.") from error

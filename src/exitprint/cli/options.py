@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from exitprint.display import legible
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 
 NEARLY_ALL = 0.95
 """Share of images that leave at the first exit, from which on it is said that time tells little."""
@@ -66,10 +66,8 @@ def name_and_value(option: str, text: str) -> tuple[str, str]:
 
 def numbers(option: str, text: str | None) -> tuple[float, ...]:
     """Numbers with commas between; none of an option that was not given."""
-    try:
+    with told(f"{option} is numbers with commas between, as in 0.5,0.4,0.3, not {text!r}.", ValueError):
         return () if text is None else tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ExitprintError(f"{option} is numbers with commas between, as in 0.5,0.4,0.3, not {text!r}.") from error
 
 
 def print_json(value: Any) -> None:

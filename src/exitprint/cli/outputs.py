@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 
 Kind = Literal["network", "fingerprint", "ONNX model", "page", "picture"]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file of another kind.")]
@@ -47,10 +47,8 @@ def check_output(path: Path, kind: Kind, *others: Path | str | None, force: bool
             )
     if force or not place.exists() or place.stat().st_size == 0:
         return
-    try:
+    with told(f"cannot look into {str(path)!r} ({{why}}): name another file.", OSError):
         found = kind_of(place)
-    except OSError as error:
-        raise ExitprintError(f"cannot look into {str(path)!r} ({error.strerror}): name another file.") from error
     if found != kind:
         holds = f"holds a {found}" if found else f"holds something that is no {kind}"
         raise ExitprintError(f"{str(path)!r} {holds}, which would be lost: name another file, or give --force.")

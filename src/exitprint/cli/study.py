@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from exitprint.cli.options import DataDir, Json, out, print_json
-from exitprint.errors import ExitprintError, require_extra
+from exitprint.errors import ExitprintError, require_extra, told
 
 
 def study(
@@ -68,12 +68,8 @@ def study(
         return
     if out_dir is None:
         raise ExitprintError("a study needs a folder for its results: give --out DIR (or --plan to see its cost).")
-    try:
+    with told(f"cannot make the folder {str(out_dir)!r} ({{why}}): choose another one.", OSError):
         out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExitprintError(
-            f"cannot make the folder {str(out_dir)!r} ({error.strerror}): choose another one."
-        ) from error
     with executor(jobs, ray) as pool:
         written = chosen.run(Run(preset, out_dir, store, data_dir, pool, present, rehearsal))
     if as_json:

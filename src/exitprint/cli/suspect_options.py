@@ -11,7 +11,7 @@ import typer
 
 from exitprint.cli.grouped import grouped
 from exitprint.cli.options import name_and_value, numbers
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 
 if TYPE_CHECKING:
     from exitprint.suspects.suspect import OpenSuspect
@@ -138,10 +138,8 @@ def _content(suspect: str) -> str:
 
 
 def _whole(option: str, text: str) -> tuple[int, ...]:
-    try:
+    with told(f"{option} {text!r} is no shape, as in -1,3,32,32: correct it.", ValueError):
         return tuple(int(each) for each in text.strip("[]() ").split(","))
-    except ValueError as error:
-        raise ExitprintError(f"{option} {text!r} is no shape, as in -1,3,32,32: correct it.") from error
 
 
 def _named(text: str) -> tuple[str, Any]:

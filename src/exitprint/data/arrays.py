@@ -6,6 +6,7 @@ import mmap
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,11 @@ from numpy.typing import NDArray
 
 from exitprint.data.images import eight_bit_values
 from exitprint.data.parts import MOST_IN_MEMORY, TESTING, TRAINING, Array, chosen_parts
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 
 IMAGE_KEYS = ("x", "image", "images", "data", "pixels", "imgs", "img", "samples")
 LABEL_KEYS = ("y", "label", "labels", "targets", "target", "classes")
 CHANNELS = (1, 3, 4)
-LONE = ("arr", "")
 
 
 def array_parts(path: Path, split: str | None, image: str | None, label: str | None, where: str) -> dict[str, Array]:
@@ -52,11 +52,9 @@ def array_parts(path: Path, split: str | None, image: str | None, label: str | N
 
 
 def _members(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise ExitprintError(f"{str(path)!r} cannot be read as an .npz file: get a whole copy.") from error
+    unreadable = told(f"{str(path)!r} cannot be read as an .npz file: get a whole copy.", (OSError, zipfile.BadZipFile))
+    with unreadable, zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 def _parts(members: list[str], image: str | None, label: str | None, where: str) -> dict[str, tuple[str, str | None]]:
@@ -100,12 +98,10 @@ def _told_by(name: str) -> tuple[str, str]:
 def _unpacked(path: Path, member: str) -> tuple[NDArray[Any], Callable[[], None]]:
     """An array of an archive, mapped into memory from a file without a name where it is large."""
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryFile() as file:
-        try:
-            with archive.open(f"{member}.npy") as packed:
-                while block := packed.read(1 << 24):
-                    file.write(block)
-        except (OSError, zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
-            raise ExitprintError(f"{member!r} in {str(path)!r} cannot be unpacked: get a whole copy.") from error
+        broken = f"{member!r} in {str(path)!r} cannot be unpacked: get a whole copy."
+        with told(broken, (OSError, zipfile.BadZipFile, EOFError, zlib.error)), archive.open(f"{member}.npy") as packed:
+            while block := packed.read(1 << 24):
+                file.write(block)
         file.flush()
         file.seek(0)
         return _mapped(path, file)
@@ -113,12 +109,12 @@ def _unpacked(path: Path, member: str) -> tuple[NDArray[Any], Callable[[], None]
 
 def _mapped(path: Path, file: Any) -> tuple[NDArray[Any], Callable[[], None]]:
     """The array of an open `.npy` file, and what lets its pages go again; a small one is read."""
-    try:
+    with told(
+        f"{str(path)!r} cannot be read as NumPy's file: get a whole copy.", (OSError, ValueError, SyntaxError, EOFError)
+    ):
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, in_columns, dtype = read(file)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise ExitprintError(f"{str(path)!r} cannot be read as NumPy's file: get a whole copy.") from error
     if dtype.hasobject:
         raise ExitprintError(f"{str(path)!r} holds pickled objects, which could run code: save plain numbers.")
     number = int(np.prod(shape))

@@ -9,7 +9,7 @@ import numpy as np
 
 from exitprint.data.parts import TESTING, TRAINING, Encoded, chosen_parts
 from exitprint.data.tables import encoded, quiet_datasets
-from exitprint.errors import ExitprintError, in_short
+from exitprint.errors import ExitprintError, told
 
 SUFFIXES = (
     ".png",
@@ -87,12 +87,8 @@ def _encoded(paths: list[Path], labels: Any, where: str) -> Encoded:
 def _with_metadata(
     root: Path, split: str | None, image: str | None, label: str | None, where: str
 ) -> dict[str, Encoded]:
-    try:
+    with told(f"{str(root)!r} cannot be read by its metadata file ({{why}}): mend the file."):
         tables = quiet_datasets().load_dataset("imagefolder", data_dir=str(root), drop_labels=True)
-    except Exception as error:
-        raise ExitprintError(
-            f"{str(root)!r} cannot be read by its metadata file ({in_short(error)}): mend the file."
-        ) from error
     wanted = chosen_parts(list(tables), split, where)
     return {
         part: encoded(tables[part], f"the {part} part of {where}", image, label, from_files=True) for part in wanted

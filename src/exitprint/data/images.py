@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from exitprint.data.pixels import LazyPixels, Pixels, batch_size
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.progress import progress
 
 LEVELS = 256
@@ -169,13 +169,11 @@ def _checked_labels(labels: Tensor | ArrayLike, images: int) -> Tensor:
 def _tensor(values: Tensor | ArrayLike, who: str) -> Tensor:
     if isinstance(values, Tensor):
         return values.detach().cpu() if values.device.type != "cpu" or values.requires_grad else values
-    try:
+    with told(f"{who} are numbers, all of one shape: make one array of them.", (TypeError, ValueError)):
         array = np.asarray(values)
         if array.dtype.kind == "u" and array.itemsize > 2:
             array = array.astype(np.int64)
         return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), ["C", "W"]))
-    except (TypeError, ValueError) as error:
-        raise ExitprintError(f"{who} are numbers, all of one shape: make one array of them.") from error
 
 
 @dataclass(frozen=True)
@@ -263,12 +261,10 @@ def split_numbers(
     classes = 1 if labels is None else len(np.unique(labels))
     if isinstance(share, float) and share * images < classes:
         share = classes
-    try:
+    with told(
+        f"{images} images are too few to split off {share} with every class in both parts: use more images.", ValueError
+    ):
         rest, part = train_test_split(np.arange(images), test_size=share, random_state=seed, stratify=labels)
-    except ValueError as error:
-        raise ExitprintError(
-            f"{images} images are too few to split off {share} with every class in both parts: use more images."
-        ) from error
     return np.sort(rest), np.sort(part)
 
 

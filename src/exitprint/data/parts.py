@@ -16,7 +16,7 @@ from exitprint.data.images import ImageData, Images, image_data, split_numbers
 from exitprint.data.labels import class_numbers
 from exitprint.data.picture import Fit, Undecodable, is_grey, pixels_of
 from exitprint.data.pixels import LazyPixels, Pixels, batch_size
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.progress import progress
 
 TRAINING = ("train", "training")
@@ -77,12 +77,8 @@ class Encoded:
     def __post_init__(self) -> None:
         import datasets
 
-        try:
+        with told(f"the column {self.column!r} of {self.where} holds no images: name another (--image-column)."):
             self.rows = self.rows.select_columns([self.column]).cast_column(self.column, datasets.Image(decode=False))
-        except Exception as error:
-            raise ExitprintError(
-                f"the column {self.column!r} of {self.where} holds no images: name another (--image-column)."
-            ) from error
 
     def __len__(self) -> int:
         return len(self.rows)

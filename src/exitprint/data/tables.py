@@ -12,7 +12,7 @@ import numpy as np
 
 from exitprint.data.parts import Encoded, chosen_parts
 from exitprint.data.shards import shards
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 
 ON_THE_HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(:(?P<configuration>[\w.+-]+))?")
 IMAGE_COLUMNS = ("image", "img", "picture", "photo", "png", "jpg", "jpeg", "webp", "pixel_values", "x")
@@ -45,10 +45,8 @@ def parquet(path: Path, split: str | None, image: str | None, label: str | None,
 def from_parquet(files: Sequence[Path]) -> Any:
     """The rows of parquet files, as `datasets` reads them."""
     datasets = quiet_datasets()
-    try:
+    with told(f"{str(files[0])!r} cannot be read as parquet: get a whole copy."):
         return datasets.Dataset.from_parquet([_escaped(path) for path in files])
-    except Exception as error:
-        raise ExitprintError(f"{str(files[0])!r} cannot be read as parquet: get a whole copy.") from error
 
 
 def _escaped(path: Path) -> str:

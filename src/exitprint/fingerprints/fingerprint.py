@@ -11,7 +11,7 @@ from torch import Tensor
 
 from exitprint.data import Pixels, unit_range
 from exitprint.display import html_table
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.files import load_tensors, save_tensors
 from exitprint.fingerprints.promises import Strength
 from exitprint.suspects.through import Through
@@ -287,7 +287,7 @@ def load_fingerprint(path: str | os.PathLike[str], largest_change: float = LARGE
     if "t_f_share" in header:
         raise ExitprintError(f"the fingerprint {str(path)!r} is of an earlier version of exitprint: craft it again.")
     kind, pool, record = header.get("fingerprint"), header.get("pool"), header.get("record")
-    try:
+    with told(f"the fingerprint {str(path)!r} is incomplete: get a whole copy.", (KeyError, TypeError, ValueError)):
         if kind not in get_args(Kind) or type(pool) is not int or not isinstance(record, dict):
             raise KeyError("fingerprint")
         references = tuple(
@@ -306,7 +306,5 @@ def load_fingerprint(path: str | os.PathLike[str], largest_change: float = LARGE
             record=record,
             strength=strength,
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ExitprintError(f"the fingerprint {str(path)!r} is incomplete: get a whole copy.") from error
     made.check(largest_change)
     return made

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from huggingface_hub import HfApi, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
 
-from exitprint.errors import ExitprintError, in_short
+from exitprint.errors import ExitprintError, told
 from exitprint.files import write_bytes
 from exitprint.networks.cost import exit_costs
 from exitprint.networks.describe import HEAD, rows, title
@@ -46,7 +44,7 @@ class Published(ModelHubMixin):
             If the network cannot be saved, or the folder cannot be written.
         """
         folder = Path(save_directory)
-        with _told(f"cannot write a network to the folder {str(folder)!r}, so choose another", OSError):
+        with told(f"cannot write a network to the folder {str(folder)!r}, so choose another: {{why}}", OSError):
             return super().save_pretrained(folder, **options)
 
     @classmethod
@@ -71,7 +69,7 @@ class Published(ModelHubMixin):
             return cls._from_pretrained(
                 model_id=name, revision=None, cache_dir=None, force_download=False, local_files_only=True, token=None
             )
-        with _told(f"there is no folder {name!r}, and the hub does not give it either"):
+        with told(f"there is no folder {name!r}, and the hub does not give it either: {{why}}"):
             return super().from_pretrained(name, **options)
 
     def push_to_hub(self, repo_id: str, *, private: bool | None = True, **options: Any) -> str:
@@ -96,7 +94,7 @@ class Published(ModelHubMixin):
         ExitprintError
             If the network cannot be saved, or the hub refuses.
         """
-        with _told("the hub does not take it"):
+        with told("the hub does not take it: {why}"):
             kept = HfApi(token=options.get("token")).file_exists(repo_id, CARD)
             options.setdefault("ignore_patterns", [CARD] if kept else None)
             return super().push_to_hub(repo_id, private=private, **options)
@@ -110,17 +108,6 @@ class Published(ModelHubMixin):
     def generate_model_card(self, *args: Any, **options: Any) -> ModelCard:
         """What ``README.md`` holds, see `model_card`."""
         return ModelCard(model_card(cast("MultiExitNetwork", self)))
-
-
-@contextmanager
-def _told(what: str, kind: type[Exception] = Exception) -> Iterator[None]:
-    """Turn errors of the hub, its cache and the network below into one sentence: they mean the same to a user."""
-    try:
-        yield
-    except ExitprintError:
-        raise
-    except kind as error:
-        raise ExitprintError(f"{what}: {in_short(error)}") from error
 
 
 def weights_file(name: str, **options: Any) -> Path:

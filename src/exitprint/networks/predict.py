@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from exitprint.errors import ExitprintError, in_short
+from exitprint.errors import ExitprintError, told
 from exitprint.networks.heads import ExitHead
 from exitprint.networks.walk import Features
 
@@ -92,22 +92,18 @@ def classes_of_heads(network: MultiExitNetwork) -> int:
     network.eval()
     found: set[int] = set()
     try:
-        for place in network.walk(torch.zeros(2, *network.input_shape, device=network.mean.device)):
-            head = network.heads[place.exit]
-            logits = head(place.shown_to(head))
-            if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
-                kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-                raise ExitprintError(f"exit {place.exit} answers {kind} where logits (batch, classes) are needed.")
-            found.add(logits.shape[1])
-    except ExitprintError:
-        raise
-    except Exception as error:  # the user's modules raise what they like
-        why = in_short(error)
-        raise ExitprintError(f"stages and heads do not take images of shape {network.input_shape}: {why}") from error
+        with told(f"stages and heads do not take images of shape {network.input_shape}: {{why}}"):
+            for place in network.walk(torch.zeros(2, *network.input_shape, device=network.mean.device)):
+                head = network.heads[place.exit]
+                logits = head(place.shown_to(head))
+                if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
+                    kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+                    raise ExitprintError(f"exit {place.exit} answers {kind} where logits (batch, classes) are needed.")
+                found.add(logits.shape[1])
     finally:
         for module, training in modes:
             module.training = training
     if len(found) > 1 or min(found) < 2:
-        told = ", ".join(map(str, sorted(found)))
-        raise ExitprintError(f"the heads tell {told} classes, and they have to tell the same, two or more.")
+        numbers = ", ".join(map(str, sorted(found)))
+        raise ExitprintError(f"the heads tell {numbers} classes, and they have to tell the same, two or more.")
     return found.pop()

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.networks.policy import Answer, Criterion, ExitPolicy, patience_threshold
 
 NAMES: dict[str, tuple[Criterion, bool]] = {
@@ -42,12 +42,10 @@ def policy_of_rule(rule: str, classes: int, answer: Answer = "exit", temperature
         Whose answer an input gets, and what logits are divided by.
     """
     read = RULE.fullmatch(rule.lower())
-    try:
+    with told(f"{rule!r} is no rule: {FORM}.", (KeyError, ValueError)):
         name, sign = (read[1], read[2]) if read else ("", "")
         numbers = [float(part) for part in read[3].split(",")] if read else []
         criterion, above = NAMES[name.replace("normalized", "normalised")]
-    except (KeyError, ValueError) as error:
-        raise ExitprintError(f"{rule!r} is no rule: {FORM}.") from error
     if (sign[0] == ">") is not above:
         way = "above" if above else "below"
         raise ExitprintError(f"inputs leave {way} a threshold of {name}, and {rule!r} says otherwise: {FORM}.")

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 
 SCHEME = re.compile(r"(https?|grpcs?)://", re.IGNORECASE)
 VERSION = re.compile(r"(?P<name>.+)/versions/(?P<version>[^/]+)")
@@ -94,12 +94,11 @@ def taken_apart(text: str) -> Address:
     name = shown(text)
     if bad := next((c for c in text if not c.isprintable() or c.isspace()), None):
         raise ExitprintError(f"the address {name!r} holds the character {bad!r}, which no address can: correct it.")
-    try:
+    with told(
+        f"the host of the address {name!r} cannot be read: an IPv6 host stands in brackets, as in http://[::1]:8080/.",
+        ValueError,
+    ):
         parts = urlsplit(text)
-    except ValueError as error:
-        raise ExitprintError(
-            f"the host of the address {name!r} cannot be read: an IPv6 host stands in brackets, as in http://[::1]:8080/."
-        ) from error
     if "@" in parts.netloc:
         raise ExitprintError("the address holds a user name: put credentials into EXITPRINT_HEADERS instead.")
     if parts.fragment:
@@ -119,10 +118,8 @@ def _host(parts: SplitResult, name: str) -> str:
     host = parts.hostname
     if not host:
         raise ExitprintError(f"the address {name!r} has no host: give it behind the two slashes.")
-    try:
+    with told(f"the host {host!r} of the address can be no host's name: correct it.", UnicodeError):
         return host if host.isascii() else host.encode("idna").decode()
-    except UnicodeError as error:
-        raise ExitprintError(f"the host {host!r} of the address can be no host's name: correct it.") from error
 
 
 def _port(parts: SplitResult, name: str, default: int) -> int:

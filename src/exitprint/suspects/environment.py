@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.suspects.address import Address
 
 TOKEN_VARIABLE = "EXITPRINT_TOKEN"
@@ -177,10 +177,6 @@ def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     log = os.environ.get("SSLKEYLOGFILE")
     if log:
-        try:
+        with told(f"SSLKEYLOGFILE names {log!r}, which cannot be written: correct or unset it.", (OSError, ValueError)):
             context.keylog_filename = log
-        except (OSError, ValueError) as error:
-            raise ExitprintError(
-                f"SSLKEYLOGFILE names {log!r}, which cannot be written: correct or unset it."
-            ) from error
     return context

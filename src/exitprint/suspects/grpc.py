@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from exitprint.errors import ExitprintError, require_extra
+from exitprint.errors import ExitprintError, require_extra, told
 from exitprint.suspects.address import Address, model_at, printable, taken_apart
 from exitprint.suspects.datatypes import DATATYPES, as_bytes
 from exitprint.suspects.environment import HEADERS_VARIABLE, TOKEN_VARIABLE, certificate_file, credentials
@@ -138,7 +138,7 @@ class GrpcSuspect(V2Suspect):
         answer = self._parsed("ModelInferResponse", body)
         raw = list(answer.raw_output_contents)
         if raw and len(raw) != len(answer.outputs):
-            raise nonsense("it has another number of outputs than announced")
+            raise ExitprintError(nonsense("it has another number of outputs than announced"))
         arrays = []
         for place, output in enumerate(answer.outputs):
             if output.datatype not in DATATYPES:
@@ -148,10 +148,8 @@ class GrpcSuspect(V2Suspect):
         return arrays
 
     def _parsed(self, kind: str, body: Any) -> Any:
-        try:
+        with told(nonsense("it is no message of the Open Inference Protocol v2")):
             return message(kind).FromString(body)
-        except Exception as error:
-            raise nonsense("it is no message of the Open Inference Protocol v2") from error
 
     def _call(self, method: str, request: Any, also: frozenset[str] = frozenset()) -> tuple[Any, float | None]:
         """The answer's bytes and the seconds; None for bytes where the server answers with a status in `also`."""

@@ -7,9 +7,9 @@ import json
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import AliasPath, BaseModel, Field, ValidationError
+from pydantic import AliasPath, BaseModel, Field
 
-from exitprint.errors import ExitprintError, require_extra
+from exitprint.errors import ExitprintError, require_extra, told
 from exitprint.suspects.address import model_at, taken_apart
 from exitprint.suspects.datatypes import DATATYPES, ENCODED, as_bytes, numbers_of
 from exitprint.suspects.inputs import Declared
@@ -159,7 +159,7 @@ class KServeSuspect(OverHttp, V2Suspect):
             binary: memoryview | None = None
             if size is not None:
                 if not isinstance(size, int) or not 0 <= size <= len(rest):
-                    raise nonsense(f"output {output.name!r} is not as long as announced")
+                    raise ExitprintError(nonsense(f"output {output.name!r} is not as long as announced"))
                 binary, rest = rest[:size], rest[size:]
             if output.datatype in DATATYPES:
                 content = output.data if binary is None else binary
@@ -172,7 +172,9 @@ class KServeSuspect(OverHttp, V2Suspect):
         if declared is None or len(declared) != len(output.shape) or len(declared) != 2:
             return
         if any(d not in (-1, s) for d, s in list(zip(declared, output.shape, strict=True))[1:]):
-            raise nonsense(f"output {output.name!r} has shape {output.shape} where {list(declared)} was declared")
+            raise ExitprintError(
+                nonsense(f"output {output.name!r} has shape {output.shape} where {list(declared)} was declared")
+            )
 
 
 def _request(tensors: Tensors, binary: bool) -> tuple[bytes, dict[str, str]]:
@@ -213,7 +215,5 @@ def _numbers(array: np.ndarray) -> str:
 
 
 def _parsed(model: type[M], body: bytes) -> M:
-    try:
+    with told(nonsense("it is not the JSON of the Open Inference Protocol v2"), (ValueError, RecursionError)):
         return model.model_validate(json.loads(body))
-    except (ValidationError, ValueError, RecursionError) as error:
-        raise nonsense("it is not the JSON of the Open Inference Protocol v2") from error

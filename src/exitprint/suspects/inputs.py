@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.suspects.datatypes import BFLOAT16, DATATYPES, ENCODED, FLOATS, WHOLE, stored
 from exitprint.suspects.options import InputOptions
 from exitprint.suspects.pictures import encoded
@@ -223,7 +223,11 @@ def further_inputs(
         tensor = known.get(name, Declared(name, ""))
         datatype = tensor.datatype or _type_of(value)
         dtype = object if datatype == ENCODED else DATATYPES.get(datatype)
-        try:
+        with told(
+            f"the value of the input {name!r} does not fit its type {datatype} and shape {tensor.shape}: "
+            "correct it (--input NAME=VALUE).",
+            (ValueError, TypeError, OverflowError),
+        ):
             if dtype is None or datatype == BFLOAT16:
                 raise ValueError
             array = np.asarray(value, dtype)
@@ -234,11 +238,6 @@ def further_inputs(
                 array = np.broadcast_to(array, wanted)
             elif not tensor.shape:
                 array = np.broadcast_to(array, (images, *array.shape)) if batched and array.ndim else array.reshape(-1)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ExitprintError(
-                f"the value of the input {name!r} does not fit its type {datatype} and shape {tensor.shape}: "
-                "correct it (--input NAME=VALUE)."
-            ) from error
         given.append((Declared(name, datatype, array.shape), np.ascontiguousarray(array)))
     return given
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.files import place_of
 
 if TYPE_CHECKING:
@@ -131,12 +131,8 @@ def opened(path: Path | None, work: Work[R], resume: bool) -> Iterator[Journal[R
         raise ExitprintError(
             f"{str(path)!r} is there already: resume (--resume) to go on with it, or name another journal."
         )
-    try:
+    with told(f"cannot write the journal {str(path)!r} ({{why}}): choose another place for it (--journal).", OSError):
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise ExitprintError(
-            f"cannot write the journal {str(path)!r} ({error.strerror}): choose another place for it (--journal)."
-        ) from error
     try:
         _lock(file, path, work.kind)
         yield Journal(path, file, *_continued(file, path, work))
@@ -149,10 +145,8 @@ def read(path: Path, work: Work[R]) -> Journal[R]:
 
     Raises `ExitprintError` if it cannot be read, is no journal, is damaged, or is the journal of other work.
     """
-    try:
+    with told(f"cannot read the journal {str(path)!r} ({{why}}): check the path.", OSError):
         content = path.read_bytes()
-    except OSError as error:
-        raise ExitprintError(f"cannot read the journal {str(path)!r} ({error.strerror}): check the path.") from error
     return Journal(path, -1, *_parsed(content, path, work))
 
 
@@ -185,12 +179,10 @@ def _parsed(whole: bytes, path: Path, work: Work[R]) -> tuple[tuple[R, ...], str
     earlier: list[R] = []
     head = _digest(first)
     for number, line in enumerate(lines, 2):
-        try:
+        with told(
+            f"the journal {str(path)!r} is damaged in line {number}: begin anew with another one.", ValidationError
+        ):
             earlier.append(adapter.validate_json(line, strict=True))
-        except ValidationError as error:
-            raise ExitprintError(
-                f"the journal {str(path)!r} is damaged in line {number}: begin anew with another one."
-            ) from error
         if (_read(line) or {}).get(BEFORE) != head:
             raise ExitprintError(
                 f"line {number} of the journal {str(path)!r} does not follow on the line before: one of them was "
@@ -207,15 +199,11 @@ def _digest(line: bytes) -> str:
 def _write(file: int, path: Path, content: Mapping[str, Any]) -> str:
     """Put a line on the disk and give its digest."""
     line = _line(content)
-    try:
+    with told(f"could not write the journal {str(path)!r}: {{why}}; free some space, then resume.", OSError):
         rest = memoryview(line)
         while rest:
             rest = rest[os.write(file, rest) :]
         os.fsync(file)
-    except OSError as error:
-        raise ExitprintError(
-            f"could not write the journal {str(path)!r}: {error.strerror}; free some space, then resume."
-        ) from error
     return _digest(line[:-1])
 
 

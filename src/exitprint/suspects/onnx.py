@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from exitprint.errors import ExitprintError, in_short, require_extra
+from exitprint.errors import ExitprintError, in_short, require_extra, told
 from exitprint.suspects.deadline import deadline
 from exitprint.suspects.inputs import Declared, further_inputs, image_among
 from exitprint.suspects.options import options_of
@@ -53,10 +53,8 @@ class OnnxSuspect(Closing):
         session = runtime.SessionOptions()
         session.intra_op_num_threads = session.inter_op_num_threads = 1
         session.log_severity_level = 4
-        try:
+        with told(f"ONNX Runtime cannot load {str(path)!r}: {{why}}"):
             self._session = runtime.InferenceSession(os.fspath(path), session, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise ExitprintError(f"ONNX Runtime cannot load {str(path)!r}: {in_short(error, 300)}") from error
         self._inputs = [
             Declared(each.name, DATATYPES.get(each.type, each.type), _shape(each.shape))
             for each in self._session.get_inputs()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from exitprint.errors import ExitprintError, require_extra
+from exitprint.errors import ExitprintError, require_extra, told
 from exitprint.suspects.description import Body, Description, read_description
 from exitprint.suspects.options import SuspectOptions, options_of
 from exitprint.suspects.outputs import read_outputs, together
@@ -102,12 +102,11 @@ class UploadSuspect(OverHttp):
         wanted = self.description.answer
         if wanted.label is None and wanted.probabilities is None:
             return None, None
-        try:
+        with told(
+            "the service's answer is not JSON, in which [answer] could find anything: leave [answer] out.",
+            (ValueError, RecursionError),
+        ):
             said = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise ExitprintError(
-                "the service's answer is not JSON, in which [answer] could find anything: leave [answer] out."
-            ) from error
         probabilities = labels = None
         if wanted.probabilities is not None:
             row = self._numbers(found_at(said, wanted.probabilities))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 from exitprint.suspects.address import Address
 from exitprint.suspects.datatypes import ENCODED, received
 from exitprint.suspects.inputs import Declared, further_inputs, image_among
@@ -101,12 +101,12 @@ class V2Suspect(Paced):
 
 def numbers_in(name: str, content: Any, datatype: str, shape: Sequence[int]) -> np.ndarray:
     """Numbers of an output, see `received`; an output that is not what it says cannot be used."""
-    try:
+    with told(
+        nonsense(f"output {name!r} does not hold what its shape and type say"), (ValueError, TypeError, OverflowError)
+    ):
         return received(content, datatype, shape)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise nonsense(f"output {name!r} does not hold what its shape and type say") from error
 
 
-def nonsense(what: str) -> ExitprintError:
-    """An answer that cannot be used."""
-    return ExitprintError(f"the suspect's answer cannot be used: {what}; check that the address is a KServe v2 model.")
+def nonsense(what: str) -> str:
+    """What is said of an answer that cannot be used."""
+    return f"the suspect's answer cannot be used: {what}; check that the address is a KServe v2 model."

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from exitprint.errors import ExitprintError, in_short
+from exitprint.errors import ExitprintError, in_short, told
 from exitprint.networks.exported.answer import leaves, nothing_in
 from exitprint.networks.exported.plain import inline, plain_copy
 from exitprint.networks.exported.reading import Capture, Reading
@@ -101,10 +101,8 @@ def capture(
             f"this module has no method {method!r}: it has {', '.join(_methods(copied)) or 'forward'}."
         )
     _check_one_input(call)
-    try:
+    with told("this module cannot answer the example: {why}"):
         answer = copied(x) if method == "forward" else call(x)
-    except Exception as error:
-        raise ExitprintError(f"this module cannot answer the example: {in_short(error, 300)}") from error
     if not leaves(answer):
         raise ExitprintError(nothing_in(answer))
     program = _exported(_Leaves(copied, method), x)

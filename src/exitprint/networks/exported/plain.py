@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weig
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from exitprint.errors import ExitprintError, in_short
+from exitprint.errors import ExitprintError, told
 
 AROUND = ("OptimizedModule", "DataParallel", "DistributedDataParallel")
 GRADIENTS = "wrap_with_set_grad_enabled"
@@ -38,10 +38,8 @@ def plain_copy(module: nn.Module) -> nn.Module:
                 "Python that made it; wrap the module that it was made from."
             )
     computed = {id(value): value.detach().clone() for value in _kept_in(module) if not value.is_leaf}
-    try:
+    with told("this module cannot be copied: {why}"):
         copied = copy.deepcopy(module, computed)
-    except Exception as error:
-        raise ExitprintError(f"this module cannot be copied: {in_short(error)}") from error
     copied.cpu()
     copied.eval()  # one whose `train` is its own may give nothing back
     for part in list(copied.modules()):
