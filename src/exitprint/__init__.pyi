@@ -14,7 +14,7 @@ from .fingerprints import (
     strength,
     verify,
 )
-from .networks import ExitPolicy, MultiExitNetwork, architecture, exit_costs, load_network, save_network
+from .networks import ExitPolicy, ExitRule, MultiExitNetwork, architecture, exit_costs, load_network, save_network
 from .stealing import steal
 from .suspects import (
     Answer,
@@ -35,6 +35,7 @@ __all__ = [
     "ContrastMethod",
     "CostModel",
     "ExitPolicy",
+    "ExitRule",
     "ExitprintError",
     "Fingerprint",
     "ImageData",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, calibrate
-from exitprint.networks.policy import CERTAINTY, in_log_odds, lowest, patience_threshold
+from exitprint.networks.policy import CERTAINTY, ExitRule, in_log_odds, lowest, patience_threshold
 
 
 def certainties(n=200, exits=5, seed=0):
@@ -239,7 +239,7 @@ def test_calibration_takes_the_lowest_of_a_thousand_steps(rad):
     """Written down once more, without stopping at the first threshold that loses too much."""
     g = torch.Generator().manual_seed(int(rad))
     certainty, correct = torch.rand(80, 3, generator=g), torch.rand(80, 3, generator=g) < 0.7
-    policy = calibrate(certainty, correct, rad, "margin", "most confident")
+    policy = calibrate(certainty, correct, rad, ExitRule("margin", "most confident"))
     wanted = (1 - rad / 100) * correct[:, -1].double().mean()
     lowest_ = 2.0
     for step in range(1000, -1, -1):

@@ -138,7 +138,7 @@ def _train(member: Member, panel: Panel, data: ImageData, folder: Path) -> str:
     arch = architecture(member.arch, data.input_shape, data.classes, width=member.width)
     how = recipe(panel.preset, arch.family, data.name, panel.epochs, len(data.train))
     network = train_network(arch, data, how, member.seed, checkpoint=folder / f".{member.name}.partial")
-    network.policy = leaving_policy(network, data.calibration, panel.leave, *network.policy.rule)
+    network.policy = leaving_policy(network, data.calibration, panel.leave, network.policy.rule)
     save_network(network, path)
     return file_digest(path)
 

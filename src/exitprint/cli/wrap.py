@@ -88,7 +88,7 @@ def wrap(
     """
     from exitprint.networks import ExitPolicy, MultiExitNetwork, save_network
     from exitprint.networks.exported.capture import exits_in_training
-    from exitprint.networks.policy import Answer
+    from exitprint.networks.policy import Answer, ExitRule
     from exitprint.networks.rule import policy_of_rule
     from exitprint.networks.weights import load_weights
     from exitprint.training import calibrated_policy, new_exits, recipe, train_heads
@@ -136,8 +136,8 @@ def wrap(
         network.policy = ExitPolicy(threshold, criterion or "confidence", answer, temperature)
         network.history += [{"step": "threshold given", "threshold": threshold, "criterion": network.policy.criterion}]
     else:
-        by = criterion or "confidence"
-        network.policy = calibrated_policy(network, images.calibration, rad, by, answer, temperature)
+        by = ExitRule(criterion or "confidence", answer, temperature)
+        network.policy = calibrated_policy(network, images.calibration, rad, by)
         network.history += [{"step": "calibrated", "rad": rad, "criterion": network.policy.criterion}]
     if temperature != 1:
         network.history[-1]["temperature"] = temperature

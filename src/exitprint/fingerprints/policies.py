@@ -40,7 +40,7 @@ def default_policies(kind: Kind, network: MultiExitNetwork, images: Images, held
 
     def with_room(value: tuple[float, float], network: MultiExitNetwork) -> ExitPolicy:
         rad, share = value
-        return policy_with_room(network, held_out, rad, share, *own.rule)
+        return policy_with_room(network, held_out, rad, share, own.rule)
 
     named: list[Rule] = [policy_of_its_own] if tells_images_apart(network, images) else []
     if kind == "contrast":
@@ -59,10 +59,10 @@ def asked_policies(
     rule = network.policy.rule
 
     def of_rad(value: float, network: MultiExitNetwork) -> ExitPolicy:
-        return calibrated_policy(network, held_out, value, *rule)
+        return calibrated_policy(network, held_out, value, rule)
 
     def of_share(value: float, network: MultiExitNetwork) -> ExitPolicy:
-        return leaving_policy(network, held_out, value, *rule)
+        return leaving_policy(network, held_out, value, rule)
 
     return [
         *(partial(of_rad, value) for value in rads),

@@ -7,13 +7,14 @@ from exitprint.networks.cost import exit_costs, exit_flops
 from exitprint.networks.file import save_network
 from exitprint.networks.heads import ExitHead
 from exitprint.networks.network import MultiExitNetwork, load_network
-from exitprint.networks.policy import ExitPolicy, calibrate
+from exitprint.networks.policy import ExitPolicy, ExitRule, calibrate
 from exitprint.networks.predict import Prediction
 
 __all__ = [
     "Architecture",
     "ExitHead",
     "ExitPolicy",
+    "ExitRule",
     "MultiExitNetwork",
     "Prediction",
     "architecture",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -73,6 +73,14 @@ CERTAINTY: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+class ExitRule(NamedTuple):
+    """All of a policy but its thresholds; see `ExitPolicy`."""
+
+    criterion: Criterion = "confidence"
+    answer: Answer = "exit"
+    temperature: float = 1.0
+
+
 @dataclass(frozen=True)
 class ExitPolicy:
     """When an input leaves: at the first exit whose certainty reaches that exit's threshold, else at the last.
@@ -121,9 +129,9 @@ class ExitPolicy:
         object.__setattr__(self, "temperature", float(temperature))
 
     @property
-    def rule(self) -> tuple[Criterion, Answer, float]:
-        """All but the thresholds: criterion, whose answer is given, and temperature."""
-        return self.criterion, self.answer, self.temperature
+    def rule(self) -> ExitRule:
+        """All but the thresholds."""
+        return ExitRule(self.criterion, self.answer, self.temperature)
 
     def described(self) -> dict[str, Any]:
         """Criterion and thresholds, and what else differs from the default, for records and files."""
@@ -217,14 +225,7 @@ def lowest(policies: Sequence[ExitPolicy], internal: int) -> ExitPolicy:
     return ExitPolicy([min(values) for values in limits], *policies[0].rule)
 
 
-def calibrate(
-    certainty: Tensor,
-    correct: Tensor,
-    rad: float,
-    criterion: Criterion = "confidence",
-    answer: Answer = "exit",
-    temperature: float = 1.0,
-) -> ExitPolicy:
+def calibrate(certainty: Tensor, correct: Tensor, rad: float, rule: ExitRule = ExitRule()) -> ExitPolicy:
     """Lowest common threshold T_c at which the accuracy dropped by at most `rad` (relative accuracy drop).
 
     Parameters
@@ -235,8 +236,8 @@ def calibrate(
         Whether the label is right that an input gets when it leaves at each exit, bool, shape (inputs, exits).
     rad
         Allowed drop relative to the accuracy of the last exit, in per cent: 5 and 15 in the paper (section 4.1).
-    criterion, answer, temperature
-        Those that `certainty` and `correct` were computed with.
+    rule
+        By which `certainty` and `correct` were computed.
 
     Raises
     ------
@@ -249,11 +250,11 @@ def calibrate(
     candidates = torch.linspace(0, 1, 1001, dtype=torch.float64)
     lowest = CLOSED
     for T_c in reversed(candidates.tolist()):
-        exits = ExitPolicy(T_c, criterion, answer, temperature).exits_of_certainty(certainty)
+        exits = ExitPolicy(T_c, *rule).exits_of_certainty(certainty)
         if correct.gather(1, exits[:, None]).double().mean() < wanted:
             break
         lowest = T_c
-    return ExitPolicy(lowest, criterion, answer, temperature)
+    return ExitPolicy(lowest, *rule)
 
 
 LEAST = 1e-4

@@ -218,6 +218,6 @@ def change_criterion(
         raise ExitprintError("say when inputs shall leave: give either a RAD or a threshold, not both.")
     copy = working_copy(network)
     if threshold is not None:
-        copy.policy = ExitPolicy(threshold, criterion, *copy.policy.rule[1:])
+        copy.policy = ExitPolicy(threshold, *copy.policy.rule._replace(criterion=criterion))
         record(copy, "criterion changed", threshold=threshold, criterion=criterion)
     return calibrated(copy, data, rad, criterion)

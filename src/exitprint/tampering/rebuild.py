@@ -138,10 +138,9 @@ def calibrated(
 ) -> MultiExitNetwork:
     """`network`, on the CPU, its policy calibrated for this RAD (left as it is where that is None), and recorded."""
     if rad is not None:
-        own, answer, temperature = network.policy.rule
-        used = criterion or own
-        network.policy = calibrated_policy(network, data.calibration, rad, used, answer, temperature)
-        record(network, "calibrated", rad=rad, criterion=used)
+        rule = network.policy.rule._replace(criterion=criterion or network.policy.criterion)
+        network.policy = calibrated_policy(network, data.calibration, rad, rule)
+        record(network, "calibrated", rad=rad, criterion=rule.criterion)
     return network.cpu()
 
 

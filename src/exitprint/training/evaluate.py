@@ -11,10 +11,9 @@ from torch import Tensor
 from exitprint.data import Images, Pixels, batch_size, unit_range
 from exitprint.errors import ExitprintError
 from exitprint.networks import ExitPolicy, MultiExitNetwork, calibrate, exit_costs
-from exitprint.networks.policy import CLOSED, Answer, Criterion
+from exitprint.networks.policy import CLOSED, ExitRule
 from exitprint.training.compute import on_best_device
 
-Rule = tuple[Criterion, Answer, float]
 HALF = 0.5
 """Where a network's first half ends, as a share of its cost."""
 MOST_AT_ONE = 0.9
@@ -88,9 +87,7 @@ def calibrated_policy(
     network: MultiExitNetwork,
     images: Images,
     rad: float,
-    criterion: Criterion = "confidence",
-    answer: Answer = "exit",
-    temperature: float = 1.0,
+    rule: ExitRule = ExitRule(),
 ) -> ExitPolicy:
     """The policy with the lowest common threshold that keeps the relative accuracy drop at or below `rad` per cent.
 
@@ -102,25 +99,23 @@ def calibrated_policy(
         Held-out images, that neither backbone nor heads were trained on.
     rad
         Relative accuracy drop in per cent, 5 or 15 in the paper.
-    criterion, answer, temperature
+    rule
         The criterion of the policy, whose answer inputs get, and what logits are divided by.
     """
-    return _calibrated(all_logits(network, images), images.labels, rad, (criterion, answer, temperature))
+    return _calibrated(all_logits(network, images), images.labels, rad, rule)
 
 
-def _calibrated(logits: Tensor, labels: Tensor, rad: float, rule: Rule) -> ExitPolicy:
+def _calibrated(logits: Tensor, labels: Tensor, rad: float, rule: ExitRule) -> ExitPolicy:
     policy = ExitPolicy(CLOSED, *rule)
     correct = policy.answers(logits).argmax(2) == labels[:, None]
-    return calibrate(policy.certainty(logits), correct, rad, *rule)
+    return calibrate(policy.certainty(logits), correct, rad, rule)
 
 
 def leaving_policy(
     network: MultiExitNetwork,
     images: Images,
     share: float,
-    criterion: Criterion = "confidence",
-    answer: Answer = "exit",
-    temperature: float = 1.0,
+    rule: ExitRule = ExitRule(),
 ) -> ExitPolicy:
     """The policy with a common threshold under which this share of the images leaves in the first half of the network.
 
@@ -135,7 +130,7 @@ def leaving_policy(
         Held-out images.
     share
         More than 0 and less than 1.
-    criterion, answer, temperature
+    rule
         The criterion of the policy, whose answer inputs get, and what logits are divided by.
 
     Raises
@@ -143,10 +138,10 @@ def leaving_policy(
     ExitprintError
         If the share is out of range.
     """
-    return _leaving(network, all_logits(network, images), share, (criterion, answer, temperature))
+    return _leaving(network, all_logits(network, images), share, rule)
 
 
-def _leaving(network: MultiExitNetwork, logits: Tensor, share: float, rule: Rule) -> ExitPolicy:
+def _leaving(network: MultiExitNetwork, logits: Tensor, share: float, rule: ExitRule) -> ExitPolicy:
     if not 0 < share < 1:
         raise ExitprintError(f"the share of images that leave lies between 0 and 1, and not at {share}.")
     first_half = max(1, sum(cost <= HALF for cost in exit_costs(network)[:-1]))
@@ -160,9 +155,7 @@ def policy_with_room(
     images: Images,
     rad: float,
     share: float,
-    criterion: Criterion = "confidence",
-    answer: Answer = "exit",
-    temperature: float = 1.0,
+    rule: ExitRule = ExitRule(),
 ) -> ExitPolicy:
     """The policy for this RAD, or, where it leaves no room (`has_room`), that of `leaving_policy` for this share.
 
@@ -170,7 +163,6 @@ def policy_with_room(
     worse, none does for a small one; and without labels there is no RAD. Arguments as in those two.
     """
     logits = all_logits(network, images)
-    rule = (criterion, answer, temperature)
     policy = _calibrated(logits, images.labels, rad, rule) if images.labelled else None
     return policy if policy and has_room(policy, logits) else _leaving(network, logits, share, rule)
 

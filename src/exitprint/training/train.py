@@ -8,7 +8,7 @@ from typing import Any
 from exitprint.data import ImageData
 from exitprint.networks import Architecture, ExitHead, MultiExitNetwork
 from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
-from exitprint.networks.policy import Criterion
+from exitprint.networks.policy import Criterion, ExitRule
 from exitprint.threads import single_thread, too_small_for_threads
 from exitprint.training.backbone import train_backbone
 from exitprint.training.checkpoint import Checkpoint, digest
@@ -69,7 +69,7 @@ def train_network(
             train_backbone(network, data, recipe.backbone, seed, state)
             train_heads(network, data, recipe.heads, seed)
         used = criterion or ("entropy" if arch.family == "branchynet" else "confidence")
-        network.policy = calibrated_policy(network, data.calibration, rad, used)
+        network.policy = calibrated_policy(network, data.calibration, rad, ExitRule(used))
     network.history = [record, {"step": "calibrated", "rad": rad, "criterion": used}]
     if state:
         state.remove()

@@ -26,7 +26,7 @@ from exitprint.fingerprints import (
 )
 from exitprint.fingerprints.shares import logits_of, share_of_pairs
 from exitprint.networks import ExitPolicy, MultiExitNetwork
-from exitprint.networks.policy import Criterion
+from exitprint.networks.policy import Criterion, ExitRule
 from exitprint.progress import progress
 from exitprint.threads import single_thread
 from exitprint.training import calibrated_policy
@@ -179,7 +179,7 @@ def rows_of(depth: Depth, workshop: Workshop) -> Iterator[Row]:
         expected = None if seen else (logits_of(network, labels.samples), labels.labels)
         _, more, criterion = suspect.policy
         for rad in RADS:
-            policy = calibrated_policy(network, data.calibration, rad + more, criterion)
+            policy = calibrated_policy(network, data.calibration, rad + more, ExitRule(criterion))
             accuracy = float((policy.answered(plain) == tested.labels).double().mean())
             useful = accuracy >= USEFUL * kept.setdefault(rad, accuracy) or suspect.change == OTHER
             yield {

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 from exitprint.data import ImageData, Images, load_data
 from exitprint.files import write_bytes
 from exitprint.networks import Architecture, ExitPolicy, MultiExitNetwork, load_network, save_network
-from exitprint.networks.policy import Criterion
+from exitprint.networks.policy import Criterion, ExitRule
 from exitprint.tampering import KINDS, checked_parameters, tamper, uses_seed
 from exitprint.threads import single_thread
 from exitprint.training import Recipe, calibrated_policy, train_network
@@ -249,6 +249,6 @@ def _make(spec: Trained | Tampered, store: Store, path: Path, data_dir: Path | N
 
 def _make_policy(spec: Calibrated, network: MultiExitNetwork, path: Path, data_dir: Path | None) -> None:
     with single_thread():
-        policy = calibrated_policy(network, source(spec).load(data_dir).calibration, spec.rad, spec.criterion)
+        policy = calibrated_policy(network, source(spec).load(data_dir).calibration, spec.rad, ExitRule(spec.criterion))
     kept = _Policy(thresholds=policy.thresholds, criterion=policy.criterion)
     write_bytes(path, kept.model_dump_json().encode())

@@ -91,7 +91,7 @@ class Bench:
         if isinstance(spec, Adopted):
             return spec.realise(self.run.store, self.run.data_dir)
         network = realise(spec, self.run.store, self.run.data_dir)
-        network.policy = policy_with_room(network, self.images(spec).calibration, BASE_RAD, LEAVE, *network.policy.rule)
+        network.policy = policy_with_room(network, self.images(spec).calibration, BASE_RAD, LEAVE, network.policy.rule)
         return network
 
     def can(self, spec: Network) -> bool:
