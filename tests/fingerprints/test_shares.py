@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
@@ -77,7 +79,8 @@ def test_shares_are_those_of_the_exits_under_each_policy():
 def test_references_are_named_and_measured():
     a, b = network(1), network(2)
     assert named({"x": a}) == {"x": a} and list(named([a, b])) == ["reference 1", "reference 2"]
-    found = measured({"a": a, "b": b}, network(0), [ExitPolicy(0.12)], "contrast", *IMAGES, LATE)
+    made = SimpleNamespace(kind="contrast", samples=IMAGES[0], originals=IMAGES[1], late=LATE, through=())
+    found = measured(made, {"a": a, "b": b}, network(0), [ExitPolicy(0.12)])
     assert [one.name for one in found] == ["a", "b"] and [one.recipe for one in found] == ["other", "other"]
     assert found[1].share == shares(b, [ExitPolicy(0.12)], "contrast", *IMAGES, LATE)
 

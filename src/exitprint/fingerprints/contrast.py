@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from exitprint.data import Images, unit_range
+from exitprint.data import Images
 from exitprint.errors import ExitprintError, when_stopped
 from exitprint.fingerprints.choice import choose, least_changed, natural_order, share_of_distance, weak_contrast
 from exitprint.fingerprints.crafting import ContrastMethod, craft_contrast
 from exitprint.fingerprints.exits_anew import check_copies
 from exitprint.fingerprints.fingerprint import LARGEST_CHANGE as LARGEST
-from exitprint.fingerprints.fingerprint import Fingerprint, distinct, l2_changes
+from exitprint.fingerprints.fingerprint import Fingerprint, distinct
 from exitprint.fingerprints.goals import Goals, contrast_goals, joined
 from exitprint.fingerprints.optimise import STOPPED
 from exitprint.fingerprints.own import check_own
@@ -187,8 +187,6 @@ def contrast_fingerprint(
             "independent networks may follow it"
             + ("." if known else ": give networks known to be independent (--reference), or use --kind paper.")
         )
-    with when_stopped(STOPPED):
-        without = _without(network, images.pixels[chosen], late, goals[0], method, known, policies) if doors else {}
     made = Fingerprint(
         kind="contrast",
         samples=crafted.samples,
@@ -199,39 +197,37 @@ def contrast_fingerprint(
         chosen=chosen,
         pool=len(images),
         answers=answers if doors else answers[:, 0].contiguous(),
-        references=measured(known, network, policies, "contrast", crafted.samples, images.pixels[chosen], late, doors),
         through=doors,
         record={
             "method": asdict(method),
             "passes": crafted.passes,
-            **without,
             "policies": [policy.described() for policy in usable],
             "seed": seed,
             "warnings": [*warnings, *weak_contrast(exits, chosen, late)],
         },
     )
+    made = replace(made, references=measured(made, known, network, policies))
+    if doors:
+        with when_stopped(STOPPED):
+            made.record["without through"] = _without(made, network, goals[0], method, known, policies)
     if check:
         check_own(network, images, made, policies)
     return made
 
 
 def _without(
+    made: Fingerprint,
     network: MultiExitNetwork,
-    originals: Tensor,
-    late: Tensor,
     goals: Goals,
     method: ContrastMethod,
     references: Mapping[str, MultiExitNetwork],
     policies: Sequence[ExitPolicy | Rule],
 ) -> dict[str, Any]:
     """What the same images would have cost as sent alone: L2, passes, and the shares of pairs on each reference."""
-    crafted = craft_contrast(network, unit_range(originals), late, goals, method, list(references.values()))
-    L2 = l2_changes(unit_range(crafted.samples), unit_range(originals)).mean()
-    followed = measured(references, network, policies, "contrast", crafted.samples, originals, late)
+    crafted = craft_contrast(network, made.benign, made.late, goals, method, list(references.values()))
+    as_sent = replace(made, samples=crafted.samples, through=(), answers=made.answers[:, 0])
     return {
-        "without through": {
-            "L2": float(L2),
-            "passes": crafted.passes,
-            "references": {each.name: list(each.share) for each in followed},
-        }
+        "L2": float(as_sent.l2.mean()),
+        "passes": crafted.passes,
+        "references": {each.name: list(each.share) for each in measured(as_sent, references, network, policies)},
     }

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from exitprint.data import batch_size, eight_bit, unit_range
 from exitprint.networks import MultiExitNetwork
+from exitprint.networks.walk import evaluating
 from exitprint.progress import progress
 from exitprint.suspects.through import Through
 from exitprint.threads import single_thread, too_small_for_threads
@@ -138,15 +139,13 @@ class Crafted:
 @contextmanager
 def frozen(*networks: MultiExitNetwork) -> Iterator[None]:
     """Evaluation mode and no gradients for weights while the block runs."""
-    modes = [(network, network.training) for network in networks]
     wanted = [(p, p.requires_grad) for network in networks for p in network.parameters()]
-    for network in networks:
-        network.eval().requires_grad_(False)
     try:
-        yield
+        with evaluating(*networks):
+            for network in networks:
+                network.requires_grad_(False)
+            yield
     finally:
-        for network, training in modes:
-            network.train(training)
         for parameter, flag in wanted:
             parameter.requires_grad_(flag)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -178,18 +178,17 @@ def paper_fingerprint(
         )
     left_out = int((~kept).sum())
     crafted, chosen = crafted.only(kept), chosen[kept]
-    originals, late = images.pixels[chosen], torch.ones(len(chosen), dtype=torch.bool)
+    originals = images.pixels[chosen]
     made = Fingerprint(
         kind="paper",
         samples=crafted.samples,
         originals=originals,
-        late=late,
+        late=torch.ones(len(chosen), dtype=torch.bool),
         reached=crafted.reached,
         steps=crafted.steps,
         chosen=chosen,
         pool=len(images),
         answers=policy.answered(logits_of(network, originals)),
-        references=measured(named(references), network, policies, "paper", crafted.samples, originals, late),
         record={
             "method": asdict(method),
             "passes": crafted.passes,
@@ -198,6 +197,7 @@ def paper_fingerprint(
             "warnings": [f"{left_out} of {samples} samples left out: they pass every exit unchanged."] * bool(left_out),
         },
     )
+    made = replace(made, references=measured(made, named(references), network, policies))
     if check:
         check_own(network, images, made, policies)
     return made

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from exitprint.fingerprints.fingerprint import Kind, Recipe, Reference
+from exitprint.fingerprints.fingerprint import Fingerprint, Kind, Recipe, Reference
 from exitprint.fingerprints.score import auc
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.suspects.through import Through
@@ -95,17 +95,13 @@ def named(references: Mapping[str, MultiExitNetwork] | Sequence[MultiExitNetwork
 
 
 def measured(
+    made: Fingerprint,
     references: Mapping[str, MultiExitNetwork],
     network: MultiExitNetwork,
     policies: Sequence[ExitPolicy | Rule],
-    kind: Kind,
-    samples: Tensor,
-    originals: Tensor,
-    late: Tensor,
-    through: Sequence[Through] = (),
 ) -> tuple[Reference, ...]:
-    """Each reference with what the samples come to on it; arguments as in `shares`, `network` is the owner's."""
+    """Each reference with what a fingerprint's samples come to on it; `network` is the owner's."""
+    asked = (made.kind, made.samples, made.originals, made.late, made.through)
     return tuple(
-        Reference(name, shares(each, policies, kind, samples, originals, late, through), recipe_of(network, each))
-        for name, each in references.items()
+        Reference(name, shares(each, policies, *asked), recipe_of(network, each)) for name, each in references.items()
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from exitprint.networks.walk import evaluating
+
 if TYPE_CHECKING:
     from exitprint.networks.network import MultiExitNetwork
 
@@ -14,15 +16,12 @@ if TYPE_CHECKING:
 @torch.no_grad()
 def exit_flops(network: MultiExitNetwork) -> tuple[int, ...]:
     """FLOPs that one input costs when it leaves at each exit: all stages and heads up to and including it."""
-    training = network.training
-    network.eval()
     black = torch.zeros(1, *network.input_shape, device=network.mean.device)
     flops: list[int] = []
-    with FlopCounterMode(display=False) as counter:
+    with evaluating(network), FlopCounterMode(display=False) as counter:
         for place in network.walk(black):
             network.heads[place.exit](place.shown_to(network.heads[place.exit]))
             flops.append(counter.get_total_flops())
-    network.train(training)
     return tuple(flops)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from exitprint.errors import ExitprintError, told
 from exitprint.networks.heads import ExitHead
-from exitprint.networks.walk import Features
+from exitprint.networks.walk import Features, evaluating
 
 if TYPE_CHECKING:
     from exitprint.networks.network import MultiExitNetwork
@@ -88,21 +88,16 @@ def classes_of_heads(network: MultiExitNetwork) -> int:
 
     Raises `ExitprintError` if a head does not answer logits (batch, classes), or they tell different numbers.
     """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     found: set[int] = set()
-    try:
-        with told(f"stages and heads do not take images of shape {network.input_shape}: {{why}}"):
-            for place in network.walk(torch.zeros(2, *network.input_shape, device=network.mean.device)):
-                head = network.heads[place.exit]
-                logits = head(place.shown_to(head))
-                if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
-                    kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-                    raise ExitprintError(f"exit {place.exit} answers {kind} where logits (batch, classes) are needed.")
-                found.add(logits.shape[1])
-    finally:
-        for module, training in modes:
-            module.training = training
+    black = torch.zeros(2, *network.input_shape, device=network.mean.device)
+    with evaluating(network), told(f"stages and heads do not take images of shape {network.input_shape}: {{why}}"):
+        for place in network.walk(black):
+            head = network.heads[place.exit]
+            logits = head(place.shown_to(head))
+            if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 2:
+                kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+                raise ExitprintError(f"exit {place.exit} answers {kind} where logits (batch, classes) are needed.")
+            found.add(logits.shape[1])
     if len(found) > 1 or min(found) < 2:
         numbers = ", ".join(map(str, sorted(found)))
         raise ExitprintError(f"the heads tell {numbers} classes, and they have to tell the same, two or more.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -48,13 +49,22 @@ def walk(stages: Iterable[nn.Module], features: Features) -> Iterator[Place]:
         yield place
 
 
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Modules are in evaluation mode while the block runs, and afterwards each part in the mode that it was in."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    try:
+        for module in modules:
+            module.eval()
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
 @torch.no_grad()
 def stage_shapes(stages: Sequence[nn.Module], input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Shape of what an exit sees of one input after each stage, from one dry run on a black image."""
     black = torch.zeros(1, *input_shape, device=next((p.device for s in stages for p in s.parameters()), None))
-    modes = [stage.training for stage in stages]
-    try:
-        return [tuple(place.seen.shape[1:]) for place in walk([stage.eval() for stage in stages], black)]
-    finally:
-        for stage, mode in zip(stages, modes, strict=True):
-            stage.train(mode)
+    with evaluating(*stages):
+        return [tuple(place.seen.shape[1:]) for place in walk(stages, black)]

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from exitprint.data import ImageData, augment
 from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
+from exitprint.networks.walk import evaluating
 from exitprint.tampering.exits import exits_again
 from exitprint.tampering.rebuild import interruptible, needs_float, record, shared, working_copy
 from exitprint.training import HeadRecipe
@@ -132,18 +133,16 @@ def pgd(
 
     Projected gradient descent from a random start (Madry et al. 2018), step size 2.5 ε / steps, in evaluation mode.
     """
-    training = network.training
-    network.eval()
     alpha = 2.5 * epsilon / steps
     noise = torch.rand(x.shape, generator=generator).to(x.device)
     adversarial = (x + epsilon * (2 * noise - 1)).clamp(0, 1)
-    for _ in range(steps):
-        adversarial.requires_grad_()
-        loss = F.cross_entropy(final_logits(network, adversarial).float(), labels, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, adversarial)
-        moved = adversarial.detach() + alpha * gradient.sign()
-        adversarial = moved.clamp(x - epsilon, x + epsilon).clamp(0, 1)
-    network.train(training)
+    with evaluating(network):
+        for _ in range(steps):
+            adversarial.requires_grad_()
+            loss = F.cross_entropy(final_logits(network, adversarial).float(), labels, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, adversarial)
+            moved = adversarial.detach() + alpha * gradient.sign()
+            adversarial = moved.clamp(x - epsilon, x + epsilon).clamp(0, 1)
     return adversarial
 
 
