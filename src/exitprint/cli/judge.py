@@ -19,7 +19,7 @@ from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
     from exitprint.claims.register import Begun
-    from exitprint.suspects.suspect import OpenSuspect
+    from exitprint.suspects.suspect import Closing
 
 
 @takes_images
@@ -110,7 +110,7 @@ def audit(
     raise typer.Exit(EXIT_CODES[case.decision])
 
 
-def _again(suspect: str, asking_of: AskingOptions, first: Begun) -> OpenSuspect:
+def _again(suspect: str, asking_of: AskingOptions, first: Begun) -> Closing:
     """The suspect of a claim, to be asked as it was asked first."""
     from exitprint.suspects.address import is_address
 

@@ -14,7 +14,7 @@ from exitprint.cli.options import name_and_value, numbers
 from exitprint.errors import ExitprintError, told
 
 if TYPE_CHECKING:
-    from exitprint.suspects.suspect import OpenSuspect
+    from exitprint.suspects.suspect import Closing
 
 ClockName = Literal["measured", "cost-model"]
 PANEL = "What the suspect's model wants"
@@ -75,7 +75,7 @@ class AskingOptions:
         }
         return options_of(options).said
 
-    def open(self, suspect: str, budget: int | None = None) -> OpenSuspect:
+    def open(self, suspect: str, budget: int | None = None) -> Closing:
         """The suspect, by what was given on the command line; to be used as a context manager.
 
         Raises `ExitprintError` if it cannot be opened, or an option says nothing of it.

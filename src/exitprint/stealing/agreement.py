@@ -67,11 +67,10 @@ def behaviour(network: MultiExitNetwork, pixels: Pixels, exit_names: Indices | N
     same.
     """
     logits = logits_of(network, pixels)
-    left_at = network.policy.exits(logits)
-    labels = logits.argmax(2).gather(1, left_at[:, None])[:, 0].numpy()
-    exits = left_at.numpy()
+    exits = network.policy.exits(logits).numpy()
     costs = np.array(exit_costs(network))[exits]
-    return Behaviour(labels, exits if exit_names is None else exit_names[exits], costs)
+    named = exits if exit_names is None else exit_names[exits]
+    return Behaviour(network.policy.answered(logits).numpy(), named, costs)
 
 
 def agreement(substitute: Behaviour, victim: Behaviour, truth: Indices) -> Agreement:

@@ -196,8 +196,7 @@ def steal(
     found = None if function_only else with_searched_policy(network, searched, depths, seed)
     if function_only:
         network.policy = ExitPolicy(2.0)
-    logits = logits_of(network, searched.pixels)
-    labels = logits[torch.arange(len(logits)), network.policy.exits(logits)].argmax(1)
+    labels = network.policy.answered(logits_of(network, searched.pixels))
     fidelity = float((labels == searched.answers.argmax(1)).double().mean())
     return Stolen(network, depths, found, (len(searched), kept_back), fidelity)
 

@@ -190,13 +190,6 @@ def train_substitute(
 def _fit(
     network: MultiExitNetwork, transfer_set: TransferSet, thresholds: Tensor, recipe: SubstituteRecipe, seed: int
 ) -> None:
-    optimiser = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.optimiser.learning_rate,
-        momentum=recipe.optimiser.momentum,
-        weight_decay=recipe.optimiser.weight_decay,
-        nesterov=True,
-    )
     device = network.mean.device
     ceilings = torch.cat([thresholds - recipe.below, torch.ones(1)]).to(device) if recipe.damp else None
     thresholds = thresholds.to(device)
@@ -219,7 +212,7 @@ def _fit(
     with when_stopped(STOPPED):
         descend(
             network,
-            optimiser,
+            recipe.optimiser.optimiser(network.parameters()),
             loss_of,
             len(transfer_set),
             batch=recipe.optimiser.batch,

@@ -69,7 +69,7 @@ class GrpcSuspect(V2Suspect):
         self._channel = self._opened(address)
         self._statistics = Statistics()
         try:
-            self._declare(self._described())
+            self._declare(self._described(), said)
             if said.clock is not None:
                 if said.clock.source != "statistics":
                     raise ExitprintError(

@@ -102,7 +102,7 @@ class KServeSuspect(OverHttp, V2Suspect):
         self._outputs: dict[str, tuple[int, ...]] = {}
         self._statistics = Statistics()
         try:
-            self._declare(self._described())
+            self._declare(self._described(), said)
             self._binary = self._offers_binary()
             if said.clock is not None and said.clock.source == "statistics":
                 self._read_statistics()

@@ -8,14 +8,12 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from exitprint.errors import ExitprintError, in_short, require_extra, told
 from exitprint.suspects.deadline import deadline
-from exitprint.suspects.inputs import Declared, further_inputs, image_among
+from exitprint.suspects.inputs import Declared
 from exitprint.suspects.options import options_of
-from exitprint.suspects.outputs import read_outputs, together
-from exitprint.suspects.suspect import Answer, Closing
+from exitprint.suspects.v2 import ModelSuspect, Outcome, Tensors
 
 DATATYPES = {
     "tensor(float)": "FP32",
@@ -26,7 +24,7 @@ DATATYPES = {
 }
 
 
-class OnnxSuspect(Closing):
+class OnnxSuspect(ModelSuspect):
     """An ONNX model in this process.
 
     Operators that ONNX Runtime does not have are refused, and so are weights outside the model's folder; nothing in
@@ -55,32 +53,17 @@ class OnnxSuspect(Closing):
         session.log_severity_level = 4
         with told(f"ONNX Runtime cannot load {str(path)!r}: {{why}}"):
             self._session = runtime.InferenceSession(os.fspath(path), session, providers=["CPUExecutionProvider"])
-        self._inputs = [
-            Declared(each.name, DATATYPES.get(each.type, each.type), _shape(each.shape))
-            for each in self._session.get_inputs()
-        ]
-        self.image = image_among(self._inputs, said)
+        given = self._session.get_inputs()
+        self._declare(
+            [Declared(each.name, DATATYPES.get(each.type, each.type), _shape(each.shape)) for each in given], said
+        )
         if self.image.batch not in (-1, 1):
             raise ExitprintError(f"{str(path)!r} takes exactly {self.image.batch} images at once: export it for one.")
         self._options = runtime.RunOptions
         self._timeout = said.timeout
 
-    def ask(self, x: Tensor) -> Answer:
-        """Answer and say how long it took; a model that takes one image at a time runs once per image.
-
-        Raises
-        ------
-        ExitprintError
-            If the model fails on these images, answers nonsense, or does not end in time.
-        """
-        if self.image.takes(x.shape[1:]) == -1 or len(x) == 1:
-            return self._ask(x)
-        return together([self._ask(each) for each in x.split(1)])
-
-    def _ask(self, x: Tensor) -> Answer:
-        batched = self.image.arrangement(x.shape[1:]).batched
-        further = further_inputs(self._inputs, self.image, len(x), batched)
-        feed = {self.image.name: self.image.encode(x), **{each.name: array for each, array in further}}
+    def _infer(self, tensors: Tensors) -> Outcome:
+        feed = {declared.name: array for declared, array in tensors}
         options = self._options()
 
         def end() -> None:
@@ -95,10 +78,8 @@ class OnnxSuspect(Closing):
             if options.terminate:
                 raise ExitprintError(f"the model did not answer within {self._timeout:g} seconds.") from error
             raise ExitprintError(f"ONNX Runtime cannot run this model: {in_short(error, 300)}") from error
-        labels, probabilities = read_outputs(
-            [each for each in outputs if isinstance(each, np.ndarray) and each.dtype.kind in "fiu"], len(x)
-        )
-        return Answer(np.full(len(x), seconds), "measured", labels, probabilities)
+        numeric = [each for each in outputs if isinstance(each, np.ndarray) and each.dtype.kind in "fiu"]
+        return Outcome(numeric, seconds)
 
 
 def _shape(shape: list[Any]) -> tuple[int, ...]:

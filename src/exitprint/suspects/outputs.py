@@ -13,7 +13,7 @@ from exitprint.suspects.suspect import Answer
 
 
 def read_outputs(
-    outputs: Sequence[np.ndarray], inputs: int
+    outputs: Sequence[np.ndarray], inputs: int, copies: int = 1
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.float32] | None]:
     """Labels and probabilities among a suspect's outputs, whichever it gives.
 
@@ -27,13 +27,14 @@ def read_outputs(
     ----------
     outputs
         Numeric arrays; the first dimension of each is the batch (left out where a single input was asked).
-    inputs
-        How many images were asked.
+    inputs, copies
+        How many images were asked, and how often each of them in a row.
 
     Returns
     -------
     labels, probabilities
-        Shapes (inputs,) and (inputs, classes), ``None`` where no output gives them.
+        One row for each image that was asked, whose first copy counts: shapes (inputs / copies,) and
+        (inputs / copies, classes); ``None`` where no output gives them.
     """
     labels: NDArray[np.int64] | None = None
     scores: list[np.ndarray] = []
@@ -52,10 +53,10 @@ def read_outputs(
     if scores:
         rows = next((each for each in scores if _are_probabilities(each)), scores[0])
         probabilities = rows if _are_probabilities(rows) else scipy.special.softmax(rows, axis=1)
-        return probabilities.argmax(1).astype(np.int64), probabilities.astype(np.float32)
+        return probabilities.argmax(1).astype(np.int64)[::copies], probabilities.astype(np.float32)[::copies]
     if broken and (labels is None or "NaN" in broken):
         raise ExitprintError(broken)
-    return labels, None
+    return (None if labels is None else labels[::copies]), None
 
 
 def _are_probabilities(rows: NDArray[np.float64]) -> bool:

@@ -24,7 +24,7 @@ from exitprint.suspects.options import SuspectOptions, options_of
 from exitprint.suspects.outputs import read_outputs
 from exitprint.suspects.pace import Fault
 from exitprint.suspects.paced import Paced
-from exitprint.suspects.suspect import Answer, Closing, Metered, OpenSuspect, WithFloor
+from exitprint.suspects.suspect import Answer, Closing, Metered, WithFloor
 
 OWN = re.compile(r"(?P<module>.+\.py|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)")
 
@@ -112,11 +112,8 @@ class CallableSuspect(Paced):
             with _named("your function 'encode'"):
                 content = self._encode(x)
         (said, seconds), at_once = self.pace.insist(lambda: self._once(content))
-        answer = self._read(said, len(x))
-        labels = None if answer[0] is None else answer[0][::copies]
-        probabilities = None if answer[1] is None else answer[1][::copies]
         times = np.full(len(x) // copies, seconds) if at_once else None
-        return Answer(times, "measured", labels, probabilities)
+        return Answer(times, "measured", *self._read(said, len(x)))
 
     def _once(self, content: Any) -> tuple[Any, float]:
         counted = isinstance(content, bytes | bytearray) and self._bytes is not None
@@ -149,7 +146,8 @@ class CallableSuspect(Paced):
             array = np.asarray(said)
         except Exception:
             return None, None
-        return read_outputs([array], images) if array.dtype.kind in "fiu" and array.ndim else (None, None)
+        says = array.ndim > 0 and array.dtype.kind in "fiu"
+        return read_outputs([array], images, self.amplification) if says else (None, None)
 
 
 def _of_the_network(error: Exception) -> bool:
@@ -183,7 +181,7 @@ def is_own(argument: str) -> bool:
     return OWN.fullmatch(argument) is not None
 
 
-def own_suspect(argument: str, **options: Any) -> OpenSuspect:
+def own_suspect(argument: str, **options: Any) -> Closing:
     """The suspect that a user's own module makes.
 
     Raises `ExitprintError` if there is no such thing, or it can be no suspect.
@@ -219,7 +217,7 @@ def own_suspect(argument: str, **options: Any) -> OpenSuspect:
     return _Session(thing, argument, options)
 
 
-def _as_it_is(thing: Any) -> OpenSuspect:
+def _as_it_is(thing: Any) -> Closing:
     """A user's own suspect, closed with its block; what else it has of a suspect's is handed on."""
     names = {name for kind in (Metered, WithFloor) for name in dir(kind) if not name.startswith("_")}
 
@@ -229,7 +227,7 @@ def _as_it_is(thing: Any) -> OpenSuspect:
 
     for name in filter(partial(hasattr, thing), names):
         setattr(Own, name, property(lambda self, name=name: getattr(thing, name)))  # type: ignore[misc]
-    return Own()  # type: ignore[return-value]
+    return Own()
 
 
 def _close(thing: Any) -> None:

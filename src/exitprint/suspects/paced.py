@@ -23,12 +23,21 @@ class Paced(Closing):
         What sentences call it.
     advice
         What to do when it does not answer.
+
+    Attributes
+    ----------
+    amplification
+        How often an image is sent in one request.
+    clock
+        Whose time is taken.
     """
 
     def __init__(
         self, options: SuspectOptions, name: str, advice: str = "check the address and that the server runs."
     ) -> None:
         self.options = options
+        self.amplification = options.amplification
+        self.clock: Clock = "measured" if options.clock is None else "server-reported"
         self.pace = Pace(name, options.rate, options.budget, options.patience, advice)
 
     @property
@@ -45,16 +54,6 @@ class Paced(Closing):
     def bytes_received(self) -> int | None:
         """Bytes of the bodies received so far; None where nobody counts them."""
         return self.pace.bytes_received
-
-    @property
-    def amplification(self) -> int:
-        """How often an image is sent in one request."""
-        return self.options.amplification
-
-    @property
-    def clock(self) -> Clock:
-        """Whose time is taken."""
-        return "measured" if self.options.clock is None else "server-reported"
 
     def limit(self, requests: int) -> None:
         """Allow so many requests in all, those already made included; a smaller budget stays."""

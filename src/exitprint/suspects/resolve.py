@@ -14,7 +14,7 @@ from exitprint.suspects.in_process import InProcess
 from exitprint.suspects.onnx import OnnxSuspect
 from exitprint.suspects.options import InputOptions, options_of
 from exitprint.suspects.own import is_own, own_suspect
-from exitprint.suspects.suspect import OpenSuspect
+from exitprint.suspects.suspect import Closing
 
 FILES = (".safetensors", ".onnx", ".toml")
 ONNX_OPTIONS = frozenset({*InputOptions.__dataclass_fields__, "timeout"}) - {"picture", "quality"}
@@ -32,7 +32,7 @@ def check_suspect(text: str) -> None:
         )
 
 
-def open_suspect(argument: str | os.PathLike[str], **options: Any) -> OpenSuspect:
+def open_suspect(argument: str | os.PathLike[str], **options: Any) -> Closing:
     """A suspect by what was given on the command line.
 
     Parameters

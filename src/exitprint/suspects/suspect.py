@@ -68,20 +68,12 @@ def check_can_be_asked(suspect: object) -> None:
         )
 
 
-class OpenSuspect(Suspect, Protocol):
-    """A suspect that is closed with the block that uses it."""
-
-    def close(self) -> None:
-        """Give back what is held open."""
-        ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-
 class Closing:
-    """Base of suspects that are closed at the end of a `with` block."""
+    """A suspect that is closed at the end of a `with` block."""
+
+    def ask(self, x: Tensor) -> Answer:
+        """Answer images; see `Suspect`."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Give back what is held open."""

@@ -155,20 +155,13 @@ def body_of(body: Body, files: Sequence[bytes], kind: str) -> tuple[bytes, str]:
         content: Any = copy.deepcopy(body.beside)
         content = put_at(content, steps(body.at), texts if body.several else texts[0])
         return json.dumps(content).encode(), "application/json"
-    parts = []
-    for name, value in body.beside.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        parts.append(f'form-data; name="{_quoted(name)}"\r\n\r\n{text}'.encode())
-    for file in files:
-        head = f'form-data; name="{_quoted(body.field)}"; filename="image.{kind}"\r\nContent-Type: image/{kind}\r\n\r\n'
-        parts.append(head.encode() + file)
-    before = f"--{BOUNDARY}\r\nContent-Disposition: ".encode()
-    content = b"".join(before + part + b"\r\n" for part in parts) + f"--{BOUNDARY}--\r\n".encode()
-    return content, f"multipart/form-data; boundary={BOUNDARY}"
-
-
-def _quoted(name: str) -> str:
-    return name.replace("\\", "\\\\").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.beside.items()}
+    uploads = [(body.field, (f"image.{kind}", file, f"image/{kind}")) for file in files]
+    form = f"multipart/form-data; boundary={BOUNDARY}"
+    request = require_extra("httpx", "remote").Request(
+        "POST", "http://localhost", headers={"content-type": form}, data=fields, files=uploads
+    )
+    return request.read(), form
 
 
 def steps(path: str) -> list[str | int]:

@@ -1,4 +1,4 @@
-"""What suspects of the Open Inference Protocol v2 share, over REST and over gRPC."""
+"""What suspects share that take tensors, in ONNX Runtime or by the Open Inference Protocol v2 over REST and gRPC."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from exitprint.errors import ExitprintError, told
 from exitprint.suspects.address import Address
 from exitprint.suspects.datatypes import ENCODED, received
 from exitprint.suspects.inputs import Declared, further_inputs, image_among
-from exitprint.suspects.options import SuspectOptions
+from exitprint.suspects.options import InputOptions, SuspectOptions
 from exitprint.suspects.outputs import read_outputs, together
 from exitprint.suspects.paced import Paced
-from exitprint.suspects.suspect import Answer
+from exitprint.suspects.suspect import Answer, Clock, Closing
 
 Tensors = Sequence[tuple[Declared, np.ndarray]]
 
@@ -38,8 +38,8 @@ class Outcome:
     seconds: float | None
 
 
-class V2Suspect(Paced):
-    """A model at an address, whose inputs are known once `_declare` was called.
+class ModelSuspect(Closing):
+    """A model that takes tensors, whose inputs are known once `_declare` was called.
 
     Attributes
     ----------
@@ -47,30 +47,25 @@ class V2Suspect(Paced):
         The model's input that takes the image.
     """
 
-    def __init__(self, address: Address, options: SuspectOptions) -> None:
-        super().__init__(options, address.origin)
+    clock: Clock = "measured"
+    amplification: int = 1
 
-    def _declare(self, inputs: Sequence[Declared]) -> None:
+    def _declare(self, inputs: Sequence[Declared], options: InputOptions) -> None:
         self._inputs = inputs
-        self.image = image_among(inputs, self.options)
-        copies = self.options.amplification
-        if self.image.batch not in (-1, 1, copies):
-            raise ExitprintError(
-                f"the model takes exactly {self.image.batch} images at once: use amplification {self.image.batch}."
-            )
+        self.image = image_among(inputs, options)
         if self.image.batch == 1:
             self._check_amplification(1)
 
     def _check_amplification(self, takes: int) -> None:
-        if takes == 1 and self.options.amplification > 1:
+        if takes == 1 and self.amplification > 1:
             raise ExitprintError("the model takes one image at a time, so nothing can be amplified: do without.")
 
     def ask(self, x: Tensor) -> Answer:
-        """Answer and say how long the exchange took; see `Answer.seconds` for when there is no usable time.
+        """Answer and say how long that took; see `Answer.seconds` for when there is no usable time.
 
         A model that takes one image at a time is asked once per image.
 
-        Raises `ExitprintError` if the server fails for good, refuses, or answers nonsense; `BudgetSpent` if the budget
+        Raises `ExitprintError` if the model fails for good, refuses, or answers nonsense; `BudgetSpent` if the budget
         allows no further request.
         """
         takes = self.image.takes(x.shape[1:])
@@ -86,17 +81,26 @@ class V2Suspect(Paced):
         batched = self.image.datatype == ENCODED or self.image.arrangement(x.shape[1:]).batched
         further = further_inputs(self._inputs, self.image, len(x) * copies, batched)
         outcome = self._infer([(image, images), *further])
-        labels, probabilities = read_outputs(outcome.outputs, len(x) * copies)
-        return Answer(
-            None if outcome.seconds is None else np.full(len(x), outcome.seconds),
-            self.clock,
-            labels if labels is None else labels[::copies],
-            probabilities if probabilities is None else probabilities[::copies],
-        )
+        times = None if outcome.seconds is None else np.full(len(x), outcome.seconds)
+        return Answer(times, self.clock, *read_outputs(outcome.outputs, len(x) * copies, copies))
 
     @abstractmethod
     def _infer(self, tensors: Tensors) -> Outcome:
-        """Send encoded tensors and wait for the answer; only that is inside the time."""
+        """Hand over encoded tensors and wait for the answer; only that is inside the time."""
+
+
+class V2Suspect(Paced, ModelSuspect):
+    """A model at an address."""
+
+    def __init__(self, address: Address, options: SuspectOptions) -> None:
+        super().__init__(options, address.origin)
+
+    def _declare(self, inputs: Sequence[Declared], options: InputOptions) -> None:
+        super()._declare(inputs, options)
+        if self.image.batch not in (-1, 1, self.amplification):
+            raise ExitprintError(
+                f"the model takes exactly {self.image.batch} images at once: use amplification {self.image.batch}."
+            )
 
 
 def numbers_in(name: str, content: Any, datatype: str, shape: Sequence[int]) -> np.ndarray:

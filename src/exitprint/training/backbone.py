@@ -73,13 +73,7 @@ def fit(
     checkpoint: Checkpoint | None,
 ) -> None:
     """Train these parameters on a loss of (images in [0, 1], labels), with momentum, as the recipe says."""
-    optimiser = torch.optim.SGD(
-        parameters,
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        nesterov=recipe.milestones is None,
-    )
+    optimiser = recipe.optimiser(parameters)
     done = checkpoint.resume(network, optimiser) if checkpoint else 0
     device = network.mean.device
     pixels, labels = data.train.pixels.to(device), data.train.labels.to(device)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
+from torch import nn
+from torch.optim import SGD
 
 from exitprint.data import NAMES
 from exitprint.errors import ExitprintError
@@ -33,6 +36,16 @@ class BackboneRecipe(Strict):
         warm_up = 0.2 * self.epochs
         factor = progress / warm_up if progress < warm_up else (self.epochs - progress) / (self.epochs - warm_up)
         return self.learning_rate * max(factor, 1e-3)
+
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> SGD:
+        """SGD with momentum over these parameters, Nesterov's where there are no milestones."""
+        return SGD(
+            parameters,
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.milestones is None,
+        )
 
 
 class HeadRecipe(Strict):
