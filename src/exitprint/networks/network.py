@@ -305,6 +305,25 @@ class MultiExitNetwork(Published, nn.Module):
         """An independent copy, weights and history included."""
         return copy.deepcopy(self)
 
+    def with_heads(
+        self,
+        heads: Sequence[tuple[int, nn.Module]],
+        thresholds: Sequence[float],
+        architecture: Architecture | Exported | None = None,
+    ) -> MultiExitNetwork:
+        """These stages with other heads, one threshold for each but the last, in evaluation mode."""
+        made = MultiExitNetwork(
+            list(self.stages),
+            heads,
+            ExitPolicy(thresholds, *self.policy.rule),
+            self.input_shape,
+            self.mean.flatten().tolist(),
+            self.std.flatten().tolist(),
+            architecture,
+            self.history,
+        )
+        return made.eval().to(self.mean.device)
+
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     numbers = tuple(shape)

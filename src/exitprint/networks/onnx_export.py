@@ -18,7 +18,6 @@ from exitprint.networks.cost import exit_costs
 from exitprint.networks.integer import IntegerLayer
 from exitprint.networks.network import MultiExitNetwork
 from exitprint.networks.onnx_nested import ANSWERS, Handed, Piece, groups, numbered, same, value
-from exitprint.networks.policy import ExitPolicy
 from exitprint.networks.walk import Place
 
 if TYPE_CHECKING:
@@ -76,19 +75,9 @@ def with_fewer_exits(network: MultiExitNetwork, wanted: int) -> MultiExitNetwork
         kept.append(min(free, key=lambda exit: abs(costs[exit] - place / wanted)))
         free.remove(kept[-1])
     limits = network.policy.for_exits(len(costs))
-    thresholds = [limits[exit] for exit in sorted(kept)] or network.policy.thresholds[
-        :1
-    ]  # without exits nothing is read
+    thresholds = [limits[exit] for exit in sorted(kept)] or network.policy.thresholds[:1]  # read by nobody then
     exits = [*sorted(kept), network.num_exits - 1]
-    return MultiExitNetwork(
-        list(network.stages),
-        [(network.exit_stages[exit], network.heads[exit]) for exit in exits],
-        ExitPolicy(thresholds, *network.policy.rule),
-        network.input_shape,
-        network.mean.flatten().tolist(),
-        network.std.flatten().tolist(),
-        history=network.history,
-    ).eval()
+    return network.with_heads([(network.exit_stages[exit], network.heads[exit]) for exit in exits], thresholds)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import torch
@@ -32,8 +32,6 @@ class Unstaged(MultiExitNetwork):
         `MultiExitNetwork.wrap` takes; differentiable.
     example
         A few such images.
-    mean, std
-        Per-channel normalisation that the function wants of its images, by default none.
 
     Raises
     ------
@@ -42,20 +40,14 @@ class Unstaged(MultiExitNetwork):
         batch, or they have no gradient.
     """
 
-    def __init__(
-        self,
-        function: Callable[[Tensor], Any],
-        example: Tensor,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
-    ) -> None:
+    def __init__(self, function: Callable[[Tensor], Any], example: Tensor) -> None:
         nn.Module.__init__(self)
         self.function = function
         channels, height, width = example.shape[1:]
         self.input_shape = (channels, height, width)
         self.architecture, self.history = None, [{"step": "function given"}]
-        self.register_buffer("mean", torch.tensor(mean or [0.0] * channels).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std or [1.0] * channels).view(1, -1, 1, 1))
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
         self.eval()
         images = example[torch.arange(TRIED) % len(example)].clone().to(self.mean)
         self._take = _taken(self._asked(images), len(images))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from exitprint.data import ImageData, batch_size, split, unit_range
 from exitprint.errors import ExitprintError, when_stopped
-from exitprint.networks import Architecture, ExitHead, ExitPolicy, MultiExitNetwork
+from exitprint.networks import Architecture, ExitHead, MultiExitNetwork
 from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
 from exitprint.networks.exported import Exported, ExportedStage
 from exitprint.networks.exported.fresh import fresh_head
@@ -59,17 +59,7 @@ def with_exits(network: MultiExitNetwork, heads: Sequence[tuple[int, nn.Module]]
     if len(thresholds) > 1 or any(stage not in before for stage in stages):
         thresholds = tuple(before.get(stage, 2.0) for stage in stages) or thresholds[:1]
     arch = network.architecture
-    changed = MultiExitNetwork(
-        list(network.stages),
-        heads,
-        ExitPolicy(thresholds, *network.policy.rule),
-        network.input_shape,
-        network.mean.flatten().tolist(),
-        network.std.flatten().tolist(),
-        arch.model_copy(update=_exits(arch, heads[:-1])) if arch else None,
-        network.history,
-    )
-    return changed.eval().to(network.mean.device)
+    return network.with_heads(heads, thresholds, arch.model_copy(update=_exits(arch, heads[:-1])) if arch else None)
 
 
 def _exits(arch: Architecture | Exported, heads: Sequence[tuple[int, nn.Module]]) -> dict[str, tuple[int, ...]]:
