@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from exitprint.data.images import eight_bit_values
-from exitprint.data.parts import MOST_IN_MEMORY, TESTING, TRAINING, Array, chosen_parts
+from exitprint.data.parts import MOST_IN_MEMORY, TESTING, TRAINING, Array, Wanted
 from exitprint.errors import ExitprintError, told
 
 IMAGE_KEYS = ("x", "image", "images", "data", "pixels", "imgs", "img", "samples")
@@ -24,30 +24,30 @@ LABEL_KEYS = ("y", "label", "labels", "targets", "target", "classes")
 CHANNELS = (1, 3, 4)
 
 
-def array_parts(path: Path, split: str | None, image: str | None, label: str | None, where: str) -> dict[str, Array]:
-    """The training and the test part of a `.npy` or `.npz` file; `split`, `image` and `label` as in `load_data`.
+def array_parts(path: Path, wanted: Wanted, where: str) -> dict[str, Array]:
+    """The training and the test part of a `.npy` or `.npz` file.
 
     The keys of an `.npz` are ``x``, ``images``, … and ``y``, ``labels``, …, with the part in front or behind where
     there are several: ``x_train``, ``test_labels``. Raises `ExitprintError` if the file cannot be read, holds pickles,
     or it is not clear what its arrays are.
     """
     if path.suffix.lower() == ".npy":
-        if image is not None or label is not None:
+        if wanted.image is not None or wanted.label is not None:
             raise ExitprintError(
                 f"{str(path)!r} holds one array and no columns: leave out --image-column, --label-column."
             )
-        chosen_parts(["train"], split, where)
+        wanted.parts(["train"], where)
         with path.open("rb") as file:
             values, release = _mapped(path, file)
         return {"train": _part(values, None, f"the images of {where}", release)}
     members = _members(path)
-    found = _parts(members, image, label, where)
+    found = _parts(members, wanted.image, wanted.label, where)
     parts = {}
-    for part in chosen_parts(list(found), split, where):
+    for part, called in wanted.parts(list(found), where).items():
         of_images, of_labels = found[part]
         values, release = _unpacked(path, of_images)
         labels = None if of_labels is None else _unpacked(path, of_labels)[0]
-        parts[part] = _part(values, labels, f"the {part} part of {where}", release)
+        parts[part] = _part(values, labels, called, release)
     return parts
 
 

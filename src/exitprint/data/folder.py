@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from exitprint.data.parts import TESTING, TRAINING, Encoded, chosen_parts
+from exitprint.data.parts import TESTING, TRAINING, Encoded, Wanted
 from exitprint.data.tables import encoded, quiet_datasets
 from exitprint.errors import ExitprintError, told
 
@@ -30,8 +30,8 @@ SUFFIXES = (
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
-def image_folder(root: Path, split: str | None, image: str | None, label: str | None, where: str) -> dict[str, Encoded]:
-    """The training and the test part of a folder of images; `split`, `image` and `label` as in `load_data`.
+def image_folder(root: Path, wanted: Wanted, where: str) -> dict[str, Encoded]:
+    """The training and the test part of a folder of images.
 
     Folders that are called as parts are (train, test, valid, …) are parts. Inside a part, images lie in one folder a
     class, or together, when there are no labels. A folder with a ``metadata.csv`` is read as `datasets` reads it:
@@ -39,14 +39,13 @@ def image_folder(root: Path, split: str | None, image: str | None, label: str | 
     folders.
     """
     if any((folder / name).is_file() for folder in (root, *_folders(root)) for name in METADATA):
-        return _with_metadata(root, split, image, label, where)
+        return _with_metadata(root, wanted, where)
     folders = _folders(root)
     are_parts = (
         bool(folders) and not _images(root) and all(each.name.lower() in (*TRAINING, *TESTING) for each in folders)
     )
     parts = {each.name.lower(): each for each in folders} if are_parts else {"train": root}
-    wanted = chosen_parts(list(parts), split, where)
-    return {part: _part(parts[part], f"the {part} part of {where}") for part in wanted}
+    return {part: _part(parts[part], called) for part, called in wanted.parts(list(parts), where).items()}
 
 
 def holds_images(root: Path) -> bool:
@@ -84,15 +83,11 @@ def _encoded(paths: list[Path], labels: Any, where: str) -> Encoded:
     return Encoded(rows, "image", where, labels, None, from_files=True)
 
 
-def _with_metadata(
-    root: Path, split: str | None, image: str | None, label: str | None, where: str
-) -> dict[str, Encoded]:
+def _with_metadata(root: Path, wanted: Wanted, where: str) -> dict[str, Encoded]:
     with told(f"{str(root)!r} cannot be read by its metadata file ({{why}}): mend the file."):
         tables = quiet_datasets().load_dataset("imagefolder", data_dir=str(root), drop_labels=True)
-    wanted = chosen_parts(list(tables), split, where)
-    return {
-        part: encoded(tables[part], f"the {part} part of {where}", image, label, from_files=True) for part in wanted
-    }
+    named = wanted.parts(list(tables), where)
+    return {part: encoded(tables[part], called, wanted, from_files=True) for part, called in named.items()}
 
 
 def _visible(path: Path) -> bool:

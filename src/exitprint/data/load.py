@@ -10,7 +10,7 @@ from exitprint.data.arrays import array_parts
 from exitprint.data.folder import holds_images, image_folder
 from exitprint.data.images import ImageData
 from exitprint.data.named import NAMES, load_named
-from exitprint.data.parts import Part, data_of
+from exitprint.data.parts import Part, Wanted, data_of
 from exitprint.data.picture import MODES, fit_of
 from exitprint.data.tables import ON_THE_HUB, from_hub, parquet
 from exitprint.errors import ExitprintError
@@ -71,28 +71,28 @@ def load_data(
         raise ExitprintError(f"the number of images must be positive, and not {limit}.")
     if channels is not None and channels not in MODES:
         raise ExitprintError(f"images have 1, 3 or 4 channels, and not {channels}.")
-    fit = fit_of(resize, crop)
+    wanted = Wanted(split, image_column, label_column, fit_of(resize, crop), channels, limit, seed)
     if name in NAMES:
-        return load_named(name, data_dir, split, image_column, label_column, fit, channels, limit, seed)
+        return load_named(name, data_dir, wanted)
     path = Path(name).expanduser()
     called = path.resolve().name if path.exists() else name
     parts: Mapping[str, Part]
     if path.is_dir():
         read = image_folder if holds_images(path) else parquet
-        parts = read(path, split, image_column, label_column, called)
+        parts = read(path, wanted, called)
     elif path.suffix.lower() == PARQUET:
-        parts = parquet(path, split, image_column, label_column, called)
+        parts = parquet(path, wanted, called)
     elif path.suffix.lower() in ARRAYS:
         if not path.is_file():
             raise ExitprintError(f"there is no file {name!r}: check the path.")
-        parts = array_parts(path, split, image_column, label_column, called)
+        parts = array_parts(path, wanted, called)
     elif path.exists():
         raise ExitprintError(f"{name!r} is no folder of images and no .npz, .npy or .parquet file: use one of them.")
     elif ON_THE_HUB.fullmatch(name) and not name.startswith("."):
-        parts = from_hub(name, split, image_column, label_column)
+        parts = from_hub(name, wanted)
     else:
         raise ExitprintError(
             f"unknown data set {name!r}: use one of {', '.join(NAMES)}, a folder of images, a .npz, .npy or .parquet "
             "file, or owner/name on the Hugging Face hub."
         )
-    return data_of(called, parts, called, fit, channels, limit, seed)
+    return data_of(called, parts, wanted)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from exitprint.data.images import ImageData, split_numbers
-from exitprint.data.parts import Array, Encoded, chosen_parts, data_of
+from exitprint.data.parts import Array, Encoded, Wanted, data_of
 from exitprint.data.picture import Fit
 from exitprint.data.shards import shards
 from exitprint.data.tables import encoded, from_parquet, quiet_datasets
@@ -45,40 +45,21 @@ SOURCES = {
 NAMES = (DIGITS, *SOURCES)
 
 
-def load_named(
-    name: str,
-    data_dir: str | os.PathLike[str] | None,
-    split: str | None,
-    image: str | None,
-    label: str | None,
-    fit: Fit,
-    channels: int | None,
-    limit: int | None,
-    seed: int,
-) -> ImageData:
-    """One of `NAMES`; arguments as in `load_data`."""
+def load_named(name: str, data_dir: str | os.PathLike[str] | None, wanted: Wanted) -> ImageData:
+    """One of `NAMES`; `data_dir` as in `load_data`."""
     if name == DIGITS:
-        if (split, image, label) != (None, None, None):
+        if (wanted.split, wanted.image, wanted.label) != (None, None, None):
             raise ExitprintError(
                 "digits has neither columns nor parts to choose: leave out the options that name them."
             )
-        return data_of(name, _digits(), name, fit, channels, limit, seed, flips=False)
+        return data_of(name, _digits(), wanted)
     source = SOURCES[name]
     folder = data_dir or os.environ.get(DATA_DIR_VARIABLE)
-    tables = _from_folder(name, Path(folder) / name, split) if folder else _from_hub(source, split)
-    parts = {part: _part(table, f"the {part} part of {name}", source, image, label) for part, table in tables.items()}
-    data = data_of(
-        name,
-        parts,
-        name,
-        fit,
-        channels or source.channels,
-        limit,
-        seed,
-        source.flips,
-        None if label else source.classes,
-    )
-    if fit == Fit() and data.input_shape[1:] != (source.side, source.side):
+    tables = _from_folder(name, Path(folder) / name, wanted) if folder else _from_hub(source, wanted.split)
+    parts = {part: _part(table, f"the {part} part of {name}", source, wanted) for part, table in tables.items()}
+    read = replace(wanted, channels=wanted.channels or source.channels)
+    data = data_of(name, parts, read, source.flips, None if wanted.label else source.classes)
+    if wanted.fit == Fit() and data.input_shape[1:] != (source.side, source.side):
         raise ExitprintError(
             f"the images of {name} are {data.input_shape[2]}×{data.input_shape[1]} pixels where {source.side}×"
             f"{source.side} is expected: get the original data set."
@@ -99,16 +80,17 @@ def _digits() -> Mapping[str, Array]:
     }
 
 
-def _part(rows: Any, where: str, source: Source, image: str | None, label: str | None) -> Encoded:
-    for column in (image or source.image, label or source.label):
+def _part(rows: Any, where: str, source: Source, wanted: Wanted) -> Encoded:
+    image, label = wanted.image or source.image, wanted.label or source.label
+    for column in (image, label):
         if column not in rows.column_names:
             raise ExitprintError(
                 f"{where} has no column {column!r} (it has {', '.join(rows.column_names)}): use the layout of "
                 f"{source.repository} on the Hugging Face hub."
             )
-    part = encoded(rows, where, image or source.image, label or source.label)
+    part = encoded(rows, where, replace(wanted, image=image, label=label))
     assert part.labels is not None
-    if label is None:
+    if wanted.label is None:
         if not all(isinstance(value, int) for value in part.labels):
             raise ExitprintError(
                 f"the column {source.label!r} of {where} holds other things than class numbers: use the layout of "
@@ -118,16 +100,16 @@ def _part(rows: Any, where: str, source: Source, image: str | None, label: str |
     return part
 
 
-def _from_folder(name: str, root: Path, split: str | None) -> dict[str, Any]:
+def _from_folder(name: str, root: Path, wanted: Wanted) -> dict[str, Any]:
     found = shards(root) if root.is_dir() else {}
     if not found:
         raise ExitprintError(
             f"there is no train*.parquet under {str(root)!r}: point --data-dir at the folder that holds {name}/."
         )
-    wanted = chosen_parts(list(found), split, name)
-    if split is None and len(wanted) < 2:
+    named = wanted.parts(list(found), name)
+    if wanted.split is None and len(named) < 2:
         raise ExitprintError(f"there is no test*.parquet or valid*.parquet under {str(root)!r}: get a whole copy.")
-    return {part: from_parquet(found[part]) for part in wanted}
+    return {part: from_parquet(found[part]) for part in named}
 
 
 def _from_hub(source: Source, split: str | None) -> dict[str, Any]:

@@ -146,43 +146,60 @@ class Array:
         return f"image {number} of {self.where}"
 
 
-def chosen_parts(found: Sequence[str], given: str | None, where: str) -> list[str]:
-    """The names of the training and of the test part among those found; the former alone where there is one part.
+@dataclass(frozen=True)
+class Wanted:
+    """What of a data set is wanted, and how.
 
-    `given` is what the user wrote: TRAIN,TEST or one part. Raises `ExitprintError` if a part is not there, or it is not
-    clear which to take.
+    Attributes
+    ----------
+    split, image, label
+        The parts, and the columns of images and labels, as in `load_data`.
+    fit, channels
+        How images are brought to a network's size; by default the channels that they have.
+    limit, seed
+        As in `load_data`.
     """
-    if given is not None:
-        names = [name.strip() for name in given.split(",")]
-        missing = [name for name in names if name not in found]
-        if missing or len(names) > 2 or len(set(names)) < len(names):
+
+    split: str | None
+    image: str | None
+    label: str | None
+    fit: Fit
+    channels: int | None
+    limit: int | None
+    seed: int
+
+    def parts(self, found: Sequence[str], where: str) -> dict[str, str]:
+        """The training and the test part among those found, and what a sentence calls each.
+
+        The former alone where there is one part. Raises `ExitprintError` if a part is not there, or it is not clear
+        which to take.
+        """
+        return {part: f"the {part} part of {where}" for part in self._parts(found, where)}
+
+    def _parts(self, found: Sequence[str], where: str) -> list[str]:
+        if self.split is not None:
+            names = [name.strip() for name in self.split.split(",")]
+            missing = [name for name in names if name not in found]
+            if missing or len(names) > 2 or len(set(names)) < len(names):
+                raise ExitprintError(
+                    f"--split names one part, or two (training,test), of {where}, which has {', '.join(found)}; "
+                    f"{self.split!r} does not."
+                )
+            return names
+        if len(found) == 1:
+            return list(found)
+        train = next((name for name in TRAINING if name in found), None)
+        test = [name for name in TESTING if name in found][:1]
+        if train is None:
             raise ExitprintError(
-                f"--split names one part, or two (training,test), of {where}, which has {', '.join(found)}; "
-                f"{given!r} does not."
+                f"{where} has the parts {', '.join(found)}: say which are for training and for testing (--split "
+                f"{found[0]},{found[1]})."
             )
-        return names
-    if len(found) == 1:
-        return list(found)
-    train = next((name for name in TRAINING if name in found), None)
-    test = [name for name in TESTING if name in found][:1]
-    if train is None:
-        raise ExitprintError(
-            f"{where} has the parts {', '.join(found)}: say which are for training and for testing (--split "
-            f"{found[0]},{found[1]})."
-        )
-    return [train, *test]
+        return [train, *test]
 
 
 def data_of(
-    name: str,
-    parts: Mapping[str, Part],
-    where: str,
-    fit: Fit,
-    channels: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    flips: bool = False,
-    classes: int | None = None,
+    name: str, parts: Mapping[str, Part], wanted: Wanted, flips: bool = False, classes: int | None = None
 ) -> ImageData:
     """Training and test parts, read, as an `ImageData`.
 
@@ -191,26 +208,22 @@ def data_of(
     Parameters
     ----------
     name
-        What the data set is called in histories.
+        What the data set is called, in histories too.
     parts
         The training part first, then the test part, if there is one; a share of a single part is kept back for testing.
-    where
-        What a sentence calls the data set.
-    fit, channels
-        How images are brought to a network's size; by default the channels that they have.
-    limit, seed
-        As in `load_data`.
+    wanted
+        How they are read.
     flips
         Whether a mirrored image still shows its class.
     classes
         How many there are, where that is known; by default what the labels say.
     """
-    labels, found = _labels(parts, where)
-    chosen = _chosen(parts, labels, limit, seed, where)
-    first = next(iter(parts.values()))
+    labels, found = _labels(parts, name)
+    chosen = _chosen(parts, labels, wanted, name)
+    channels, fit = wanted.channels, wanted.fit
     if channels is None:
         channels = max(parts[part].channels(numbers) for part, numbers in chosen.values())
-    shape = _shape(first, int(chosen["train"][1][0]), channels, fit)
+    shape = _shape(next(iter(parts.values())), int(chosen["train"][1][0]), channels, fit)
     in_memory = sum(len(numbers) for _, numbers in chosen.values()) * int(np.prod(shape)) <= MOST_IN_MEMORY
     images = {
         use: Images(
@@ -219,7 +232,7 @@ def data_of(
         )
         for use, (part, numbers) in chosen.items()
     }
-    data = image_data(name, images["train"], images["test"], found if classes is None else classes, flips, seed)
+    data = image_data(name, images["train"], images["test"], found if classes is None else classes, flips, wanted.seed)
     if not in_memory:
         _decode_once(data.calibration)
         _decode_once(data.test)
@@ -240,7 +253,7 @@ def _labels(parts: Mapping[str, Part], where: str) -> tuple[dict[str, Numbers] |
 
 
 def _chosen(
-    parts: Mapping[str, Part], labels: Mapping[str, Numbers] | None, limit: int | None, seed: int, where: str
+    parts: Mapping[str, Part], labels: Mapping[str, Numbers] | None, wanted: Wanted, where: str
 ) -> dict[str, tuple[str, Numbers]]:
     """For training and for testing: the part, and the numbers of the images in it."""
     for part, each in parts.items():
@@ -254,15 +267,11 @@ def _chosen(
         share = TESTED_UNLABELLED if known is None else TESTED
         rest, tested = split_numbers(len(parts[train]), known, share, seed=0)
         uses = {"train": (train, rest), "test": (train, tested)}
-    return {use: (part, _limited(numbers, part, labels, limit, seed)) for use, (part, numbers) in uses.items()}
-
-
-def _limited(
-    numbers: Numbers, part: str, labels: Mapping[str, Numbers] | None, limit: int | None, seed: int
-) -> Numbers:
-    if limit is None or limit >= len(numbers):
-        return numbers
-    return numbers[split_numbers(len(numbers), None if labels is None else labels[part][numbers], limit, seed)[1]]
+    for use, (part, numbers) in uses.items():
+        if wanted.limit is not None and wanted.limit < len(numbers):
+            known = None if labels is None else labels[part][numbers]
+            uses[use] = part, numbers[split_numbers(len(numbers), known, wanted.limit, wanted.seed)[1]]
+    return uses
 
 
 def _shape(part: Part, number: int, channels: int, fit: Fit) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from exitprint.data.parts import Encoded, chosen_parts
+from exitprint.data.parts import Encoded, Wanted
 from exitprint.data.shards import shards
 from exitprint.errors import ExitprintError, told
 
@@ -28,7 +28,7 @@ def quiet_datasets() -> Any:
     return datasets
 
 
-def parquet(path: Path, split: str | None, image: str | None, label: str | None, where: str) -> dict[str, Encoded]:
+def parquet(path: Path, wanted: Wanted, where: str) -> dict[str, Encoded]:
     """The training and the test part of parquet files: one, several (a pattern), or a folder in the hub's layout."""
     if path.is_dir():
         files = shards(path)
@@ -38,8 +38,8 @@ def parquet(path: Path, split: str | None, image: str | None, label: str | None,
         files = {"train": [Path(found) for found in sorted(glob.glob(str(path)))]}
     if not any(files.values()):
         raise ExitprintError(f"there is no parquet file {str(path)!r}: check the path.")
-    wanted = chosen_parts(list(files), split, where)
-    return {part: encoded(from_parquet(files[part]), f"the {part} part of {where}", image, label) for part in wanted}
+    named = wanted.parts(list(files), where)
+    return {part: encoded(from_parquet(files[part]), called, wanted) for part, called in named.items()}
 
 
 def from_parquet(files: Sequence[Path]) -> Any:
@@ -54,7 +54,7 @@ def _escaped(path: Path) -> str:
     return re.sub(r"([\[*?])", r"[\1]", str(path))
 
 
-def from_hub(name: str, split: str | None, image: str | None, label: str | None) -> dict[str, Encoded]:
+def from_hub(name: str, wanted: Wanted) -> dict[str, Encoded]:
     """The training and the test part of a data set on the Hugging Face hub, ``owner/name`` or ``owner/name:config``."""
     datasets = quiet_datasets()
     match = ON_THE_HUB.fullmatch(name)
@@ -62,13 +62,13 @@ def from_hub(name: str, split: str | None, image: str | None, label: str | None)
     repository, configuration = match["repository"], match["configuration"]
     try:
         found = datasets.get_dataset_split_names(repository, configuration)
-        wanted = chosen_parts([str(part) for part in found], split, name)
-        tables = {part: datasets.load_dataset(repository, configuration, split=part) for part in wanted}
+        named = wanted.parts([str(part) for part in found], name)
+        tables = {part: datasets.load_dataset(repository, configuration, split=part) for part in named}
     except ExitprintError:
         raise
     except Exception as error:
         raise ExitprintError(_why_not_had(name, error)) from error
-    return {part: encoded(table, f"the {part} part of {name}", image, label) for part, table in tables.items()}
+    return {part: encoded(table, named[part], wanted) for part, table in tables.items()}
 
 
 def _why_not_had(name: str, error: Exception) -> str:
@@ -82,7 +82,7 @@ def _why_not_had(name: str, error: Exception) -> str:
     )
 
 
-def encoded(rows: Any, where: str, image: str | None, label: str | None, from_files: bool = False) -> Encoded:
+def encoded(rows: Any, where: str, wanted: Wanted, from_files: bool = False) -> Encoded:
     """A table with the columns of images and labels found, or as they were given.
 
     Raises `ExitprintError` if a column is not there, or it is not clear which it is.
@@ -90,11 +90,11 @@ def encoded(rows: Any, where: str, image: str | None, label: str | None, from_fi
     import datasets
 
     features = rows.features
-    for given in (image, label):
+    for given in (wanted.image, wanted.label):
         if given is not None and given not in features:
             raise ExitprintError(f"{where} has no column {given!r} (it has {', '.join(features)}).")
-    pictures = image or _image_column(features, where)
-    known = label or _label_column(features, where, pictures)
+    pictures = wanted.image or _image_column(features, where)
+    known = wanted.label or _label_column(features, where, pictures)
     labels = names = None
     if known is not None:
         kind = features[known]
