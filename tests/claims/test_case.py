@@ -19,7 +19,7 @@ from acting import Noisy, lines_of, script, verified
 from exitprint.claims import audit, check_pack, commit, pack
 from exitprint.claims.committing import Place, committed_fingerprint, load_opening
 from exitprint.claims.control import rank_p_value
-from exitprint.claims.register import Brought, Register
+from exitprint.claims.register import Asking, Brought, Register
 from exitprint.claims.replay import log_mean
 from exitprint.claims.signing import load_claim
 from exitprint.claims.verification import begin
@@ -256,7 +256,7 @@ def test_an_invented_reference_is_caught(references, claimed, audited, fingerpri
     register = Register(Place(claim).runs, file_digest(claim))
     committed = committed_fingerprint(load_claim(claim), load_opening(Place(claim).opening), fingerprint_file)
     invented = (Brought("another", file_digest(references["another"]), 0.0),)
-    begun = register.begin("suspect", committed, "cost-model", 1, False, invented)
+    begun = register.begin("suspect", Asking(committed, "cost-model", 1, False, invented))
     verify(
         load_fingerprint(fingerprint_file),
         CostModel(target),

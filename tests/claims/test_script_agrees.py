@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from exitprint.claims import commit, pack
 from exitprint.claims.committing import Place, committed_fingerprint, load_opening
 from exitprint.claims.images import image_digests
-from exitprint.claims.register import Brought, Register
+from exitprint.claims.register import Asking, Brought, Register
 from exitprint.claims.signing import load_claim
 from exitprint.files import file_digest
 from exitprint.fingerprints import Fingerprint, Reference, save_fingerprint, verify
@@ -163,7 +163,7 @@ def crafted(digits, history: History) -> Fingerprint:
 
 def begin(register: Register, name: str, committed: str, made: Fingerprint, way: Way, history: History, seed: int):
     brought = tuple(Brought(f"brought {n}", f"{n:064d}", each) for n, each in enumerate(history.brought))
-    begun = register.begin(name, committed, way.clock, 1, False, brought)
+    begun = register.begin(name, Asking(committed, way.clock, 1, False, brought))
     journal = register.journal(begun.number)
     floored = history.floored and way.clock == "measured"
     verify(

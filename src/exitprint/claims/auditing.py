@@ -128,9 +128,7 @@ def _ask(register: Register, name: str, open_: Opener, first: Begun, fingerprint
     """Ask somebody as the suspect was asked first; what is in a journal is not asked again."""
     known = register.read() if (register.folder / FILE).exists() else ()
     with open_(first) as suspect:
-        begun = next((each for each in known if each.suspect == name), None) or register.begin(
-            name, first.fingerprint, first.clock, first.amplification, first.address, first.references
-        )
+        begun = next((each for each in known if each.suspect == name), None) or register.begin(name, first.asking)
         UnderClaim.of(claim, register, begun).ask(fingerprint, suspect)
 
 

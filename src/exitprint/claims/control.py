@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from exitprint.claims.register import Begun, Register
+from exitprint.claims.register import Register
 from exitprint.claims.replay import Replayed, combined
 from exitprint.claims.statement import Claim
 from exitprint.errors import ExitprintError
@@ -105,10 +105,5 @@ def follows(verdict: Verdict) -> bool:
 
 def _check_alike(found: Sequence[Replayed], first: Replayed) -> None:
     for each in found:
-        if _how(each.begun) != _how(first.begun):
+        if each.begun.asking != first.begun.asking:
             raise ExitprintError(f"the judge asked {each.begun.suspect!r} otherwise than the suspect was asked first.")
-
-
-def _how(begun: Begun) -> tuple[object, ...]:
-    """In which way a network is asked."""
-    return begun.fingerprint, begun.clock, begun.amplification, begun.address, begun.references

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from exitprint.errors import ExitprintError, told
 from exitprint.fingerprints import Reference
@@ -43,6 +43,28 @@ class Brought:
         return Reference(self.name, (self.share,), "other")
 
 
+class Asking(NamedTuple):
+    """With what, and how, somebody is asked.
+
+    Attributes
+    ----------
+    fingerprint
+        Its commitment.
+    clock, amplification
+        As of verification.
+    address
+        Whether it is asked at an address.
+    references
+        Networks that the asker brought: the threshold follows from them too.
+    """
+
+    fingerprint: str
+    clock: Clock
+    amplification: int
+    address: bool
+    references: tuple[Brought, ...] = ()
+
+
 @dataclass(frozen=True)
 class Begun:
     """One verification that was begun.
@@ -55,14 +77,8 @@ class Begun:
         Date and time, UTC, by the asking machine's clock.
     suspect
         An address, or a file with its digest; of a panel the network's name.
-    fingerprint
-        Its commitment.
-    clock, amplification
-        How it is asked.
-    address
-        Whether it is asked at an address.
-    references
-        Networks that the asker brought: the threshold follows from them too.
+    fingerprint, clock, amplification, address, references
+        See `Asking`.
     """
 
     number: int
@@ -73,6 +89,11 @@ class Begun:
     amplification: int
     address: bool
     references: tuple[Brought, ...] = ()
+
+    @property
+    def asking(self) -> Asking:
+        """How it is asked."""
+        return Asking(self.fingerprint, self.clock, self.amplification, self.address, self.references)
 
     @property
     def seen(self) -> tuple[Reference, ...]:
@@ -116,24 +137,14 @@ class Register:
         key = sha256(repr(sorted(words.items(), key=lambda item: item[0])).encode()).hexdigest()
         return Work("register", key, Begun, "claim, or panel", words)
 
-    def begin(
-        self,
-        suspect: str,
-        fingerprint: str,
-        clock: Clock,
-        amplification: int,
-        address: bool,
-        references: tuple[Brought, ...] = (),
-    ) -> Begun:
+    def begin(self, suspect: str, asking: Asking) -> Begun:
         """Write down that a verification begins.
 
         Raises `ExitprintError` if it cannot be written, or the register was changed.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with opened(self.folder / FILE, self.work, resume=True) as kept:
-            moment = datetime.now(UTC).isoformat(timespec="seconds")
-            number = len(kept.earlier) + 1
-            begun = Begun(number, moment, suspect, fingerprint, clock, amplification, address, references)
+            begun = Begun(len(kept.earlier) + 1, datetime.now(UTC).isoformat(timespec="seconds"), suspect, *asking)
             kept.add(begun)
         return begun
 

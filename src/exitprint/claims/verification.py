@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exitprint.claims.committing import Place, committed_fingerprint, load_opening
-from exitprint.claims.register import Begun, Brought, Register
+from exitprint.claims.register import Asking, Begun, Brought, Register
 from exitprint.claims.signing import load_claim
 from exitprint.claims.statement import Claim
 from exitprint.errors import ExitprintError
@@ -88,7 +88,7 @@ def begin(
         if begun.references != brought:
             raise ExitprintError("this verification was begun with other references: resume it with the same ones.")
     else:
-        begun = register.begin(suspect, committed, clock, amplification, address, brought)
+        begun = register.begin(suspect, Asking(committed, clock, amplification, address, brought))
     return UnderClaim.of(claim, register, begun)
 
 

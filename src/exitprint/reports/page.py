@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +16,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from exitprint.errors import ExitprintError
-from exitprint.files import write_bytes
+from exitprint.files import file_digest, write_bytes
 from exitprint.fingerprints.course import Course
 from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.score import longest_time
@@ -168,6 +170,25 @@ def write_report(html: str, path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     """
     write_bytes(path, html.encode("utf-8"))
+
+
+def provenance(files: Mapping[str, Path | None]) -> dict[str, str]:
+    """Date, version, and the SHA-256 of every file, by what it is; what is no file (an address) has none.
+
+    Raises
+    ------
+    ExitprintError
+        If a file cannot be read.
+    """
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        "program": f"exitprint {metadata.version('exitprint')}",
+        **{
+            f"SHA-256 of the {what}": file_digest(path)
+            for what, path in files.items()
+            if path is not None and path.is_file()
+        },
+    }
 
 
 def environment() -> Environment:

@@ -18,11 +18,11 @@ from exitprint.training.evaluate import (
     leaving_policy,
     policy_accuracy,
     policy_with_room,
+    spread_policy,
 )
 from exitprint.training.heads import train_heads
 from exitprint.training.jointly import train_jointly
 from exitprint.training.recipe import BackboneRecipe, HeadRecipe, Recipe, recipe
-from exitprint.training.spread import spread_policy
 from exitprint.training.train import new_exits, train_network
 
 if TYPE_CHECKING:

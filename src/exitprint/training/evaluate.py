@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from exitprint.training.compute import on_best_device
 
 HALF = 0.5
 """Where a network's first half ends, as a share of its cost."""
+AS_DEEP = 0.99
+"""Cost, as a share of the last exit's, from which an exit saves nothing and is closed."""
 MOST_AT_ONE = 0.9
 """There is room for later and for earlier images as long as no exit takes a larger share of them."""
 SURE = 1 - 1e-6
@@ -178,3 +181,34 @@ def has_room(policy: ExitPolicy, logits: Tensor) -> bool:
         Of every exit, shape (images, exits, classes).
     """
     return float(policy.exits(logits).bincount().max()) <= MOST_AT_ONE * len(logits)
+
+
+def spread_policy(network: MultiExitNetwork, images: Images, keep: float) -> ExitPolicy:
+    """Thresholds, one per exit, under which each exit takes `keep` times as many inputs as the one before.
+
+    That is how Huang et al. (2018, section 5.2) set the thresholds of MSDNet for a budget. An exit as deep as the last
+    one is closed.
+
+    Parameters
+    ----------
+    network
+        Its policy is not changed.
+    images
+        Held-out images that the shares are met on.
+    keep
+        Above 0.
+    """
+    certainty = ExitPolicy(CLOSED).certainty(all_logits(network, images)).numpy()
+    used = np.array(exit_costs(network)) < AS_DEEP
+    used[-1] = True
+    shares = np.where(used, keep ** (np.cumsum(used) - 1.0), 0)
+    shares /= shares.sum()
+    waiting, thresholds = np.ones(len(images), dtype=bool), []
+    for exit in range(network.num_exits - 1):
+        threshold = CLOSED
+        if used[exit]:
+            here = np.sort(certainty[waiting, exit])[::-1]
+            threshold = float(here[min(round(shares[exit] * len(images)), len(here)) - 1])
+        thresholds.append(threshold)
+        waiting &= certainty[:, exit] < threshold
+    return ExitPolicy(thresholds)

@@ -23,7 +23,7 @@ from exitprint.suspects import InProcess, KServeSuspect
 from exitprint.timing.exits import METHODS, estimate_exits
 from exitprint.timing.exits.simulated import POPULATIONS, Clock
 from exitprint.timing.inquiry import inquire
-from exitprint.training.spread import spread_policy
+from exitprint.training import spread_policy
 from exitprint_studies.ours.victims import KEEP, declared, is_at_hand
 from exitprint_studies.population.declare import Source, Spec, Trained, realise
 from exitprint_studies.population.jobs import realise_all

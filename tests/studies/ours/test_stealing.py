@@ -13,9 +13,8 @@ from exitprint.networks import architecture, exit_costs
 from exitprint.stealing import SubstituteRecipe
 from exitprint.suspects import CostModel
 from exitprint.timing.exits import estimate_exits
-from exitprint.training import BackboneRecipe, HeadRecipe, Recipe
+from exitprint.training import BackboneRecipe, HeadRecipe, Recipe, spread_policy
 from exitprint.training.evaluate import logits_of
-from exitprint.training.spread import spread_policy
 from exitprint_studies.ours import stealing
 from exitprint_studies.ours.stealing import attack, measures
 from exitprint_studies.ours.stealing.declared import (
