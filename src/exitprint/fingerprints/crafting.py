@@ -12,7 +12,7 @@ from exitprint.data import batch_size, unit_range
 from exitprint.fingerprints.exits_anew import all_exits
 from exitprint.fingerprints.fingerprint import l2_changes
 from exitprint.fingerprints.goals import Goals
-from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, Look, StepsOfLength, frozen, looks, optimise
+from exitprint.fingerprints.optimise import AdamOnTanh, Crafted, Look, StepsOfLength, Variable, frozen, looks, optimise
 from exitprint.networks import MultiExitNetwork
 from exitprint.suspects.through import Through
 
@@ -55,6 +55,11 @@ class ContrastMethod:
     reference_weight: float = 2.0
     adam_learning_rate: float | None = None
 
+    def variable(self, x: Tensor) -> Variable:
+        """What stands for images that are changed, from those that they begin as."""
+        adam = self.adam_learning_rate
+        return StepsOfLength(x, self.step_l2) if adam is None else AdamOnTanh(x, adam)
+
 
 def craft_contrast(
     network: MultiExitNetwork,
@@ -92,14 +97,13 @@ def craft_contrast(
         up as soon as they are not among them. By default all.
     """
     method = method or ContrastMethod()
-    adam = method.adam_learning_rate
     device = network.mean.device
     x, late = x.to(device), late.to(device)
     goals = replace(goals, below=goals.below.to(device), above=goals.above.to(device))
     with frozen(*references, *copies):
         return optimise(
             network,
-            StepsOfLength(x, method.step_l2) if adam is None else AdamOnTanh(x, adam),
+            method.variable(x),
             lambda _, logits, indices: goals.distance(logits, late[indices]),
             lambda logits, indices: goals.met(logits, late[indices]),
             method.steps,

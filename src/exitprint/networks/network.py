@@ -14,7 +14,6 @@ from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import Architecture
 from exitprint.networks.describe import html, text
 from exitprint.networks.exported import Exported
-from exitprint.networks.exported.wrap import Exits
 from exitprint.networks.file import read
 from exitprint.networks.heads import ExitHead
 from exitprint.networks.hub import Published, weights_file
@@ -22,7 +21,7 @@ from exitprint.networks.integer import IntegerLayer, to_integers
 from exitprint.networks.policy import ExitPolicy
 from exitprint.networks.predict import Prediction, classes_of_heads, predict_batch, predict_one
 from exitprint.networks.walk import Features, Place, stage_shapes, walk
-from exitprint.networks.wrapping import wrapped_network
+from exitprint.networks.wrapping import Exits, wrapped_network
 
 
 class MultiExitNetwork(Published, nn.Module):

@@ -46,7 +46,7 @@ def misbehaving(
     seed: int = 0,
     lifetime: float = 1800.0,
 ) -> Iterator[str]:
-    """Serve a network file from another process, misbehaving, at a free port of 127.0.0.1 until the block ends.
+    """As `exitprint.serving.running`, by a server that misbehaves.
 
     Parameters
     ----------
@@ -60,16 +60,6 @@ def misbehaving(
         Of whatever it does at random.
     lifetime
         Seconds after which it ends in any case.
-
-    Yields
-    ------
-    str
-        The model's address.
-
-    Raises
-    ------
-    ExitprintError
-        If there is no such trouble, or the server does not start.
     """
     with in_process_of_its_own(_serve, (Path(network), known(trouble), amount, answers, seed, lifetime)) as url:
         yield url

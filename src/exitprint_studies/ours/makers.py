@@ -94,7 +94,7 @@ class Workshop:
         if theft is None:
             return owned
         kind, parameters, seed = _theft(theft)
-        key = {**adopted.key, "kind": kind, "parameters": parameters, "seed": seed}
+        key = {**adopted.key, "kind": kind, "parameters": parameters, "seed": seed, **_stands_on(theft)}
         if theft in ON_TOP:
             owned = self.network(adopted, ON_TOP[theft])
         return load_network(self.store.get(key, partial(self._steal, adopted, owned, theft)))
@@ -110,7 +110,9 @@ class Workshop:
             right = [float((policy.answered(logits) == tested.labels).double().mean()) for policy in policies]
             write_bytes(to, json.dumps([[policy.thresholds[0] for policy in policies], right]).encode())
 
-        key = {"policies": adopted.key, "theft": _theft(theft) if theft else None}
+        key: dict[str, Any] = {"policies": adopted.key, "theft": None}
+        if theft:
+            key |= {"theft": _theft(theft), **_stands_on(theft)}
         thresholds, accuracies = json.loads(self.store.get(key, measure, ".policies").read_bytes())
         return [ExitPolicy(T_c) for T_c in thresholds], accuracies
 
@@ -118,6 +120,11 @@ class Workshop:
         kind, parameters, seed = _theft(theft)
         with single_thread():
             save_network(tamper(owned, self.images(adopted), kind, parameters, seed), to)
+
+
+def _stands_on(theft: str) -> dict[str, Any]:
+    """What the result depends on besides where a copy was changed before: nothing where it was not."""
+    return {"on": _theft(ON_TOP[theft])} if theft in ON_TOP else {}
 
 
 def _theft(name: str) -> tuple[str, Mapping[str, Any], int]:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from exitprint.data import Images
 from exitprint.fingerprints.choice import choose, natural_order
-from exitprint.fingerprints.crafting import ContrastMethod, Reluctance, craft_contrast
-from exitprint.fingerprints.goals import Goals, contrast_goals, joined
-from exitprint.fingerprints.optimise import Crafted, StepsOfLength, frozen, optimise
+from exitprint.fingerprints.crafting import ContrastMethod, craft_contrast
+from exitprint.fingerprints.goals import contrast_goals, joined
+from exitprint.fingerprints.optimise import Crafted, StepsOfLength
 from exitprint.fingerprints.policies import usable_policies
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of
 from exitprint.networks import MultiExitNetwork
@@ -62,6 +62,14 @@ class SmoothSteps(StepsOfLength):
     def step(self, gradient: Tensor) -> None:
         """One step of the given length."""
         super().step(low_frequencies(gradient))
+
+
+class Smooth(ContrastMethod):
+    """A contrast by such steps."""
+
+    def variable(self, x: Tensor) -> SmoothSteps:
+        """What stands for images that are changed."""
+        return SmoothSteps(x, self.step_l2)
 
 
 def low_frequencies(x: Tensor) -> Tensor:
@@ -122,29 +130,8 @@ def craft(
     order = natural_order(torch.stack(certainties).mean(0), torch.cat(by_network))
     if idea.past_first:
         order = order[(by_network[0] > 0).all(0)[order]]
-    method = ContrastMethod(margin_log_odds=margin, candidates_per_sample=1)
+    method = (Smooth if idea.smooth else ContrastMethod)(margin_log_odds=margin, candidates_per_sample=1)
     chosen, late = choose(order, min(samples, len(order)), method.extreme_share, seed=0)
     x = images[chosen].x
-    how = _smoothly if idea.smooth else craft_contrast
-    crafted = how(network, x, late, joined(goals), method, references, (), copies)
+    crafted = craft_contrast(network, x, late, joined(goals), method, references, copies=copies)
     return Samples(crafted, images.pixels[chosen], late)
-
-
-def _smoothly(
-    network: MultiExitNetwork,
-    x: Tensor,
-    late: Tensor,
-    goals: Goals,
-    method: ContrastMethod,
-    references: Sequence[MultiExitNetwork],
-    *_: object,
-) -> Crafted:
-    with frozen(*references):
-        return optimise(
-            network,
-            SmoothSteps(x, method.step_l2),
-            lambda _, logits, indices: goals.distance(logits, late[indices]),
-            lambda logits, indices: goals.met(logits, late[indices]),
-            method.steps,
-            pull=Reluctance(references, x, late, goals, method.reference_weight) if references else None,
-        )
