@@ -9,7 +9,7 @@ import typer
 
 from exitprint.cli.options import out
 from exitprint.cli.outputs import check_writable
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, told
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,22 +73,19 @@ def describe_service(
 
 def _image(path: Path | None, size: int) -> Tensor:
     """One image in [0, 1], shape (1, channels, height, width)."""
-    import numpy as np
     import torch
-    from PIL import Image, UnidentifiedImageError
+
+    from exitprint.data import unit_range
+    from exitprint.data.picture import Fit, is_grey, pixels_of
 
     if path is None:
         if not 1 <= size <= 4096:
             raise ExitprintError(f"--size {size} is none from 1 to 4096: correct it.")
         noise = torch.randint(0, 256, (1, 3, size, size), generator=torch.Generator().manual_seed(0))
         return noise / 255
-    try:
-        with Image.open(path) as picture:
-            pixels = np.array(picture.convert("L" if picture.mode == "L" else "RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise ExitprintError(f"{str(path)!r} cannot be read as a picture ({error}): give another.") from error
-    x = torch.from_numpy(pixels).float() / 255
-    return (x[None] if x.ndim == 2 else x.permute(2, 0, 1))[None]
+    with told(f"{str(path)!r} cannot be read as a picture (it {{why}})."):
+        pixels = pixels_of(path, 1 if is_grey(path) else 3, Fit())
+    return unit_range(torch.from_numpy(pixels).permute(2, 0, 1)[None])
 
 
 def _say(seen: Seen) -> None:

@@ -119,26 +119,18 @@ def wrap(
         images.check_labelled()
     if new:
         train_heads(network, images, heads, seed, new)
-        network.history += [
-            {
-                "step": "exits trained",
-                "data": images.name,
-                "images": len(images.train),
-                "exits": new,
-                "seed": seed,
-                "heads": heads.model_dump(mode="json"),
-            }
-        ]
+        details = {"exits": new, "seed": seed, "heads": heads.model_dump(mode="json")}
+        network.record("exits trained", data=images.name, images=len(images.train), **details)
     if rule is not None:
         network.policy = policy_of_rule(rule, network.classes, answer, temperature)
-        network.history += [{"step": "rule given", "rule": rule, "answer": answer}]
+        network.record("rule given", rule=rule, answer=answer)
     elif threshold is not None:
         network.policy = ExitPolicy(threshold, criterion or "confidence", answer, temperature)
-        network.history += [{"step": "threshold given", "threshold": threshold, "criterion": network.policy.criterion}]
+        network.record("threshold given", threshold=threshold, criterion=network.policy.criterion)
     else:
         by = ExitRule(criterion or "confidence", answer, temperature)
         network.policy = calibrated_policy(network, images.calibration, rad, by)
-        network.history += [{"step": "calibrated", "rad": rad, "criterion": network.policy.criterion}]
+        network.record("calibrated", rad=rad, criterion=network.policy.criterion)
     if temperature != 1:
         network.history[-1]["temperature"] = temperature
     save_network(network, out_file)

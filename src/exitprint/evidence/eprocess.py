@@ -74,6 +74,8 @@ class EProcess:
     ----------
     rounds
         What was observed in each.
+    largest_log_e
+        Natural logarithm of the largest evidence so far; at least 0.
 
     Raises
     ------
@@ -92,8 +94,8 @@ class EProcess:
     def __init__(self, null: float) -> None:
         self.null = check_probability("the largest mean of the null hypothesis", null)
         self.rounds = [Counts()]
+        self.largest_log_e = 0.0
         self._past = -math.inf
-        self._largest = 0.0
 
     def update(self, x: float) -> None:
         """Take in one observation.
@@ -107,7 +109,7 @@ class EProcess:
             raise ExitprintError(f"an observation must be 1, 1/2 or 0, and not {x}.")
         won, tied, lost = self.rounds[-1]
         self.rounds[-1] = Counts(won + (x == 1), tied + (x == 0.5), lost + (x == 0))
-        self._largest = max(self._largest, self.log_e)
+        self.largest_log_e = max(self.largest_log_e, self.log_e)
 
     def next_round(self) -> None:
         """Begin another round, of observations that are new matches of inputs used before."""
@@ -125,14 +127,9 @@ class EProcess:
         return max(self._past, math.log(slice_of(len(self.rounds))) + log_e(self.rounds[-1], self.null))
 
     @property
-    def largest_log_e(self) -> float:
-        """Natural logarithm of the largest evidence so far; at least 0."""
-        return self._largest
-
-    @property
     def e_value(self) -> float:
         """The largest evidence so far, capped at 1e300."""
-        return math.exp(min(self._largest, LARGEST_LOG))
+        return math.exp(min(self.largest_log_e, LARGEST_LOG))
 
     @property
     def p_value(self) -> float:
@@ -141,7 +138,7 @@ class EProcess:
 
     def reaches(self, error: float) -> bool:
         """Whether the null hypothesis is refuted at this level; once it is, it stays so."""
-        return self._largest >= -math.log(error)
+        return self.largest_log_e >= -math.log(error)
 
     @property
     def deciding(self) -> int:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exitprint.data import Images, batch_size
+from exitprint.data import Images
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.fingerprint import Fingerprint
 from exitprint.fingerprints.shares import Rule, policy_of, shares
 from exitprint.fingerprints.threshold import threshold
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.networks.integer import quantise_layers
+from exitprint.tampering.rebuild import range_images
 
 ROOM = 0.05
 """How far beyond the threshold of a claim a fingerprint has to come on its own network."""
-RANGE_IMAGES = 512
-"""Images by which the ranges of the 8-bit copy's activations are set."""
 
 
 def check_own(
@@ -50,6 +49,5 @@ def check_own(
 def in_8_bits(network: MultiExitNetwork, images: Images) -> MultiExitNetwork:
     """A copy, on the CPU, whose convolutions and linear layers run in 8-bit integers, its exits as they are."""
     copy = network.copy().eval().cpu()
-    x = images[:RANGE_IMAGES].x
-    quantise_layers(copy, x.split(batch_size(x.shape)))
+    quantise_layers(copy, range_images(images))
     return copy

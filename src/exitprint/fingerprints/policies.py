@@ -36,16 +36,12 @@ def default_policies(kind: Kind, network: MultiExitNetwork, images: Images, held
     held_out
         Images that thresholds are calibrated on, best with labels.
     """
-    own = network.policy
-
-    def with_room(value: tuple[float, float], network: MultiExitNetwork) -> ExitPolicy:
-        rad, share = value
-        return policy_with_room(network, held_out, rad, share, own.rule)
-
+    stricter, looser = (
+        partial(policy_with_room, images=held_out, rad=rad, share=share, rule=network.policy.rule)
+        for rad, share in (STRICTER, LOOSER)
+    )
     named: list[Rule] = [policy_of_its_own] if tells_images_apart(network, images) else []
-    if kind == "contrast":
-        return [*named, partial(with_room, STRICTER), partial(with_room, LOOSER)]
-    return named or [partial(with_room, LOOSER)]
+    return [*named, stricter, looser] if kind == "contrast" else named or [looser]
 
 
 def asked_policies(
@@ -57,17 +53,10 @@ def asked_policies(
 ) -> list[ExitPolicy | Rule]:
     """Policies as an owner asks for them: by RAD in per cent, by threshold, by the share of images that leave early."""
     rule = network.policy.rule
-
-    def of_rad(value: float, network: MultiExitNetwork) -> ExitPolicy:
-        return calibrated_policy(network, held_out, value, rule)
-
-    def of_share(value: float, network: MultiExitNetwork) -> ExitPolicy:
-        return leaving_policy(network, held_out, value, rule)
-
     return [
-        *(partial(of_rad, value) for value in rads),
+        *(partial(calibrated_policy, images=held_out, rad=rad, rule=rule) for rad in rads),
         *(ExitPolicy(value, *rule) for value in thresholds),
-        *(partial(of_share, value) for value in shares),
+        *(partial(leaving_policy, images=held_out, share=share, rule=rule) for share in shares),
     ]
 
 

@@ -300,6 +300,10 @@ class MultiExitNetwork(Published, nn.Module):
         """What the hub's mixin calls; the file alone says all of the network, so its configuration is not used."""
         return load_network(weights_file(model_id, **options))
 
+    def record(self, step: str, **details: Any) -> None:
+        """Add what was done to it to its history."""
+        self.history.append({"step": step, **details})
+
     def copy(self) -> MultiExitNetwork:
         """An independent copy, weights and history included."""
         return copy.deepcopy(self)

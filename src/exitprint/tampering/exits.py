@@ -12,7 +12,6 @@ from exitprint.tampering.rebuild import (
     HeadKind,
     calibrated,
     interruptible,
-    record,
     shared,
     train_new_heads,
     with_exits,
@@ -70,8 +69,8 @@ def retrain_exits(
             "in their place (--set kind=sdn)."
         )
     used = train_new_heads(copy, stages, shared(data, share, seed), heads, seed)
-    record(
-        copy, "exits retrained", data=data.name, kind=kind, share=share, heads=used.model_dump(mode="json"), seed=seed
+    copy.record(
+        "exits retrained", data=data.name, kind=kind, share=share, heads=used.model_dump(mode="json"), seed=seed
     )
     return calibrated(copy, data, rad)
 
@@ -137,7 +136,7 @@ def remove_exits(
         if exit not in gone
     ]
     copy = with_exits(copy, kept)
-    record(copy, "exits removed", exits=sorted(gone))
+    copy.record("exits removed", exits=sorted(gone))
     return calibrated(copy, data, rad)
 
 
@@ -181,7 +180,7 @@ def add_exits(
         raise ExitprintError(f"exits can be added after stages {', '.join(map(str, free))}, and not {wanted}.")
     copy = with_fresh_heads(working_copy(network), wanted, seed)
     used = train_new_heads(copy, wanted, data, heads, seed)
-    record(copy, "exits added", data=data.name, stages=wanted, heads=used.model_dump(mode="json"), seed=seed)
+    copy.record("exits added", data=data.name, stages=wanted, heads=used.model_dump(mode="json"), seed=seed)
     return calibrated(copy, data, rad)
 
 
@@ -219,5 +218,5 @@ def change_criterion(
     copy = working_copy(network)
     if threshold is not None:
         copy.policy = ExitPolicy(threshold, *copy.policy.rule._replace(criterion=criterion))
-        record(copy, "criterion changed", threshold=threshold, criterion=criterion)
+        copy.record("criterion changed", threshold=threshold, criterion=criterion)
     return calibrated(copy, data, rad, criterion)

@@ -14,7 +14,7 @@ from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
 from exitprint.networks.walk import evaluating
 from exitprint.tampering.exits import exits_again
-from exitprint.tampering.rebuild import interruptible, needs_float, record, shared, working_copy
+from exitprint.tampering.rebuild import interruptible, needs_float, shared, working_copy
 from exitprint.training import HeadRecipe
 from exitprint.training.backbone import final_logits
 from exitprint.training.compute import reduced_precision
@@ -163,7 +163,7 @@ def _further(
     copy = working_copy(network)
     first = _epochs_done(copy.history, step, seed)
     _train(copy, shared(data, details["share"], seed), range(first, first + epochs), learning_rate, seed, perturb)
-    record(copy, step, data=data.name, **details)
+    copy.record(step, data=data.name, **details)
     return exits_again(copy, data, retrain_heads, heads, rad, seed, details["share"])
 
 

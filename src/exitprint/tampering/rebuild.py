@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from exitprint.data import ImageData, batch_size, split, unit_range
+from exitprint.data import ImageData, Images, batch_size, split, unit_range
 from exitprint.errors import ExitprintError, when_stopped
 from exitprint.networks import Architecture, ExitHead, MultiExitNetwork
 from exitprint.networks.architectures.architecture import BORN_MULTI_EXIT
@@ -113,13 +113,13 @@ def train_new_heads(
     train_heads(network, data, used, seed, sdn)
     train_own_heads(network, data, used, seed, [exit for exit in exits if exit not in sdn])
     if network.integers:
-        quantise_layers(network, range_images(data))
+        quantise_layers(network, range_images(data.train))
     return used
 
 
-def range_images(data: ImageData) -> Iterator[Tensor]:
-    """The training images that the range of a layer's inputs is taken from, in [0, 1], batch by batch."""
-    pixels = data.train.part(slice(RANGE_IMAGES)).pixels
+def range_images(images: Images) -> Iterator[Tensor]:
+    """The images that the range of a layer's inputs is taken from, in [0, 1], batch by batch."""
+    pixels = images.part(slice(RANGE_IMAGES)).pixels
     return (unit_range(part) for part in pixels.split(batch_size(pixels.shape)))
 
 
@@ -130,10 +130,5 @@ def calibrated(
     if rad is not None:
         rule = network.policy.rule._replace(criterion=criterion or network.policy.criterion)
         network.policy = calibrated_policy(network, data.calibration, rad, rule)
-        record(network, "calibrated", rad=rad, criterion=rule.criterion)
+        network.record("calibrated", rad=rad, criterion=rule.criterion)
     return network.cpu()
-
-
-def record(network: MultiExitNetwork, step: str, **details: Any) -> None:
-    """Add a step to the network's history."""
-    network.history.append({"step": step, **details})

@@ -10,7 +10,7 @@ from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
 from exitprint.networks.integer import float_layers, quantise_layers
 from exitprint.tampering.exits import exits_again
-from exitprint.tampering.rebuild import interruptible, needs_float, range_images, record, working_copy
+from exitprint.tampering.rebuild import interruptible, needs_float, range_images, working_copy
 from exitprint.training import HeadRecipe
 
 
@@ -52,7 +52,7 @@ def prune(
     needs_float(network, "prune")
     copy = working_copy(network)
     zero_smallest(backbone_weights(copy), rate)
-    record(copy, "pruned", rate=rate)
+    copy.record("pruned", rate=rate)
     return exits_again(copy, data, retrain_heads, heads, rad, seed)
 
 
@@ -90,10 +90,10 @@ def quantise(
     if network.integers:
         raise ExitprintError("the weights of this network are 8-bit integers already.")
     copy = network.copy().eval().cpu()
-    quantise_layers(copy, range_images(data))
+    quantise_layers(copy, range_images(data.train))
     if copy.architecture:
         copy.architecture = copy.architecture.model_copy(update={"integers": True})
-    record(copy, "quantised", bits=8)
+    copy.record("quantised", bits=8)
     return exits_again(copy, data, retrain_heads, heads, rad, seed)
 
 

@@ -13,7 +13,7 @@ from exitprint.timing.exits import blocks, kde
 from exitprint.timing.exits.emg import Array
 from exitprint.timing.exits.mixture import Mixture, around, fit, thin
 from exitprint.timing.exits.repeats import condense, unrepeated
-from exitprint.timing.exits.ticks import APART, blurred, is_averaged, tick_of
+from exitprint.timing.exits.ticks import APART, blurred, even, is_averaged, tick_of
 
 Method = Literal["blocks", "kde", "mixture"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -164,13 +164,9 @@ def _unit(times: Array) -> float:
     return float(high - low) or float(np.ptp(times))
 
 
-def _rounded(times: Array) -> Array:
-    return np.round((times - times.min()) / (np.ptp(times) or 1.0), 9)
-
-
 def _without_noise(times: Array, method: Method) -> ExitEstimate:
     """Every distinct runtime is an exit: a cost model's clock, or a suspect that always takes the same time."""
-    _, first, left_at = np.unique(_rounded(times), return_index=True, return_inverse=True)
+    _, first, left_at = np.unique(even(times), return_index=True, return_inverse=True)
     centres = times[first]
     boundaries = (centres[:-1] + centres[1:]) / 2
     certain = np.ones(len(times))

@@ -33,7 +33,7 @@ GOLDEN = (np.sqrt(5) - 1) / 2
 
 def tick_of(seconds: Array) -> float:
     """The tick of the clock that these runtimes were read off, same unit; 0 where none shows."""
-    values, counts = np.unique(_even(seconds), return_counts=True)
+    values, counts = np.unique(even(seconds), return_counts=True)
     if len(values) > TIED * seconds.size:
         return 0.0
     often = values[counts > 1] if (counts > 1).sum() > 1 else values
@@ -56,7 +56,8 @@ def blurred(seconds: Array, tick: float, averaged: bool) -> Array:
     return seconds + tick / 2 * scipy.special.ndtri(_filling(np.median(seconds, axis=1)))[:, None]
 
 
-def _even(seconds: Array) -> Array:
+def even(seconds: Array) -> Array:
+    """Runtimes as shares of their range, rounded so that what differs by rounding alone is the same."""
     return np.round((seconds - seconds.min()) / (np.ptp(seconds) or 1.0), 9)
 
 
