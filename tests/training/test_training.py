@@ -167,7 +167,7 @@ def test_an_epoch_shows_every_image_once_in_one_of_its_views(few, target, monkey
     images, views = 8, 3
     rows = torch.arange(images * views)[:, None].expand(-1, network.heads[0].pooled_weight().shape[1]).float()
     how = QUICK.heads.model_copy(update={"batch": 4, "epochs": 5, "views": views})
-    heads_module.fit_heads([network.heads[0]], [rows], torch.arange(images), how, seed=0)
+    heads_module.fit_heads(network, [0], [rows], torch.arange(images), how, seed=0)
     epochs = torch.cat(seen).view(5, images)
     assert all(sorted((epoch % images).tolist()) == list(range(images)) for epoch in epochs)
     assert len(set((epochs // images).flatten().tolist())) == views

@@ -15,7 +15,7 @@ from exitprint.errors import ExitprintError, when_stopped
 from exitprint.networks import ExitHead, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.training.compute import fast_bf16, reduced_precision
-from exitprint.training.descend import epoch_generator, shown
+from exitprint.training.descend import descend, epoch_generator, shown
 from exitprint.training.recipe import HeadRecipe
 
 CACHE_BYTES = 6_000_000_000
@@ -114,49 +114,49 @@ def train_heads(
         most = CACHE_BYTES if isinstance(data.train.pixels, Tensor) else CACHE_BYTES_OF_LARGE_SET
         for group in _groups_of_exits(network, wanted, recipe.views * len(data.train), most):
             pooled = pooled_features(network, data, group, recipe.views, seed)
-            fit_heads([cast(ExitHead, network.heads[exit]) for exit in group], pooled, labels, recipe, seed)
+            fit_heads(network, group, pooled, labels, recipe, seed)
 
 
 def fit_heads(
-    heads: Sequence[ExitHead], pooled: Sequence[Tensor], labels: Tensor, recipe: HeadRecipe, seed: int
+    network: MultiExitNetwork,
+    exits: Sequence[int],
+    pooled: Sequence[Tensor],
+    labels: Tensor,
+    recipe: HeadRecipe,
+    seed: int,
 ) -> None:
-    """Train heads in place on features they were pooled for, all at once: Adam on the sum of their cross-entropies.
+    """Train the heads of these exits in place, all at once: Adam on the sum of their cross-entropies.
 
     For each head `pooled` is what `pooled_features` gives, rows view after view; standardised in place where the recipe
     says so. Labels are of shape (images,): an epoch shows every image once, in one of its views.
     """
-    parameters = [p for head in heads for p in head.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True)
-    steps = max(1, len(labels) // recipe.batch)
+    heads = [cast(ExitHead, network.heads[exit]) for exit in exits]
     number = pooled[0].dtype if fast_bf16(labels.device) else torch.float32
+
+    def loss_of(chosen: Tensor, generator: torch.Generator, _: float) -> Tensor:
+        view = torch.randint(recipe.views, chosen.shape, generator=generator).to(chosen.device)
+        rows = chosen + len(labels) * view
+        losses = [
+            F.cross_entropy(head.classify(features.index_select(0, rows).to(number)), labels[chosen])
+            for head, features in zip(heads, pooled, strict=True)
+        ]
+        return torch.stack(losses).sum()
+
+    parameters = [p for head in heads for p in head.parameters()]
     with ExitStack() as stack:
-        advance = stack.enter_context(progress("training internal classifiers (epochs)", recipe.epochs))
-        if recipe.standardise:
-            for head, features in zip(heads, pooled, strict=True):
-                stack.enter_context(standardised(head, features))
-        for epoch in range(recipe.epochs):
-            order, rows = (drawn.to(labels.device) for drawn in _epoch_order(len(labels), recipe.views, seed, epoch))
-            for step in range(steps):
-                batch = slice(step * recipe.batch, (step + 1) * recipe.batch)
-                for group in optimiser.param_groups:
-                    group["lr"] = recipe.rate(epoch + step / steps)
-                losses = [
-                    F.cross_entropy(
-                        head.classify(features.index_select(0, rows[batch]).to(number)), labels[order[batch]]
-                    )
-                    for head, features in zip(heads, pooled, strict=True)
-                ]
-                optimiser.zero_grad()
-                torch.stack(losses).sum().backward()
-                optimiser.step()
-            advance(1)
-
-
-def _epoch_order(images: int, views: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
-    """Images in the order of an epoch, and the row of the view that each is shown in, both of shape (images,)."""
-    generator = epoch_generator(seed, epoch)
-    order = torch.randperm(images, generator=generator)
-    return order, order + images * torch.randint(views, order.shape, generator=generator)
+        for head, features in zip(heads, pooled, strict=True) if recipe.standardise else ():
+            stack.enter_context(standardised(head, features))
+        descend(
+            network,
+            torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True),
+            loss_of,
+            len(labels),
+            batch=recipe.batch,
+            epochs=range(recipe.epochs),
+            seed=seed,
+            what="training internal classifiers",
+            rate=recipe.rate,
+        )
 
 
 @contextmanager

@@ -18,24 +18,33 @@ FEW = 5000
 Preset = Literal["fast", "paper"]
 
 
-class BackboneRecipe(Strict):
-    """How a backbone is trained: SGD with momentum and cross-entropy on the final classifier."""
-
+class _Schedule(Strict):
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     batch: int = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    momentum: float = 0.9
     milestones: tuple[int, ...] | None = None
-    """Epochs at which the learning rate falls by ten; ``None`` for one warm-up and linear decay to zero."""
+    """Epochs at which the learning rate falls by ten; ``None`` for linear decay to zero, of a backbone after one
+    warm-up."""
 
     def rate(self, progress: float) -> float:
         """Learning rate when `progress` epochs (a fraction too) are done."""
         if self.milestones is not None:
             return self.learning_rate * 0.1 ** sum(progress >= m for m in self.milestones)
+        return self.learning_rate * max(self._decayed(progress), 1e-3)
+
+    def _decayed(self, progress: float) -> float:
+        return 1 - progress / self.epochs
+
+
+class BackboneRecipe(_Schedule):
+    """How a backbone is trained: SGD with momentum and cross-entropy on the final classifier."""
+
+    weight_decay: float = Field(ge=0)
+    momentum: float = 0.9
+
+    def _decayed(self, progress: float) -> float:
         warm_up = 0.2 * self.epochs
-        factor = progress / warm_up if progress < warm_up else (self.epochs - progress) / (self.epochs - warm_up)
-        return self.learning_rate * max(factor, 1e-3)
+        return progress / warm_up if progress < warm_up else (self.epochs - progress) / (self.epochs - warm_up)
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> SGD:
         """SGD with momentum over these parameters, Nesterov's where there are no milestones."""
@@ -48,24 +57,13 @@ class BackboneRecipe(Strict):
         )
 
 
-class HeadRecipe(Strict):
+class HeadRecipe(_Schedule):
     """How internal classifiers are trained on a frozen backbone: Adam and cross-entropy at each."""
 
-    epochs: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    batch: int = Field(gt=0)
-    milestones: tuple[int, ...] | None = None
-    """Epochs at which the learning rate falls by ten; ``None`` for linear decay to zero."""
     views: int = Field(default=1, ge=1)
     """Augmented versions of every image whose features are kept; 1 keeps the plain image only."""
     standardise: bool = False
     """Whether features are centred and scaled while weights for them are learned: the same classifiers, sooner."""
-
-    def rate(self, progress: float) -> float:
-        """Learning rate when `progress` epochs (a fraction too) are done."""
-        if self.milestones is not None:
-            return self.learning_rate * 0.1 ** sum(progress >= m for m in self.milestones)
-        return self.learning_rate * max(1 - progress / self.epochs, 1e-3)
 
 
 class Recipe(Strict):

@@ -10,8 +10,7 @@ from pydantic import Field, ValidationError
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.architectures import branchynet, mobilenet, msdnet, resnet, vgg
-from exitprint.networks.architectures.backbone import Backbone
-from exitprint.strict import Strict
+from exitprint.networks.architectures.backbone import Backbone, Structure
 
 Family = Literal["resnet", "vgg", "mobilenet", "msdnet", "branchynet"]
 BORN_MULTI_EXIT = ("msdnet", "branchynet")
@@ -32,7 +31,7 @@ NAMED: dict[str, tuple[Family, int, int]] = {
 }
 
 
-class Architecture(Strict):
+class Architecture(Structure):
     """Everything needed to build a network's modules: numbers only, no code.
 
     Parameters
@@ -44,28 +43,13 @@ class Architecture(Strict):
         of an MSDNet (2 or more), convolutions of a BranchyNet (5).
     width
         Channels of the first stage.
-    input_shape
-        (channels, height, width) of one image.
-    classes
-        Number of classes.
-    exits
-        The stages, counted from 0, after which an internal classifier sits; ``None`` for after every stage but the
-        last, or where the architecture has internal classifiers of its own.
-    sdn
-        The stages whose internal classifier is an SDN head although the architecture has one of its own there: somebody
-        put it in the place of that.
-    integers
-        Whether convolutions and linear layers run in 8-bit integers.
+    input_shape, classes, exits, sdn, integers
+        As in `Structure`.
     """
 
     family: Family
     depth: int = Field(ge=1, le=302)
     width: int = Field(ge=1, le=1024)
-    input_shape: tuple[int, int, int]
-    classes: int = Field(ge=2, le=100_000)
-    exits: tuple[int, ...] | None = None
-    sdn: tuple[int, ...] = ()
-    integers: bool = False
 
     @property
     def title(self) -> str:

@@ -4,7 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from pydantic import Field
 from torch import nn
+
+from exitprint.strict import Strict
+
+
+class Structure(Strict):
+    """What a network's file says of its structure, whoever made it.
+
+    Parameters
+    ----------
+    input_shape
+        (channels, height, width) of one image.
+    classes
+        Number of classes.
+    exits
+        The stages, counted from 0, after which an internal classifier sits; ``None`` for after those that have one of
+        their own, and where none has for after all but the last.
+    sdn
+        The stages whose internal classifier is an SDN head although there is one of its own there: somebody put it in
+        the place of that.
+    integers
+        Whether convolutions and linear layers run in 8-bit integers.
+    """
+
+    input_shape: tuple[int, int, int]
+    classes: int = Field(ge=2, le=100_000)
+    exits: tuple[int, ...] | None = None
+    sdn: tuple[int, ...] = ()
+    integers: bool = False
 
 
 @dataclass

@@ -8,42 +8,27 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from exitprint.networks.architectures.backbone import Backbone
+from exitprint.networks.architectures.backbone import Backbone, Structure
 from exitprint.networks.exported.program import Part
 from exitprint.networks.exported.stage import runnable
-from exitprint.strict import Strict
 
 
-class Exported(Strict):
+class Exported(Structure):
     """The architecture record of a wrapped module.
 
     Parameters
     ----------
-    input_shape
-        (channels, height, width) of one image.
-    classes
-        Number of classes.
     parts
         Its stages; the last gives the module's own logits.
     heads
         The internal classifiers that the module had, by the stage they sit after.
-    exits
-        The stages, counted from 0, after which an internal classifier sits; ``None`` for after those that have one of
-        the module's own, and where it had none for after all but the last.
-    sdn
-        The stages whose internal classifier is an SDN head although the module has one of its own there.
-    integers
-        Whether convolutions and linear layers run in 8-bit integers.
+    input_shape, classes, exits, sdn, integers
+        As in `Structure`.
     """
 
     family: Literal["exported"] = "exported"
-    input_shape: tuple[int, int, int]
-    classes: int = Field(ge=2, le=100_000)
     parts: tuple[Part, ...] = Field(min_length=1, max_length=10_000)
     heads: dict[int, Part] = Field(default_factory=dict)
-    exits: tuple[int, ...] | None = None
-    sdn: tuple[int, ...] = ()
-    integers: bool = False
 
     @property
     def title(self) -> str:
