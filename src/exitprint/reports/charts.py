@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from exitprint.evidence.limits import Decision
 from exitprint.fingerprints.score import eec, normalised
-from exitprint.reports.svg import WIDTH, Frame, chart, element, line, milliseconds, ticks, words, x_axis
+from exitprint.reports.svg import WIDTH, Frame, chart, curve, element, line, milliseconds, ticks, words, x_axis, y_scale
 from exitprint.reports.text import number, power_of_ten, shown
 
 FloatArray = NDArray[np.float64]
@@ -67,10 +67,7 @@ def eec_chart(groups: Sequence[Group], longest: float, small: bool = False) -> M
     frame = Frame(46, 208, 10, 128) if small else Frame(50, 408, 30, 266)
     width, height = (214.0, 150.0) if small else (WIDTH, 310.0)
     shares = [0.0, 1.0] if small else [0.0, 0.25, 0.5, 0.75, 1.0]
-    drawn: list[Markup] = []
-    for share in shares:
-        drawn.append(line(frame.left, frame.py(share), frame.right, frame.py(share), "grid"))
-        drawn.append(words(frame.left - 6, frame.py(share) + 4, f"{share:.0%}", "end"))
+    drawn = y_scale(frame, {share: f"{share:.0%}" for share in shares}, frame.right)
     if small:
         drawn += [line(frame.left, frame.bottom, frame.right, frame.bottom, "axis")]
         drawn += [words(frame.px(v), frame.bottom + 16, f"{v:.0f}", "middle") for v in (0.0, 1.0)]
@@ -184,19 +181,14 @@ def evidence_chart(requests: FloatArray, curves: Sequence[tuple[str, FloatArray]
     lowest = power * min(float(log_e.min(initial=0)) for _, log_e in curves)
     frame = Frame(62, 404, 12, 216, x=(0.0, float(requests[-1])), y=(max(lowest, -most) * 1.1, most * 1.3))
     drawn = x_axis(frame, "requests", ticks(0, frame.x[1], 5), 0)
-    for exponent in (round(tick) for tick in ticks(*frame.y, 6) if abs(tick - round(tick)) < 1e-9):
-        y = frame.py(exponent)
-        drawn.append(line(frame.left, y, frame.right, y, "grid"))
-        label = f"{10**exponent:,}" if 0 <= exponent <= 4 else power_of_ten(exponent)
-        drawn.append(words(frame.left - 6, y + 4, label, "end"))
+    whole = (round(tick) for tick in ticks(*frame.y, 6) if abs(tick - round(tick)) < 1e-9)
+    drawn += y_scale(frame, {n: f"{10**n:,}" if 0 <= n <= 4 else power_of_ten(n) for n in whole}, frame.right)
     for level in sorted(set(needed)):
         drawn.append(line(frame.left, frame.py(level * power), frame.right, frame.py(level * power), "threshold"))
     drawn.append(words(frame.left + 4, frame.py(most) - 7, "enough to decide", kind="name"))
     some = np.unique(np.linspace(0, len(requests) - 1, min(MOST_POINTS, len(requests))).round().astype(int))
     for kind, log_e in curves:
-        points = [f"{frame.px(requests[i]):.1f},{frame.py(log_e[i] * power):.1f}" for i in some]
-        start = f"{frame.px(0):.1f},{frame.py(0):.1f}"
-        drawn.append(element("polyline", points=" ".join([start, *points]), class_=f"curve {kind}"))
+        drawn.append(curve(frame, [(0, 0), *((requests[i], log_e[i] * power) for i in some)], kind))
     return chart(260, "Evidence for a copy, for independence and for nature's order over the requests.", *drawn)
 
 
@@ -220,7 +212,5 @@ def drift_chart(group: NDArray[np.str_], seconds: FloatArray) -> Markup:
     drawn = x_axis(frame, "requests", ticks(0, frame.x[1], 5), 0)
     drawn += milliseconds(frame, frame.right)
     drawn.append(words(12, 12, "milliseconds (median)", kind="label"))
-    for key, points in curves.items():
-        points_in_line = " ".join(f"{frame.px(x):.1f},{frame.py(y):.1f}" for x, y in points)
-        drawn.append(element("polyline", points=points_in_line, class_=f"curve {key}"))
+    drawn += [curve(frame, points, key) for key, points in curves.items()]
     return chart(260, "Time of an answer over the run, by kind of image.", *drawn)

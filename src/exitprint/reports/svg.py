@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,9 +108,19 @@ def milliseconds(frame: Frame, end: float) -> list[Markup]:
     """A scale for times in seconds at the left of a frame, with lines as far as `end`."""
     marks = ticks(1e3 * frame.y[0], 1e3 * frame.y[1], 5)
     digits = max(0, 1 - math.floor(math.log10(marks[1] - marks[0]))) if len(marks) > 1 else 3
+    return y_scale(frame, {mark / 1e3: number(mark, min(digits, 4)) for mark in marks}, end)
+
+
+def y_scale(frame: Frame, labels: Mapping[float, str] | Mapping[int, str], end: float) -> list[Markup]:
+    """A scale at the left of a frame: each value's label, and a line from it as far as `end`."""
     drawn = []
-    for mark in marks:
-        y = frame.py(mark / 1e3)
-        drawn.append(line(frame.left, y, end, y, "grid"))
-        drawn.append(words(frame.left - 6, y + 4, number(mark, min(digits, 4)), "end"))
+    for value, label in labels.items():
+        y = frame.py(value)
+        drawn += [line(frame.left, y, end, y, "grid"), words(frame.left - 6, y + 4, label, "end")]
     return drawn
+
+
+def curve(frame: Frame, points: Iterable[tuple[float, float]], kind: str) -> Markup:
+    """A line through points, `kind` its CSS class."""
+    places = " ".join(f"{frame.px(x):.1f},{frame.py(y):.1f}" for x, y in points)
+    return element("polyline", points=places, class_=f"curve {kind}")

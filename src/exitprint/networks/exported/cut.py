@@ -13,7 +13,7 @@ from exitprint.networks.exported.operators import LAYER, TRAINING_FLAG, encoded
 from exitprint.networks.exported.places import Wanted, can_see, needed_later, place
 from exitprint.networks.exported.program import Convolution, Linear, Operation, Part, Weight
 from exitprint.networks.exported.reading import Capture
-from exitprint.networks.exported.steps import INPUT, Ref, Step, needed, references
+from exitprint.networks.exported.steps import INPUT, Ref, Step, needed, reached, references
 
 Layers = Mapping[int, tuple[str, Convolution | Linear]]
 
@@ -198,16 +198,7 @@ def _part(captured: Capture, draft: _Draft, layers: Layers, owned: set[str]) -> 
 
 def _needed(captured: Capture, inputs: Sequence[int], outputs: Sequence[int]) -> set[int]:
     """Steps to run between two cuts; those that do not depend on the input are run again wherever they are used."""
-    needed: set[int] = set()
-    waiting = [value for value in outputs if value not in inputs]
-    while waiting:
-        index = waiting.pop()
-        if index in needed or index in inputs:
-            continue
-        needed.add(index)
-        step = captured.steps[index]
-        waiting += [ref.key for ref in references((step.args, step.kwargs)) if ref.kind == "value"]
-    return needed
+    return reached(captured.steps, outputs, lambda index: index in inputs)
 
 
 def _weight(captured: Capture, name: str) -> Weight:

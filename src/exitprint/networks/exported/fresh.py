@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from exitprint.networks.exported.program import Operation, Part
+from exitprint.networks.exported.program import Operation, Part, named
 from exitprint.networks.exported.stage import ExportedStage
 
 NORMALISATIONS = {
@@ -53,13 +52,7 @@ def _use(part: Part, name: str) -> tuple[Operation, int]:
     for operation in part.operations:
         if {"weight": name} in operation.args:
             return operation, operation.args.index({"weight": name})
-    return next(o for o in part.operations if _names(o.kwargs, name) or _names(o.args, name)), -1
-
-
-def _names(argument: Any, name: str) -> bool:
-    if isinstance(argument, dict):
-        return argument == {"weight": name} or any(_names(value, name) for value in argument.values())
-    return isinstance(argument, list) and any(_names(value, name) for value in argument)
+    return next(o for o in part.operations if name in named([o.args, o.kwargs], "weight")), -1
 
 
 def _draw(tensor: Tensor, operation: Operation, place: int, head: ExportedStage) -> None:

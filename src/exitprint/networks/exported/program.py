@@ -57,6 +57,15 @@ class Operation(Strict):
     kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
+def named(argument: Any, tag: str) -> list[Any]:
+    """Everything of this kind that an operation's arguments name: of ``value`` numbers, of ``weight`` names."""
+    if isinstance(argument, list):
+        return [each for part in argument for each in named(part, tag)]
+    if isinstance(argument, dict):
+        return [argument[tag]] if set(argument) == {tag} else named(list(argument.values()), tag)
+    return []
+
+
 class Part(Strict):
     """One stage.
 

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from exitprint.errors import ExitprintError
 from exitprint.networks.exported.operators import DIRECT, LAYER, constant, operator_named
-from exitprint.networks.exported.program import Convolution, Linear, Operation, Part, Weight
+from exitprint.networks.exported.program import Convolution, Linear, Operation, Part, Weight, named
 from exitprint.networks.walk import Features, walk
 
 LARGEST_VALUE = 2**28
@@ -232,13 +232,7 @@ def _layer_on(layer: Any, x: Tensor) -> Any:
 
 def values_in(argument: Any) -> list[int]:
     """Every value that an operation's arguments name."""
-    if isinstance(argument, list):
-        return [value for part in argument for value in values_in(part)]
-    if isinstance(argument, dict):
-        if set(argument) == {"value"} and type(argument["value"]) is int:
-            return [argument["value"]]
-        return [value for part in argument.values() for value in values_in(part)]
-    return []
+    return [value for value in named(argument, "value") if type(value) is int]
 
 
 def runnable(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,13 +61,17 @@ def references(argument: Any) -> list[Ref]:
 
 def needed(steps: Sequence[Step], last: int) -> set[int]:
     """The steps that depend on the input and that the result of `last` needs, itself included."""
+    return reached(steps, [last], lambda index: index == INPUT or not steps[index].depends)
+
+
+def reached(steps: Sequence[Step], results: Sequence[int], ends: Callable[[int], bool]) -> set[int]:
+    """The steps that these results need, themselves included, back to where the way `ends`, which is left out."""
     found: set[int] = set()
-    waiting = [last]
+    waiting = list(results)
     while waiting:
         index = waiting.pop()
-        if index in found or index == INPUT or not steps[index].depends:
-            continue
-        found.add(index)
-        used = references((steps[index].args, steps[index].kwargs))
-        waiting += [ref.key for ref in used if ref.kind == "value"]
+        if index not in found and not ends(index):
+            found.add(index)
+            used = references((steps[index].args, steps[index].kwargs))
+            waiting += [ref.key for ref in used if ref.kind == "value"]
     return found
