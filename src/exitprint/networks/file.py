@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -13,7 +12,7 @@ from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
 from exitprint.networks.architectures.architecture import Architecture
 from exitprint.networks.exported import Exported
-from exitprint.networks.policy import Answer, Criterion, ExitPolicy
+from exitprint.networks.policy import Answer, Criterion
 from exitprint.strict import Strict
 
 if TYPE_CHECKING:
@@ -33,7 +32,19 @@ class _Policy(Strict):
     temperature: float = 1.0
 
 
-class _Header(Strict):
+class Header(Strict):
+    """What a network's file says beside its weights.
+
+    Attributes
+    ----------
+    architecture
+        What the modules are built from.
+    policy
+        When inputs leave.
+    history
+        What was done to the network.
+    """
+
     kind: str
     architecture: Annotated[Architecture | Exported, Field(discriminator="family")]
     policy: _Policy
@@ -58,39 +69,16 @@ def save_network(network: MultiExitNetwork, path: str | os.PathLike[str]) -> Non
     save_tensors(path, KIND, header, network.state_dict())
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a network's file holds.
-
-    Attributes
-    ----------
-    architecture
-        What the modules are built from.
-    policy
-        When inputs leave.
-    history
-        What was done to the network.
-    tensors
-        Its weights, by name; not compared with the architecture yet.
-    """
-
-    architecture: Architecture | Exported
-    policy: ExitPolicy
-    history: list[dict[str, Any]]
-    tensors: dict[str, Tensor]
-
-
-def read(path: str | os.PathLike[str]) -> Content:
-    """What a file holds that `save_network` wrote.
+def read(path: str | os.PathLike[str]) -> tuple[Header, dict[str, Tensor]]:
+    """What a file holds that `save_network` wrote: its header, and tensors not compared with the architecture yet.
 
     Raises `ExitprintError` if the file is missing, damaged or of another kind.
     """
     fields, tensors = load_tensors(path, KIND)
     try:
-        header = _Header.model_validate(fields)
+        return Header.model_validate(fields), tensors
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise ExitprintError(
             f"the header of {str(path)!r} makes no network (its {where} is wrong): get a whole copy."
         ) from error
-    return Content(header.architecture, ExitPolicy(**header.policy.model_dump()), header.history, tensors)

@@ -343,18 +343,18 @@ def load_network(path: str | os.PathLike[str]) -> MultiExitNetwork:
     ExitprintError
         If the file is missing, damaged, of another kind, or its tensors do not fit its architecture.
     """
-    content = read(path)
+    header, tensors = read(path)
     with torch.device("meta"):
-        network = MultiExitNetwork.build(content.architecture)
+        network = MultiExitNetwork.build(header.architecture)
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
-    if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in content.tensors.items()}:
+    if expected != {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}:
         raise ExitprintError(
             f"the weights in {str(path)!r} do not fit the architecture in its header: get a whole copy."
         )
-    aligned = {name: tensor.clone() for name, tensor in content.tensors.items()}  # products of others round differently
+    aligned = {name: tensor.clone() for name, tensor in tensors.items()}  # products of others round differently
     network.load_state_dict(aligned, assign=True)
-    network.policy = content.policy
-    network.history = content.history
+    network.policy = ExitPolicy(**header.policy.model_dump())
+    network.history = header.history
     return network.to(memory_format=network.layout).eval().requires_grad_(True)  # type: ignore[call-overload]
 
 

@@ -66,7 +66,7 @@ class GrpcSuspect(V2Suspect):
             raise ExitprintError("gRPC sends no query: put what stands behind '?' into EXITPRINT_HEADERS instead.")
         super().__init__(address, said)
         self._metadata = tuple(credentials(address).items())
-        self._channel = self._opened(address)
+        self._connection = self._opened(address)
         self._statistics = Statistics()
         try:
             self._declare(self._described(), said)
@@ -79,10 +79,6 @@ class GrpcSuspect(V2Suspect):
         except BaseException:
             self.close()
             raise
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._channel.close()
 
     def floor(self) -> float | None:
         """Seconds of the cheapest request, for the model's metadata: what path and server add to every answer."""
@@ -154,7 +150,7 @@ class GrpcSuspect(V2Suspect):
     def _call(self, method: str, request: Any, also: frozenset[str] = frozenset()) -> tuple[Any, float | None]:
         """The answer's bytes and the seconds; None for bytes where the server answers with a status in `also`."""
         content = request.SerializeToString()
-        call = self._channel.unary_unary(SERVICE + method)
+        call = self._connection.unary_unary(SERVICE + method)
         (body, seconds), at_once = self.pace.insist(lambda: self._once(call, content, also))
         return body, seconds if at_once else None
 

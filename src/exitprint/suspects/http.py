@@ -14,7 +14,6 @@ from exitprint.suspects.address import model_at, taken_apart
 from exitprint.suspects.datatypes import DATATYPES, ENCODED, as_bytes, numbers_of
 from exitprint.suspects.inputs import Declared
 from exitprint.suspects.options import SuspectOptions, options_of
-from exitprint.suspects.paced import OverHttp
 from exitprint.suspects.server_clock import Statistics
 from exitprint.suspects.v2 import Outcome, Tensors, V2Suspect, nonsense, numbers_in
 
@@ -59,7 +58,7 @@ class _Statistics(BaseModel):
     model_stats: list[_Spent] = Field(min_length=1)
 
 
-class KServeSuspect(OverHttp, V2Suspect):
+class KServeSuspect(V2Suspect):
     """A model behind `http(s)://host/v2/models/NAME[/versions/V]`.
 
     Names, shapes and types of its tensors are read from the server, where it describes them and the options do not;

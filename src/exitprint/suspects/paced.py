@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from exitprint.suspects.options import SuspectOptions
 from exitprint.suspects.pace import Pace
 from exitprint.suspects.suspect import Clock, Closing
-
-if TYPE_CHECKING:
-    from exitprint.suspects.connection import Connection
 
 
 class Paced(Closing):
@@ -31,6 +28,9 @@ class Paced(Closing):
     clock
         Whose time is taken.
     """
+
+    _connection: Any = None
+    """What is held open, such as one kept-alive connection."""
 
     def __init__(
         self, options: SuspectOptions, name: str, advice: str = "check the address and that the server runs."
@@ -59,12 +59,7 @@ class Paced(Closing):
         """Allow so many requests in all, those already made included; a smaller budget stays."""
         self.pace.limit(requests)
 
-
-class OverHttp(Paced):
-    """A suspect behind one kept-alive connection, `_connection`."""
-
-    _connection: Connection
-
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close what is held open."""
+        if self._connection is not None:
+            self._connection.close()

@@ -16,7 +16,7 @@ from exitprint.errors import ExitprintError, require_extra, told
 from exitprint.suspects.description import Body, Description, read_description
 from exitprint.suspects.options import SuspectOptions, options_of
 from exitprint.suspects.outputs import read_outputs, together
-from exitprint.suspects.paced import OverHttp
+from exitprint.suspects.paced import Paced
 from exitprint.suspects.pictures import encoded
 from exitprint.suspects.suspect import Answer
 
@@ -24,7 +24,7 @@ BOUNDARY = "exitprint-3f1c9a7e5b2d4860"
 APPLYING = frozenset({"amplification", "rate", "budget", "timeout", "patience", "server_clock"})
 
 
-class UploadSuspect(OverHttp):
+class UploadSuspect(Paced):
     """A service that takes an image file over HTTP.
 
     The file is made before the clock starts, the answer read after it stops. Retries, rate, budget and what the
