@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from exitprint.cli.grouped import grouped
 from exitprint.errors import ExitprintError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from exitprint.cli.suspect_options import AskingOptions
     from exitprint.data import ImageData
     from exitprint.timing.inquiry import Inquiry
 
 MethodName = Literal["blocks", "kde", "mixture"]
 
-HOW_MANY = "Images to ask with, a seeded choice."
-OR_ALL = "{}, or all there are"
-Repeats = Annotated[int, typer.Option(help="How often each image is asked at most; the noise may need less.")]
-Budget = Annotated[int | None, typer.Option(help="Most requests in all.")]
-Method = Annotated[MethodName, typer.Option(help="How exits are found in runtimes.")]
-Journal = Annotated[Path | None, typer.Option(help="Keep every answer in this file.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the journal that is there, asking nothing twice.")]
+
+
+@dataclass(frozen=True)
+class InquiryOptions:
+    """How a suspect is asked with images; see `exitprint.timing.inquire`."""
+
+    queries: Annotated[
+        int | None,
+        typer.Option(help="Images to ask with, a seeded choice. Default: probe 500, steal 2,000, or all there are."),
+    ] = None
+    repeats: Annotated[int, typer.Option(help="How often each image is asked at most; the noise may need less.")] = 16
+    budget: Annotated[int | None, typer.Option(help="Most requests in all.")] = None
+    method: Annotated[MethodName, typer.Option(help="How exits are found in runtimes.")] = "blocks"
+    journal: Annotated[Path | None, typer.Option(help="Keep every answer in this file.")] = None
+    resume: Resume = False
+
+    def inquire(self, suspect: str, asking_of: AskingOptions, x: Tensor, seed: int) -> Inquiry:
+        """Ask the suspect that was named."""
+        from exitprint.timing.inquiry import inquire
+
+        how = {name: value for name, value in vars(self).items() if name != "queries"}
+        with asking_of.open(suspect, self.budget) as opened:
+            return inquire(opened, x, seed=seed, subject=asking_of.subject(suspect), **how)
+
+
+takes_inquiry = grouped("asked", InquiryOptions)
+"""Give a command the options of `InquiryOptions` in place of its parameter `asked`."""
 
 
 def unlabelled(data: ImageData, queries: int | None, usual: int, seed: int) -> Tensor:

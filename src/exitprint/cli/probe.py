@@ -16,8 +16,6 @@ from exitprint.cli.outputs import Force, check_output
 from exitprint.cli.suspect_options import AskingOptions, SuspectName, takes_suspect
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from exitprint.timing.inquiry import Inquiry
     from exitprint.timing.leak import Countermeasure, Leak
 
@@ -26,18 +24,12 @@ QUERIES = 500
 
 @takes_images
 @takes_suspect
+@asking.takes_inquiry
 def probe(
     suspect: SuspectName,
     source: ImageOptions,
-    queries: Annotated[
-        int | None, typer.Option(help=asking.HOW_MANY, show_default=asking.OR_ALL.format(QUERIES))
-    ] = None,
-    repeats: asking.Repeats = 16,
-    budget: asking.Budget = None,
-    method: asking.Method = "blocks",
+    asked: asking.InquiryOptions = asking.InquiryOptions(),
     asking_of: AskingOptions = AskingOptions(),
-    journal: asking.Journal = None,
-    resume: asking.Resume = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the runtimes and the boundaries as a PNG.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
@@ -50,26 +42,19 @@ def probe(
     """
     from exitprint.data import unit_range
     from exitprint.files import write_bytes
-    from exitprint.timing.inquiry import inquire
 
     if plot is not None:
-        check_output(plot, "picture", suspect, source.data, journal, force=force)
-    pixels = asking.unlabelled(source.load(labelled=False), queries, QUERIES, seed)
-    x = unit_range(pixels)
-    name = asking_of.subject(suspect)
-    with asking_of.open(suspect, budget) as opened:
-        inquiry = inquire(
-            opened, x, repeats=repeats, budget=budget, method=method, seed=seed, journal=journal, resume=resume,
-            subject=name,
-        )  # fmt: skip
+        check_output(plot, "picture", suspect, source.data, asked.journal, force=force)
+    x = unit_range(asking.unlabelled(source.load(labelled=False), asked.queries, QUERIES, seed))
+    inquiry = asked.inquire(suspect, asking_of, x, seed)
     if plot is not None:
         from exitprint.reports.histogram import exit_histogram
         from exitprint.suspects.address import shown
         from exitprint.timing.exits import condense
 
-        title = f"{shown(suspect)}: {inquiry.estimate.count} exits found by {method}, {inquiry.clock} time"
+        title = f"{shown(suspect)}: {inquiry.estimate.count} exits found by {asked.method}, {inquiry.clock} time"
         write_bytes(plot, exit_histogram(condense(inquiry.steady), inquiry.estimate, title))
-    own = _self_check(suspect, x, inquiry, method, seed) if suspect.lower().endswith(".safetensors") else None
+    own = _self_check(suspect, inquiry, asked.method, seed) if suspect.lower().endswith(".safetensors") else None
     if as_json:
         print_json(_as_json(inquiry, own))
         return
@@ -80,12 +65,12 @@ def probe(
 
 
 def _self_check(
-    network_file: str, x: Tensor, inquiry: Inquiry, method: asking.MethodName, seed: int
+    network_file: str, inquiry: Inquiry, method: asking.MethodName, seed: int
 ) -> tuple[Leak, list[Countermeasure]]:
     from exitprint.networks import load_network
     from exitprint.timing.leak import countermeasures, leak
 
-    truth = load_network(network_file).predict(x).exits.numpy()
+    truth = load_network(network_file).predict(inquiry.queries).exits.numpy()
     return leak(inquiry.estimate, truth), countermeasures(
         inquiry.steady, truth, method, seed, exact=inquiry.clock == "cost-model"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,16 +23,12 @@ QUERIES = 2000
 
 @takes_images
 @takes_suspect
+@asking.takes_inquiry
 def steal(
     suspect: SuspectName,
     source: ImageOptions,
     out_file: Out,
-    queries: Annotated[
-        int | None, typer.Option(help=asking.HOW_MANY, show_default=asking.OR_ALL.format(QUERIES))
-    ] = None,
-    repeats: asking.Repeats = 16,
-    budget: asking.Budget = None,
-    method: asking.Method = "blocks",
+    asked: asking.InquiryOptions = asking.InquiryOptions(),
     arch: Annotated[
         str, typer.Option(help="The substitute's: a family, as shallow as the exits allow, or one by name.")
     ] = "resnet",
@@ -42,8 +39,6 @@ def steal(
         bool, typer.Option("--function-only", help="Copy what it says and not where it stops: one exit.")
     ] = False,
     asking_of: AskingOptions = AskingOptions(),
-    journal: asking.Journal = None,
-    resume: asking.Resume = False,
     seed: Seed = 0,
     as_json: Json = False,
     force: Force = False,
@@ -57,28 +52,17 @@ def steal(
     from exitprint.networks import architecture, save_network
     from exitprint.stealing import default_recipe
     from exitprint.stealing import steal as steal_network
-    from exitprint.timing.inquiry import inquire
 
-    check_output(out_file, "network", suspect, source.data, journal, force=force)
+    check_output(out_file, "network", suspect, source.data, asked.journal, force=force)
     if epochs is not None and epochs < 1:
         raise ExitprintError(f"the number of epochs must be positive, and not {epochs}.")
     images = source.load()
     architecture(arch, images.input_shape, images.classes, depth, width)
-    pixels = asking.unlabelled(images, queries, QUERIES, seed)
-    own_journal = journal is None and (resume or is_service(suspect))
-    kept = out_file.with_name(f".{out_file.name}.journal") if own_journal else journal
-    with asking_of.open(suspect, budget) as opened:
-        inquiry = inquire(
-            opened,
-            unit_range(pixels),
-            repeats=1 if function_only else repeats,
-            budget=budget,
-            method=method,
-            seed=seed,
-            journal=kept,
-            resume=resume,
-            subject=asking_of.subject(suspect),
-        )
+    x = unit_range(asking.unlabelled(images, asked.queries, QUERIES, seed))
+    own_journal = asked.journal is None and (asked.resume or is_service(suspect))
+    kept = out_file.with_name(f".{out_file.name}.journal") if own_journal else asked.journal
+    asked = replace(asked, repeats=1 if function_only else asked.repeats, journal=kept)
+    inquiry = asked.inquire(suspect, asking_of, x, seed)
     try:
         stolen = steal_network(
             inquiry,
