@@ -161,42 +161,31 @@ def _further(
     if epochs < 1 or not learning_rate > 0:
         raise ExitprintError(f"epochs and learning rate must be above 0, and not {epochs} and {learning_rate}.")
     copy = working_copy(network)
+    train = shared(data, details["share"], seed).train
+    pixels, labels = train.pixels.to(copy.mean.device), train.labels.to(copy.mean.device)
     first = _epochs_done(copy.history, step, seed)
-    _train(copy, shared(data, details["share"], seed), range(first, first + epochs), learning_rate, seed, perturb)
-    copy.record(step, data=data.name, **details)
-    return exits_again(copy, data, retrain_heads, heads, rad, seed, details["share"])
-
-
-def _train(
-    network: MultiExitNetwork,
-    data: ImageData,
-    epochs: range,
-    learning_rate: float,
-    seed: int,
-    perturb: Perturbation | None,
-) -> None:
-    device = network.mean.device
-    pixels, labels = data.train.pixels.to(device), data.train.labels.to(device)
 
     def loss_of(chosen: Tensor, generator: torch.Generator, _: float) -> Tensor:
-        x = shown(network, augment(pixels[chosen], data.flips, generator))
-        with reduced_precision(network, training=True):
+        x = shown(copy, augment(pixels[chosen], data.flips, generator))
+        with reduced_precision(copy, training=True):
             if perturb is not None:
-                x = perturb(network, x, labels[chosen], generator)
-            logits = final_logits(network, x)
+                x = perturb(copy, x, labels[chosen], generator)
+            logits = final_logits(copy, x)
         return F.cross_entropy(logits.float(), labels[chosen])
 
     descend(
-        network,
-        torch.optim.Adam(network.backbone_parameters(), lr=learning_rate),
+        copy,
+        torch.optim.Adam(copy.backbone_parameters(), lr=learning_rate),
         loss_of,
         len(labels),
         batch=BATCH,
-        epochs=epochs,
+        epochs=range(first, first + epochs),
         seed=seed,
         what="training the backbone further",
         incomplete=True,
     )
+    copy.record(step, data=data.name, **details)
+    return exits_again(copy, data, retrain_heads, heads, rad, seed, details["share"])
 
 
 def _epochs_done(history: list[dict[str, Any]], step: str, seed: int) -> int:

@@ -216,7 +216,7 @@ def _rounds(asking: Session, queries: Tensor, repeats: int, method: Method, seed
                 break
     if look is None or look.end is None:
         look = _look(columns, method, seed, fewest_for_chance=2)
-    return _inquiry(asking, queries, np.stack(columns, 1), look.steady, look.estimate, look.end or end)
+    return _inquiry(asking, queries, np.stack(columns, 1), look, look.end or end)
 
 
 @dataclass(frozen=True)
@@ -254,30 +254,23 @@ def _of_cost_model(asking: Session, queries: Tensor, method: Method, seed: int) 
     seconds = np.array([asking.ask(IMAGE, index) for index in range(len(queries))])[:, None]
     estimate = estimate_exits(seconds, method, seed, exact=True)
     end: End = "clear" if estimate.depends_on_input else "no difference"
-    return _inquiry(asking, queries, seconds, seconds, estimate, end)
+    return _inquiry(asking, queries, seconds, _Look(seconds, estimate, end), end)
 
 
-def _inquiry(
-    asking: Session,
-    queries: Tensor,
-    seconds: NDArray[np.float64],
-    steady: NDArray[np.float64],
-    estimate: ExitEstimate,
-    end: End,
-) -> Inquiry:
+def _inquiry(asking: Session, queries: Tensor, seconds: NDArray[np.float64], look: _Look, end: End) -> Inquiry:
     answers = [asking.first(IMAGE, index) for index in range(len(seconds))]
     labels = [answer.label for answer in answers if answer is not None]
     probabilities = [answer.probabilities for answer in answers if answer is not None]
     return Inquiry(
         queries,
         seconds,
-        steady,
+        look.steady,
         asking.clock,
         asking.floor or 0.0,
         asking.copies,
         None if None in labels else np.array(labels, dtype=np.int64),
         None if None in probabilities else np.array(probabilities, dtype=np.float32),
-        estimate,
+        look.estimate,
         end,
         asking.requests,
         asking.bytes,

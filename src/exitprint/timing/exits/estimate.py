@@ -122,10 +122,10 @@ def estimate_exits(
     atoms, counts = _atoms(scaled)
     mixture, cuts, likely = _find(scaled, atoms, counts, method, seed)
     found = mixture.num_exits
-    if tick and not averaged:
-        mixture, cuts = _only_apart(APART * tick / unit, atoms, counts, mixture, cuts)
-    if runtimes.shape[1] > 1:
-        mixture, cuts = _only_repeatable(runtimes, scaled, atoms, counts, mixture, cuts)
+    while tick and not averaged and (nearest := _nearer(mixture, APART * tick / unit)) is not None:
+        mixture, cuts = _without_cut(nearest, atoms, counts, cuts)
+    while runtimes.shape[1] > 1 and (noise := unrepeated(runtimes, _sizes(mixture, cuts, scaled))) is not None:
+        mixture, cuts = _without_cut(noise, atoms, counts, cuts)
     likely = _shifted(likely, mixture.num_exits - found)
     left_at = np.searchsorted(cuts, scaled)
     joint = mixture.log_joint(scaled, float(np.ptp(scaled)))
@@ -198,23 +198,14 @@ def _find(
     return mixture, mixture.cuts(), likely
 
 
-def _only_repeatable(
-    runtimes: Array, times: Array, atoms: Array, counts: Array, mixture: Mixture, cuts: Array
-) -> tuple[Mixture, Array]:
-    """Join exits that do not come back in the other half of the repeats."""
-    while True:
-        sizes = np.bincount(np.searchsorted(cuts, times), minlength=mixture.num_exits)
-        noise = unrepeated(runtimes, sizes)
-        if noise is None:
-            return mixture, cuts
-        mixture, cuts = _without_cut(noise, atoms, counts, cuts)
+def _nearer(mixture: Mixture, least: float) -> int | None:
+    """The cut between the nearest two exits, if they are less than this apart."""
+    gaps = np.diff(mixture.centres + mixture.tau)
+    return int(gaps.argmin()) if len(gaps) and gaps.min() < least else None
 
 
-def _only_apart(least: float, atoms: Array, counts: Array, mixture: Mixture, cuts: Array) -> tuple[Mixture, Array]:
-    """Join exits that are less than this apart, the nearest first."""
-    while mixture.num_exits > 1 and (gaps := np.diff(mixture.centres + mixture.tau)).min() < least:
-        mixture, cuts = _without_cut(int(gaps.argmin()), atoms, counts, cuts)
-    return mixture, cuts
+def _sizes(mixture: Mixture, cuts: Array, times: Array) -> NDArray[np.intp]:
+    return np.bincount(np.searchsorted(cuts, times), minlength=mixture.num_exits)
 
 
 def _without_cut(number: int, atoms: Array, counts: Array, cuts: Array) -> tuple[Mixture, Array]:
