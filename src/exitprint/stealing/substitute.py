@@ -215,11 +215,9 @@ def _fit(
             recipe.optimiser.optimiser(network.parameters()),
             loss_of,
             len(transfer_set),
-            batch=recipe.optimiser.batch,
-            epochs=range(recipe.optimiser.epochs),
-            seed=seed,
-            what="training the substitute",
-            rate=recipe.optimiser.rate,
+            recipe.optimiser,
+            seed,
+            "training the substitute",
         )
 
 

@@ -19,6 +19,7 @@ from exitprint.training import HeadRecipe
 from exitprint.training.backbone import final_logits
 from exitprint.training.compute import reduced_precision
 from exitprint.training.descend import descend, shown
+from exitprint.training.recipe import Schedule
 
 Perturbation = Callable[[MultiExitNetwork, Tensor, Tensor, torch.Generator], Tensor]
 LEARNING_RATE = 1e-3
@@ -178,10 +179,10 @@ def _further(
         torch.optim.Adam(copy.backbone_parameters(), lr=learning_rate),
         loss_of,
         len(labels),
-        batch=BATCH,
-        epochs=range(first, first + epochs),
-        seed=seed,
-        what="training the backbone further",
+        Schedule(epochs=first + epochs, learning_rate=learning_rate, batch=BATCH, milestones=()),
+        seed,
+        "training the backbone further",
+        done=first,
         incomplete=True,
     )
     copy.record(step, data=data.name, **details)

@@ -93,11 +93,10 @@ def fit(
             optimiser,
             batch_loss,
             len(labels),
-            batch=recipe.batch,
-            epochs=range(done, recipe.epochs),
-            seed=seed,
-            what="training the backbone",
-            rate=recipe.rate,
+            recipe,
+            seed,
+            "training the backbone",
+            done=done,
             after_epoch=keep,
         )
     except KeyboardInterrupt as stop:

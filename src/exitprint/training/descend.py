@@ -12,6 +12,7 @@ from exitprint.errors import ExitprintError
 from exitprint.networks import MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.training.compute import memory_format, repeatable
+from exitprint.training.recipe import Schedule
 
 LossOf = Callable[[Tensor, torch.Generator, float], Tensor]
 """The loss of a batch from the numbers of its images, the epoch's generator, and how many epochs are done."""
@@ -35,12 +36,11 @@ def descend(
     optimiser: torch.optim.Optimizer,
     loss_of: LossOf,
     images: int,
-    *,
-    batch: int,
-    epochs: range,
+    schedule: Schedule,
     seed: int,
     what: str,
-    rate: Callable[[float], float] | None = None,
+    *,
+    done: int = 0,
     incomplete: bool = False,
     after_epoch: Callable[[int], None] = lambda done: None,
 ) -> None:
@@ -58,16 +58,14 @@ def descend(
         The loss of a batch; image numbers come on the network's device.
     images
         How many there are.
-    batch
-        Images in one step; all of them where there are fewer.
-    epochs
-        Numbers of the epochs to do.
+    schedule
+        Its epochs, learning rate at each time, and images in one step; all of them where there are fewer.
     seed
         Of everything random: the order, what `loss_of` draws from the generator, and dropout.
     what
         Is being done: for the progress bar and the error.
-    rate
-        Learning rate when so many epochs (a fraction too) are done; the optimiser's own if there is none.
+    done
+        So many of the epochs are done already.
     incomplete
         Whether an epoch ends with a smaller batch of the images that are left over; a single one is left out, because
         batch normalisation needs two.
@@ -75,23 +73,22 @@ def descend(
         Called with the number of finished epochs after each.
     """
     network.to(memory_format=memory_format(network))  # type: ignore[call-overload]
-    steps = max(1, images // batch)
+    steps = max(1, images // schedule.batch)
     try:
-        with progress(f"{what} (epochs)", epochs.stop) as advance, torch.random.fork_rng(devices=[]), repeatable():
-            advance(epochs.start)
-            for epoch in epochs:
+        with progress(f"{what} (epochs)", schedule.epochs) as advance, torch.random.fork_rng(devices=[]), repeatable():
+            advance(done)
+            for epoch in range(done, schedule.epochs):
                 torch.manual_seed(seed * EPOCHS_APART + epoch)
                 generator = epoch_generator(seed, epoch)
                 order = torch.randperm(images, generator=generator).to(network.mean.device)
                 network.train()
-                for step, chosen in enumerate(order.split(batch)):
+                for step, chosen in enumerate(order.split(schedule.batch)):
                     if step >= steps and (not incomplete or len(chosen) == 1):
                         break
-                    done = epoch + step / steps
-                    if rate is not None:
-                        for group in optimiser.param_groups:
-                            group["lr"] = rate(done)
-                    loss = loss_of(chosen, generator, done)
+                    now = epoch + step / steps
+                    for group in optimiser.param_groups:
+                        group["lr"] = schedule.rate(now)
+                    loss = loss_of(chosen, generator, now)
                     optimiser.zero_grad()
                     loss.backward()
                     optimiser.step()

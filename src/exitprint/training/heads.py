@@ -151,11 +151,9 @@ def fit_heads(
             torch.optim.Adam(parameters, lr=recipe.learning_rate, fused=True),
             loss_of,
             len(labels),
-            batch=recipe.batch,
-            epochs=range(recipe.epochs),
-            seed=seed,
-            what="training internal classifiers",
-            rate=recipe.rate,
+            recipe,
+            seed,
+            "training internal classifiers",
         )
 
 

@@ -54,11 +54,9 @@ def train_own_heads(
         torch.optim.Adam(parameters, lr=recipe.learning_rate),
         loss_of,
         len(labels),
-        batch=recipe.batch,
-        epochs=range(recipe.epochs),
-        seed=seed,
-        what="training internal classifiers",
-        rate=recipe.rate,
+        recipe,
+        seed,
+        "training internal classifiers",
         incomplete=True,
     )
 

@@ -18,7 +18,9 @@ FEW = 5000
 Preset = Literal["fast", "paper"]
 
 
-class _Schedule(Strict):
+class Schedule(Strict):
+    """How long, in what batches and at what learning rate something is trained."""
+
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     batch: int = Field(gt=0)
@@ -36,7 +38,7 @@ class _Schedule(Strict):
         return 1 - progress / self.epochs
 
 
-class BackboneRecipe(_Schedule):
+class BackboneRecipe(Schedule):
     """How a backbone is trained: SGD with momentum and cross-entropy on the final classifier."""
 
     weight_decay: float = Field(ge=0)
@@ -57,7 +59,7 @@ class BackboneRecipe(_Schedule):
         )
 
 
-class HeadRecipe(_Schedule):
+class HeadRecipe(Schedule):
     """How internal classifiers are trained on a frozen backbone: Adam and cross-entropy at each."""
 
     views: int = Field(default=1, ge=1)
