@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 
@@ -46,6 +48,12 @@ def told(sentence: str, kinds: type[Exception] | tuple[type[Exception], ...] = E
     except kinds as error:
         why = (error.strerror if isinstance(error, OSError) else None) or in_short(error)
         raise ExitprintError(sentence.replace("{why}", why)) from error
+
+
+def check_there(path: str | os.PathLike[str]) -> None:
+    """Raise `ExitprintError` if there is no such file."""
+    if not Path(path).is_file():
+        raise ExitprintError(f"there is no file {str(path)!r}: check the path.")
 
 
 def require_extra(module: str, extra: str) -> ModuleType:

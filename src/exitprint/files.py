@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from exitprint.errors import ExitprintError, told
+from exitprint.errors import ExitprintError, check_there, told
 
 HEADER_KEY = "exitprint"
 ONNX_PRODUCER = b"exitprint"
@@ -145,8 +145,7 @@ def load_tensors(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     source = Path(path)
-    if not source.is_file():
-        raise ExitprintError(f"there is no file {str(source)!r}: check the path.")
+    check_there(source)
     try:
         with safe_open(source, framework="pt") as file:
             yield file

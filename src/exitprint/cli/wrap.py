@@ -26,7 +26,7 @@ from exitprint.cli.options import (
     say_policy,
 )
 from exitprint.cli.outputs import Force, check_output
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, check_there
 
 if TYPE_CHECKING:
     from torch import nn
@@ -211,8 +211,7 @@ def _installed_come_first(modules: set[str]) -> None:
 
 
 def _file(path: Path) -> Any:
-    if not path.is_file():
-        raise ExitprintError(f"there is no file {str(path)!r}: check the path.")
+    check_there(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     source = importlib.util.module_from_spec(spec)

@@ -13,7 +13,7 @@ from exitprint.data.named import NAMES, load_named
 from exitprint.data.parts import Part, Wanted, data_of
 from exitprint.data.picture import MODES, fit_of
 from exitprint.data.tables import ON_THE_HUB, from_hub, parquet
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, check_there
 
 ARRAYS = (".npy", ".npz")
 PARQUET = ".parquet"
@@ -83,8 +83,7 @@ def load_data(
     elif path.suffix.lower() == PARQUET:
         parts = parquet(path, wanted, called)
     elif path.suffix.lower() in ARRAYS:
-        if not path.is_file():
-            raise ExitprintError(f"there is no file {name!r}: check the path.")
+        check_there(path)
         parts = array_parts(path, wanted, called)
     elif path.exists():
         raise ExitprintError(f"{name!r} is no folder of images and no .npz, .npy or .parquet file: use one of them.")

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, check_there
 
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
 """What weights are usually kept under, in the order of preference where several sets of them fit."""
@@ -77,8 +77,7 @@ def load_weights(module: nn.Module, path: str | os.PathLike[str]) -> Loaded:
     Raises `ExitprintError` if the file is missing, damaged or no checkpoint, or its weights do not fit the module.
     """
     source = Path(path)
-    if not source.is_file():
-        raise ExitprintError(f"there is no file {str(source)!r}: check the path.")
+    check_there(source)
     wanted = module.state_dict()
     found = [_fitted(container, tensors, wanted) for container, tensors in _sets(_content(source), "")]
     if not found:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from exitprint.errors import ExitprintError, in_short, require_extra, told
+from exitprint.errors import ExitprintError, check_there, in_short, require_extra, told
 from exitprint.suspects.deadline import deadline
 from exitprint.suspects.inputs import Declared
 from exitprint.suspects.options import options_of
@@ -46,8 +45,7 @@ class OnnxSuspect(ModelSuspect):
     def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
         said = options_of(options)
         runtime = require_extra("onnxruntime", "onnx")
-        if not Path(path).is_file():
-            raise ExitprintError(f"there is no file {str(path)!r}: check the path.")
+        check_there(path)
         session = runtime.SessionOptions()
         session.intra_op_num_threads = session.inter_op_num_threads = 1
         session.log_severity_level = 4

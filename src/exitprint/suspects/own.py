@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, check_there
 from exitprint.suspects.options import SuspectOptions, options_of
 from exitprint.suspects.outputs import read_outputs
 from exitprint.suspects.pace import Fault
@@ -272,23 +272,21 @@ def _check_takes_one(function: Any, argument: str) -> None:
 
 
 def _module(name: str) -> ModuleType:
-    if not name.endswith(".py"):
-        sys.path.insert(0, str(Path.cwd()))
-        try:
-            with _named(f"your module {name!r}"):
-                return importlib.import_module(name)
-        finally:
-            sys.path.remove(str(Path.cwd()))
-    path = Path(name)
-    if not path.is_file():
-        raise ExitprintError(f"there is no file {name!r}: check the path.")
+    path, is_file = Path(name), name.endswith(".py")
+    if is_file:
+        check_there(name)
+    folder = str(path.resolve().parent if is_file else Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        with _named(f"your {'file' if is_file else 'module'} {name!r}"):
+            return _of_file(path) if is_file else importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
+
+
+def _of_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        with _named(f"your file {name!r}"):
-            spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(path.resolve().parent))
+    spec.loader.exec_module(module)
     return module
