@@ -20,13 +20,13 @@ from exitprint.errors import ExitprintError
 from exitprint.files import load_tensors, save_tensors
 from exitprint.networks import Architecture, MultiExitNetwork
 from exitprint.networks.policy import CLOSED
+from exitprint.stealing.agreement import Behaviour, behaviour
 from exitprint.stealing.substitute import SubstituteRecipe
 from exitprint.suspects import InProcess
 from exitprint.timing.drift import steadied
 from exitprint.timing.exits import condense, estimate_exits
 from exitprint.timing.inquiry import Inquiry, inquire, places
 from exitprint.training import recipe, spread_policy
-from exitprint_studies.ours.agreement import Behaviour, behaviour
 from exitprint_studies.ours.third_party import Adopted, has_weights
 from exitprint_studies.population.declare import Source, Trained, realise
 from exitprint_studies.population.store import Store

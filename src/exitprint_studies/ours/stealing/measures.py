@@ -13,10 +13,10 @@ from exitprint.errors import ExitprintError
 from exitprint.fingerprints import Fingerprint, contrast_fingerprint, paper_fingerprint
 from exitprint.fingerprints.shares import share_of_pairs
 from exitprint.networks import MultiExitNetwork
+from exitprint.stealing.agreement import Agreement, agreement, behaviour
 from exitprint.suspects import CostModel
 from exitprint.training.evaluate import logits_of
 from exitprint_studies.metrics import decision_of
-from exitprint_studies.ours.agreement import Agreement, agreement, behaviour
 from exitprint_studies.ours.stealing.attack import Attack
 from exitprint_studies.ours.stealing.declared import (
     ANEW,

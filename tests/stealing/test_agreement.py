@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from exitprint.networks import ExitPolicy
-from exitprint_studies.ours.agreement import Behaviour, agreement, behaviour
+from exitprint.stealing.agreement import Behaviour, agreement, behaviour
 
 
 def test_by_hand():
