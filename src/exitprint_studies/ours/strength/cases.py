@@ -8,11 +8,12 @@ from exitprint.networks import Architecture, architecture
 from exitprint.training import recipe
 from exitprint_studies.ours.makers import of_the_maker
 from exitprint_studies.ours.third_party import Adopted
-from exitprint_studies.population.declare import Source, Trained
+from exitprint_studies.population.declare import Grouped, Source, Trained
 
 SAMPLES = 200
 FASHION = Source(name="fashion-mnist", limit=12_000)
 CIFAR = Source(name="cifar10")
+ANIMALS_AND_THINGS = Grouped(name="tiny-imagenet", groups=(59,))
 WIDTH = {"msdnet": 8, "branchynet": 16, "vgg11": 16, "resnet20": 8}
 
 Network = Adopted | Trained
@@ -50,12 +51,18 @@ def fashionable(name: str, seed: int) -> Trained:
     return _trained(arch, FASHION, 6, seed)
 
 
-def of_another_maker(name: str, width: int, seed: int) -> Trained:
+def of_another_maker(name: str, width: int, epochs: int, seed: int) -> Trained:
     """A network of this architecture, trained on all of CIFAR-10 from this seed."""
-    return _trained(architecture(name, (3, 32, 32), 10, width=width), CIFAR, 8, seed)
+    return _trained(architecture(name, (3, 32, 32), 10, width=width), CIFAR, epochs, seed)
 
 
-def _trained(arch: Architecture, data: Source, epochs: int, seed: int) -> Trained:
+def of_animals_and_things(name: str, seed: int) -> Trained:
+    """A network of this architecture that tells Tiny-ImageNet's animals from its things, trained from this seed."""
+    width, epochs = {"vgg11": (16, 24), "branchynet": (16, 16)}[name]
+    return _trained(architecture(name, (3, 64, 64), 2, width=width), ANIMALS_AND_THINGS, epochs, seed)
+
+
+def _trained(arch: Architecture, data: Source | Grouped, epochs: int, seed: int) -> Trained:
     return Trained(architecture=arch, data=data, recipe=recipe("fast", arch.family, data.name, epochs), seed=seed)
 
 
@@ -70,7 +77,9 @@ def cases() -> list[Case]:
     msdnet, *msdnets = (fashionable("msdnet", seed) for seed in (0, 1, 2))
     vgg, *vggs = (fashionable("vgg11", seed) for seed in (0, 1, 2))
     resnets = [fashionable("resnet20", seed) for seed in (0, 1)]
-    others = [of_another_maker(*each) for each in (("resnet20", 16, 0), ("vgg11", 32, 0), ("branchynet", 32, 0))]
+    others = [of_another_maker("resnet20", 16, 8, 0), *(of_another_maker("vgg11", 32, 10, seed) for seed in (0, 1))]
+    large, *larges = (of_animals_and_things("vgg11", seed) for seed in (0, 1, 2))
+    large_branchynet = of_animals_and_things("branchynet", 0)
     against_branchynet = ((branchynets[0], msdnet), (branchynets[1], msdnets[0], vgg, vggs[0], *resnets))
     against_msdnet = ((msdnets[0], branchynets[0]), (msdnets[1], branchynets[1], vgg, vggs[0], *resnets))
     against_vgg = ((vggs[0], branchynets[0]), (vggs[1], branchynets[1], msdnet, msdnets[0], *resnets))
@@ -78,9 +87,9 @@ def cases() -> list[Case]:
         Case("ResNet-20, one reference", resnet20, (resnet32,), (resnet44, resnet56, *others)),
         Case("VGG-11, a reference of each kind", vgg, *against_vgg),
         Case("MSDNet, a reference of each kind", msdnet, *against_msdnet),
-        Case("MSDNet, a reference of each kind, on new exits", msdnet, *against_msdnet, new_exits=2),
         Case("BranchyNet, a reference of each kind", branchynet, *against_branchynet),
         Case("BranchyNet, a reference of each kind, on new exits", branchynet, *against_branchynet, new_exits=2),
+        Case("VGG-11 at 64×64, one reference", large, (larges[0],), (larges[1], large_branchynet)),
     ]
 
 
