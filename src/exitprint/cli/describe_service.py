@@ -85,7 +85,7 @@ def _image(path: Path | None, size: int) -> Tensor:
         return noise / 255
     with told(f"{str(path)!r} cannot be read as a picture (it {{why}})."):
         pixels = pixels_of(path, 1 if is_grey(path) else 3, Fit())
-    return unit_range(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+    return unit_range(torch.tensor(pixels).permute(2, 0, 1)[None])
 
 
 def _say(seen: Seen) -> None:
