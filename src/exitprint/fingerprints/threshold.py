@@ -59,7 +59,7 @@ LARGE_CHANGE = (0.8, 0.8, 0.7)
 """The least p0 beyond it where no reference is asked, one, and two or more."""
 HUGE_CHANGE = 0.25
 """Mean change, as a share of the distance between images, beyond which even two references hold little back."""
-BEYOND_HUGE = (0.8, 0.8, 0.75)
+BEYOND_HUGE = (0.8, 0.8, 0.77)
 """The least p0 beyond it."""
 HIGHEST = 0.95
 """A claim that would need more than this share of pairs is refused as impossible."""

@@ -103,7 +103,7 @@ def threshold(made, arrays, begun):
     change = np.linalg.norm(new - old, axis=1).mean() / near if made["fingerprint"] == "contrast" else 0
     number = min(2, len({each["name"] for each in begun["references"]}))
     least = ((0.85 if known else 0.9) if change > 0.045 else 0.8, 0.7, 0.65)
-    p0 = max(((0.8, 0.8, 0.75 if change > 0.25 else 0.7) if change > 0.1 else least)[number], (1 + largest) / 2)
+    p0 = max(((0.8, 0.8, 0.77 if change > 0.25 else 0.7) if change > 0.1 else least)[number], (1 + largest) / 2)
     return min(0.95, round(p0 + sum(0.05 for part in (0.2, 0.4) if len(old) / made["pool"] > part), 4))
 
 
