@@ -100,6 +100,10 @@ def test_nothing_is_said_from_one_seed_or_of_samples_that_cannot_be_had():
     assert many.word(many.thefts[1], 0, 200) == "uncertain" and many.word(many.thefts[1], 1, 200) == "uncertain"
 
 
+def test_a_name_may_have_two_hundred_characters():
+    assert len(table(theft(200 * "x", (1, 1), (1, 1)), left_out=(200 * "y",)).thefts[1].name) == 200
+
+
 @pytest.mark.parametrize(
     "forged",
     [
@@ -109,6 +113,7 @@ def test_nothing_is_said_from_one_seed_or_of_samples_that_cannot_be_had():
         {"policies": (0.9,)},
         {"policies": (0.9, float("nan"))},
         {"sizes": ()},
+        {"sizes": (100,), "enough": (0.9,), "too_little": (0.8,)},
         {"thefts": ()},
         {"images": "many"},
         {"left_out": ("x" * 1000,)},
