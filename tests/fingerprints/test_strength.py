@@ -48,9 +48,10 @@ def test_a_fingerprint_comes_to_all_of_the_pairs_on_its_own_network(measured):
     assert [row[measured.sizes.index(100)] for row in itself.claimed] == [1.0, 1.0]
 
 
-def test_every_theft_that_fits_is_in_the_table(measured):
+def test_every_theft_that_fits_is_in_the_table(measured, target):
     names = [theft.name for theft in measured.thefts]
     assert len(set(names)) == len(names) and not measured.left_out
+    assert thefts.steps(target) - 1 <= len(names[1:]) <= thefts.steps(target)
     for part in (
         "fine-tuned",
         "pruned by 20 %",
