@@ -105,6 +105,14 @@ def test_new_exits_are_trained_on_all_images_where_that_is_affordable(monkeypatc
     assert len(few_for_exits(network, digits, 1).train) == len(digits.train) // 5
 
 
+def test_the_more_an_image_costs_the_fewer_are_used(monkeypatch, digits):
+    network = MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=4), 0)
+    for times, exits, backbone in ((12, 1000, thefts.FEWEST), (5, len(digits.train), 800)):
+        monkeypatch.setattr(thefts, "exit_flops", lambda _, times=times: [1.0, times * thefts.RESNET20])
+        assert thefts.number_for_exits(network, digits) == len(for_exits(network, digits, 1).train) == exits
+        assert len(for_backbones(network, digits, 1).train) == backbone
+
+
 def test_who_has_few_images_gets_the_same_kind_of_exits(measured):
     assert {theft.name: theft.exits for theft in measured.thefts if "fifth" in theft.name} == {
         f"{SDN}, {FEW_IMAGES}": "sdn"
