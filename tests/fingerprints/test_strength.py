@@ -119,6 +119,19 @@ def test_who_has_few_images_gets_the_same_kind_of_exits(measured):
     }
 
 
+def test_exits_that_cannot_be_trained_again_are_said_whoever_has_how_many_images(monkeypatch, target, digits):
+    def stubborn(network, data, kind, parameters, seed):
+        if kind == "retrain-exits":
+            raise ExitprintError("nothing to learn.")
+        return network
+
+    monkeypatch.setattr(thefts, "tamper", stubborn)
+    said = [copy for copy in thefts.simulated(target, digits, 1) if isinstance(copy, str)]
+    assert said[0] == f"Not simulated: {SDN} (nothing to learn)."
+    assert said[-1] == f"Not simulated: {SDN}, {FEW_IMAGES} (nothing to learn)."
+    assert len(said) == len(thefts.BACKBONES) + 1
+
+
 def test_labels_are_needed(made, target, digits, policies):
     bare = replace(digits, train=Images(digits.train.pixels))
     with pytest.raises(ExitprintError, match="no labels"):

@@ -111,8 +111,16 @@ def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator
     for_a_backbone, for_new_exits = for_backbones(network, data, seed), for_exits(network, data, seed)
 
     def tampered(victim: MultiExitNetwork, kind: str, parameters: dict[str, Any]) -> MultiExitNetwork:
-        images = for_new_exits if kind in ("retrain-exits", "add-exits") else for_a_backbone
+        images = for_new_exits if kind == "add-exits" else for_a_backbone
         return tamper(victim, images, kind, {**parameters, "rad": None}, seed)
+
+    def anew(theft: str, backbone: MultiExitNetwork, exits: str, images: ImageData) -> Copy | str:
+        parameters = {**new_exits(network)[exits], "rad": None}
+        try:
+            copy = tamper(backbone, images, "retrain-exits", parameters, seed)
+        except ExitprintError as unfit:
+            return f"Not simulated: {theft} ({_clause(unfit)})."
+        return Copy(theft, copy, new_exits=theft == exits)
 
     for name, change in BACKBONES.items():
         backbone = network
@@ -124,15 +132,10 @@ def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator
                 yield f"Not simulated: {name} ({_clause(unfit)})."
                 continue
             yield Copy(f"{name}, exits kept", backbone)
-        for exits, parameters in new_exits(network).items():
-            theft = f"{name}, {exits}" if name else exits
-            try:
-                yield Copy(theft, tampered(backbone, "retrain-exits", parameters), new_exits=not change)
-            except ExitprintError as unfit:
-                yield f"Not simulated: {theft} ({_clause(unfit)})."
-    for exits, parameters in new_exits(network).items():
-        few = few_for_exits(network, data, seed)
-        yield Copy(f"{exits}, {FEW_IMAGES}", tamper(network, few, "retrain-exits", {**parameters, "rad": None}, seed))
+        for exits in new_exits(network):
+            yield anew(f"{name}, {exits}" if name else exits, backbone, exits, for_new_exits)
+    for exits in new_exits(network):
+        yield anew(f"{exits}, {FEW_IMAGES}", network, exits, few_for_exits(network, data, seed))
     if network.num_exits > 2:
         yield Copy(FEWER, tampered(network, "remove-exits", {"every": 2}))
     if len(network.stages) > network.num_exits:
