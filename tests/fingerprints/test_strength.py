@@ -63,7 +63,8 @@ def test_every_theft_that_fits_is_in_the_table(measured, target):
         "a fifth",
     ):
         assert any(part in name for name in names), part
-    assert measured.policies == (0.9, 0.93) and measured.samples == 100 and measured.images == 200
+    assert measured.policies == (0.9, 0.93) and measured.samples == 100
+    assert measured.images == measured.fine_tuned_on == 200
     assert all(0.5 < theft.keeps <= 1.5 for theft in measured.thefts)
 
 
@@ -111,6 +112,21 @@ def test_the_more_an_image_costs_the_fewer_are_used(monkeypatch, digits):
         monkeypatch.setattr(thefts, "exit_flops", lambda _, times=times: [1.0, times * thefts.RESNET20])
         assert thefts.number_for_exits(network, digits) == len(for_exits(network, digits, 1).train) == exits
         assert len(for_backbones(network, digits, 1).train) == backbone
+
+
+def test_a_backbone_is_fine_tuned_on_few_images_and_adversarially_trained_on_all(monkeypatch, target, digits):
+    images = {}
+
+    def watched(network, data, kind, parameters, seed):
+        images.setdefault(kind, []).append(len(data.train))
+        return network
+
+    monkeypatch.setattr(thefts, "tamper", watched)
+    monkeypatch.setattr(thefts, "TRAINED_ON", 600)
+    assert all(isinstance(copy, thefts.Copy) for copy in thefts.simulated(target, digits, 1))
+    whole = len(digits.train)
+    assert images["finetune"] == images["prune"][:1] == [600] and images["adversarial"] == [whole]
+    assert images["retrain-exits"] == [whole] * len(thefts.BACKBONES) + [whole // 5]
 
 
 def test_who_has_few_images_gets_the_same_kind_of_exits(measured):

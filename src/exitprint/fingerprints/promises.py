@@ -110,7 +110,9 @@ class Strength(_Plain):
     exits
         Each internal classifier, where exits could be trained again.
     images
-        How many training images new exits were trained on.
+        How many training images new exits, and copies adversarially, were trained on.
+    fine_tuned_on
+        How many of them copies were fine-tuned on; None in a file that does not say it.
     seeds
         From how many seeds each theft was simulated.
     left_out
@@ -125,6 +127,7 @@ class Strength(_Plain):
     thefts: Annotated[tuple[Theft, ...], Field(min_length=1, max_length=100)]
     exits: Annotated[tuple[Exit, ...], Field(max_length=10_000)]
     images: Annotated[int, Field(ge=1)]
+    fine_tuned_on: Annotated[int, Field(ge=1)] | None = None
     seeds: Annotated[int, Field(ge=1, le=1000)]
     left_out: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
 

@@ -14,7 +14,7 @@ from exitprint.fingerprints.policies import default_policies, usable_policies
 from exitprint.fingerprints.promises import PROMISED, Exit, Strength, Theft, WhichExits
 from exitprint.fingerprints.replay import Exits, chances, needed
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of, share_of_pairs
-from exitprint.fingerprints.thefts import OWN, SDN, number_for_exits, simulated, steps
+from exitprint.fingerprints.thefts import OWN, SDN, number_for_backbones, number_for_exits, simulated, steps
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.threads import single_thread, too_small_for_threads
@@ -107,6 +107,7 @@ def strength(
         thefts=tuple(thefts),
         exits=tuple(_exits(mine, heads, own[0])) if heads else (),
         images=number_for_exits(network, data),
+        fine_tuned_on=number_for_backbones(network, data),
         seeds=SEEDS,
         left_out=tuple(left_out),
     )

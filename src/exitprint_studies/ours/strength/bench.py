@@ -29,7 +29,7 @@ from exitprint_studies.ours.third_party import Adopted
 from exitprint_studies.population.declare import BASE_RAD, realise
 from exitprint_studies.study import Run
 
-VERSION, TABLE = 1, 7
+VERSION, TABLE = 1, 8
 """Raised whenever the same declaration would be crafted or stolen, or its thefts simulated, otherwise than before."""
 POOL, LEAVE = 1000, 0.4
 HAPPENS: dict[str, tuple[str, dict[str, object]] | None] = {

@@ -58,7 +58,7 @@ def of_another_maker(name: str, width: int, epochs: int, seed: int) -> Trained:
 
 def of_animals_and_things(name: str, seed: int) -> Trained:
     """A network of this architecture that tells Tiny-ImageNet's animals from its things, trained from this seed."""
-    width, epochs = {"vgg11": (16, 24), "branchynet": (16, 16)}[name]
+    width, epochs = {"vgg11": (16, 24), "branchynet": (16, 16), "resnet20": (8, 24)}[name]
     return _trained(architecture(name, (3, 64, 64), 2, width=width), ANIMALS_AND_THINGS, epochs, seed)
 
 
@@ -77,9 +77,9 @@ def cases() -> list[Case]:
     msdnet, *msdnets = (fashionable("msdnet", seed) for seed in (0, 1, 2))
     vgg, *vggs = (fashionable("vgg11", seed) for seed in (0, 1, 2))
     resnets = [fashionable("resnet20", seed) for seed in (0, 1)]
-    others = [of_another_maker("resnet20", 16, 8, 0), *(of_another_maker("vgg11", 32, 10, seed) for seed in (0, 1))]
-    large, *larges = (of_animals_and_things("vgg11", seed) for seed in (0, 1, 2))
-    large_branchynet = of_animals_and_things("branchynet", 0)
+    others = [of_another_maker("resnet20", 16, 16, 0), *(of_another_maker("vgg11", 32, 18, seed) for seed in (0, 1))]
+    large, *larges = (of_animals_and_things("vgg11", seed) for seed in (0, 1, 2, 3, 4))
+    others_large = [of_animals_and_things(name, 0) for name in ("branchynet", "resnet20")]
     against_branchynet = ((branchynets[0], msdnet), (branchynets[1], msdnets[0], vgg, vggs[0], *resnets))
     against_msdnet = ((msdnets[0], branchynets[0]), (msdnets[1], branchynets[1], vgg, vggs[0], *resnets))
     against_vgg = ((vggs[0], branchynets[0]), (vggs[1], branchynets[1], msdnet, msdnets[0], *resnets))
@@ -87,9 +87,10 @@ def cases() -> list[Case]:
         Case("ResNet-20, one reference", resnet20, (resnet32,), (resnet44, resnet56, *others)),
         Case("VGG-11, a reference of each kind", vgg, *against_vgg),
         Case("MSDNet, a reference of each kind", msdnet, *against_msdnet),
+        Case("MSDNet, a reference of each kind, on new exits", msdnet, *against_msdnet, new_exits=2),
         Case("BranchyNet, a reference of each kind", branchynet, *against_branchynet),
         Case("BranchyNet, a reference of each kind, on new exits", branchynet, *against_branchynet, new_exits=2),
-        Case("VGG-11 at 64×64, one reference", large, (larges[0],), (larges[1], large_branchynet)),
+        Case("VGG-11 at 64×64, one reference", large, (larges[0],), (*larges[1:], *others_large)),
     ]
 
 
