@@ -49,9 +49,7 @@ def processes(jobs: int) -> Iterator[Executor]:
         yield pool
         pool.shutdown()
     except BrokenProcessPool as error:
-        raise ExitprintError(
-            "one of the processes was killed (out of memory?): run the same command again and it continues."
-        ) from error
+        raise ExitprintError("one of the processes was killed (out of memory?): run the same command again.") from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():

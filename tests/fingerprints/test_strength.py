@@ -16,11 +16,14 @@ from exitprint.fingerprints import (
     save_fingerprint,
     strength,
     thefts,
+    thieves,
     verify,
 )
 from exitprint.fingerprints.strength import AS_IT_IS
 from exitprint.fingerprints.thefts import FEW_IMAGES, OWN, SDN, few_for_exits, for_backbones, for_exits, new_exits
+from exitprint.fingerprints.thieves import simulated
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
+from exitprint.processes import processes
 from exitprint.suspects import CostModel
 
 STRANGER = Reference("stranger", (0.1,), "other")
@@ -46,6 +49,20 @@ def test_a_fingerprint_comes_to_all_of_the_pairs_on_its_own_network(measured):
     itself = measured.thefts[0]
     assert itself.name == AS_IT_IS and itself.keeps == 1 and min(itself.share) > 0.99
     assert [row[measured.sizes.index(100)] for row in itself.claimed] == [1.0, 1.0]
+
+
+def test_thieves_side_by_side_do_the_same(monkeypatch, measured, made, target, digits, policies):
+    begun = []
+    monkeypatch.setattr(thieves, "WORTH", 0)
+    monkeypatch.setattr(thieves, "processes", lambda jobs: begun.append(jobs) or processes(jobs))
+    few = replace(digits, train=digits.train[:200])
+    assert strength(made, target, few, policies, jobs=2) == measured and begun == [2]
+
+
+def test_what_takes_no_time_is_done_in_this_process(monkeypatch, target, digits):
+    monkeypatch.setattr(thieves, "processes", None)
+    few = replace(digits, train=digits.train[:50])
+    assert isinstance(next(simulated(target, few, [1], jobs=2)), thefts.Copy)
 
 
 def test_every_theft_that_fits_is_in_the_table(measured, target):
@@ -123,7 +140,7 @@ def test_a_backbone_is_fine_tuned_on_few_images_and_adversarially_trained_on_all
 
     monkeypatch.setattr(thefts, "tamper", watched)
     monkeypatch.setattr(thefts, "TRAINED_ON", 600)
-    assert all(isinstance(copy, thefts.Copy) for copy in thefts.simulated(target, digits, 1))
+    assert all(isinstance(copy, thefts.Copy) for copy in simulated(target, digits, [1]))
     whole = len(digits.train)
     assert images["finetune"] == images["prune"][:1] == [600] and images["adversarial"] == [whole]
     assert images["retrain-exits"] == [whole] * len(thefts.BACKBONES) + [whole // 5]
@@ -142,7 +159,7 @@ def test_exits_that_cannot_be_trained_again_are_said_whoever_has_how_many_images
         return network
 
     monkeypatch.setattr(thefts, "tamper", stubborn)
-    said = [copy for copy in thefts.simulated(target, digits, 1) if isinstance(copy, str)]
+    said = [copy for copy in simulated(target, digits, [1]) if isinstance(copy, str)]
     assert said[0] == f"Not simulated: {SDN} (nothing to learn)."
     assert said[-1] == f"Not simulated: {SDN}, {FEW_IMAGES} (nothing to learn)."
     assert len(said) == len(thefts.BACKBONES) + 1

@@ -147,6 +147,7 @@ def fingerprint(
     from exitprint.fingerprints.threshold import foreseen
     from exitprint.fingerprints.threshold import threshold as threshold_of
     from exitprint.networks import load_network
+    from exitprint.processes import processors
     from exitprint.suspects.through import ways
 
     check_output(out_file, "fingerprint", network_file, *(reference or []), source.data, force=force)
@@ -200,7 +201,7 @@ def fingerprint(
     made.record["warnings"] += foreseen(made)
     made.record["data"] = {"name": images.name, "part": "test", "images": len(images.test)}
     if not quick and images.train.labelled:
-        made = replace(made, strength=strength(made, network, images, rules, seed))
+        made = replace(made, strength=strength(made, network, images, rules, seed, processors()))
     save_fingerprint(made, out_file)
     out.print(
         f"{out_file}: {int(made.reached.sum())} of {len(made)} samples do what they are for with a margin, after "

@@ -21,8 +21,8 @@ def say_strength(strength: Strength, references: Sequence[Reference]) -> None:
     sizes = ", ".join(map(str, strength.sizes))
     fine_tuned = f" (fine-tuning: {strength.fine_tuned_on:,})" if strength.fine_tuned_on else ""
     out.print(
-        f"Thefts simulated from {strength.seeds} seeds with {strength.images:,} training images{fine_tuned}, by the cost "
-        "model; a thief who has more or trains for longer is not among them. "
+        f"Thefts simulated from {strength.seeds} seeds with {strength.images:,} training images{fine_tuned}, by the "
+        "cost model; a thief who has more or trains for longer is not among them. "
         f"For each of your policies the share of pairs, what {strength.samples} samples promise, and the chance in per "
         f"cent that {sizes} samples claim such a copy, with a question mark where that is uncertain:"
     )

@@ -14,7 +14,8 @@ from exitprint.fingerprints.policies import default_policies, usable_policies
 from exitprint.fingerprints.promises import PROMISED, Exit, Strength, Theft, WhichExits
 from exitprint.fingerprints.replay import Exits, chances, needed
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of, share_of_pairs
-from exitprint.fingerprints.thefts import OWN, SDN, number_for_backbones, number_for_exits, simulated, steps
+from exitprint.fingerprints.thefts import OWN, SDN, number_for_backbones, number_for_exits, steps
+from exitprint.fingerprints.thieves import simulated
 from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.progress import progress
 from exitprint.threads import single_thread, too_small_for_threads
@@ -33,6 +34,7 @@ def strength(
     data: ImageData,
     policies: Sequence[ExitPolicy | Rule] | None = None,
     seed: int = 0,
+    jobs: int = 1,
 ) -> Strength:
     """Simulate thefts of a network, and say what a fingerprint made for it comes to on each copy.
 
@@ -52,6 +54,9 @@ def strength(
         rule.
     seed
         Of the thefts.
+    jobs
+        In how many processes at most, where that saves time; what is said is the same. With more than one, a script
+        of yours needs its ``if __name__ == "__main__":``.
 
     Returns
     -------
@@ -61,7 +66,8 @@ def strength(
     Raises
     ------
     ExitprintError
-        If the images have no labels, or no policy is left under which images leave at several exits.
+        If the images have no labels, no policy is left under which images leave at several exits, or a process was
+        killed.
     Interrupted
         On Ctrl-C.
     """
@@ -82,16 +88,15 @@ def strength(
         ):
             mine = _Seen(fingerprint, network, used)
             found[AS_IT_IS] = [mine.left(data)]
-            for each in range(seed + 1, seed + 1 + SEEDS):
-                for copy in simulated(network, data, each):
-                    if isinstance(copy, str):
-                        left_out += [copy] * (copy not in left_out)
-                        continue
-                    seen = _Seen(fingerprint, copy.network, used)
-                    found.setdefault(copy.theft, []).append(seen.left(data))
-                    if copy.new_exits:
-                        heads.append(torch.tensor(seen.agreeing(own[0])))
-                    advance(1)
+            for copy in simulated(network, data, range(seed + 1, seed + 1 + SEEDS), jobs):
+                if isinstance(copy, str):
+                    left_out += [copy] * (copy not in left_out)
+                    continue
+                seen = _Seen(fingerprint, copy.network, used)
+                found.setdefault(copy.theft, []).append(seen.left(data))
+                if copy.new_exits:
+                    heads.append(torch.tensor(seen.agreeing(own[0])))
+                advance(1)
         thefts = [_theft(fingerprint, name, copies, found[AS_IT_IS][0][0], sizes) for name, copies in found.items()]
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while simulating thefts, no fingerprint was written: a rerun starts clean.") from (

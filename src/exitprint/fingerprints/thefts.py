@@ -37,7 +37,7 @@ RESNET20 = 85e6
 """FLOPs of a ResNet-20 for one image."""
 FEWEST = 500
 TRAINED_ON, EXITS_TRAINED_ON = 4000, 12_000
-"""Images that a backbone is fine-tuned on, and new exits, at most where an image costs what a ResNet-20 takes for it. The
+"""Images for fine-tuning a backbone, and for new exits, at most where an image costs what a ResNet-20 takes for it. The
 fewer images new exits see, the less they do as the owner's do; so they get all that there are, if time allows it."""
 
 
@@ -101,54 +101,77 @@ def new_exits(network: MultiExitNetwork) -> dict[str, dict[str, Any]]:
 
 
 def steps(network: MultiExitNetwork) -> int:
-    """How many copies `simulated` makes at most."""
+    """How many copies a thief makes at most."""
     return len(BACKBONES) * (1 + len(new_exits(network))) + len(new_exits(network)) + 1
 
 
-def simulated(network: MultiExitNetwork, data: ImageData, seed: int) -> Iterator[Copy | str]:
-    """Copies of a network, each theft in turn; in place of one that does not fit the network, a sentence that says so.
+PARTS = (*BACKBONES, "exits alone")
+"""What a thief does, in parts that need nothing of each other."""
 
-    Parameters
+
+@dataclass(frozen=True)
+class Thief:
+    """A simulated thief.
+
+    Attributes
     ----------
     network
-        The owner's network; it is not changed.
-    data
-        The owner's images, with labels.
+        The owner's; it is not changed.
     seed
-        Of everything random: each thief has other images, where there are more than he is given.
+        Of everything random.
+    for_backbones, for_exits, few
+        The owner's images that he fine-tunes a backbone on, that he trains new exits on and adversarially, and that he
+        has where he has few.
     """
-    for_a_backbone, for_new_exits = for_backbones(network, data, seed), for_exits(network, data, seed)
 
-    def tampered(victim: MultiExitNetwork, kind: str, parameters: dict[str, Any]) -> MultiExitNetwork:
-        images = for_new_exits if kind in ON_ALL else for_a_backbone
-        return tamper(victim, images, kind, {**parameters, "rad": None}, seed)
+    network: MultiExitNetwork
+    seed: int
+    for_backbones: ImageData
+    for_exits: ImageData
+    few: ImageData
 
-    def anew(theft: str, backbone: MultiExitNetwork, exits: str, images: ImageData) -> Copy | str:
-        parameters = {**new_exits(network)[exits], "rad": None}
-        try:
-            copy = tamper(backbone, images, "retrain-exits", parameters, seed)
-        except ExitprintError as unfit:
-            return f"Not simulated: {theft} ({_clause(unfit)})."
-        return Copy(theft, copy, new_exits=theft == exits)
+    @classmethod
+    def of(cls, network: MultiExitNetwork, data: ImageData, seed: int) -> Thief:
+        """One of this seed: each has other images, where there are more than he is given."""
+        images = (take(network, data, seed) for take in (for_backbones, for_exits, few_for_exits))
+        return cls(network, seed, *images)
 
-    for name, change in BACKBONES.items():
-        backbone = network
+    def copies(self, part: str) -> Iterator[Copy | str]:
+        """The copies of one of `PARTS`; in place of one that does not fit the network, a sentence that says so."""
+        return self._of_backbone(part) if part in BACKBONES else self._of_exits()
+
+    def _of_backbone(self, name: str) -> Iterator[Copy | str]:
+        backbone, change = self.network, BACKBONES[name]
         if change:
             kind, parameters = change
             try:
-                backbone = tampered(network, kind, {**parameters, "retrain_heads": False})
+                backbone = self._tampered(kind, {**parameters, "retrain_heads": False})
             except ExitprintError as unfit:
                 yield f"Not simulated: {name} ({_clause(unfit)})."
-                continue
+                return
             yield Copy(f"{name}, exits kept", backbone)
-        for exits in new_exits(network):
-            yield anew(f"{name}, {exits}" if name else exits, backbone, exits, for_new_exits)
-    for exits in new_exits(network):
-        yield anew(f"{exits}, {FEW_IMAGES}", network, exits, few_for_exits(network, data, seed))
-    if network.num_exits > 2:
-        yield Copy(FEWER, tampered(network, "remove-exits", {"every": 2}))
-    if len(network.stages) > network.num_exits:
-        yield Copy(MORE, tampered(network, "add-exits", {}))
+        for exits in new_exits(self.network):
+            yield self._anew(f"{name}, {exits}" if name else exits, backbone, exits, self.for_exits)
+
+    def _of_exits(self) -> Iterator[Copy | str]:
+        for exits in new_exits(self.network):
+            yield self._anew(f"{exits}, {FEW_IMAGES}", self.network, exits, self.few)
+        if self.network.num_exits > 2:
+            yield Copy(FEWER, self._tampered("remove-exits", {"every": 2}))
+        if len(self.network.stages) > self.network.num_exits:
+            yield Copy(MORE, self._tampered("add-exits", {}))
+
+    def _tampered(self, kind: str, parameters: dict[str, Any]) -> MultiExitNetwork:
+        images = self.for_exits if kind in ON_ALL else self.for_backbones
+        return tamper(self.network, images, kind, {**parameters, "rad": None}, self.seed)
+
+    def _anew(self, theft: str, backbone: MultiExitNetwork, exits: str, images: ImageData) -> Copy | str:
+        parameters = {**new_exits(self.network)[exits], "rad": None}
+        try:
+            copy = tamper(backbone, images, "retrain-exits", parameters, self.seed)
+        except ExitprintError as unfit:
+            return f"Not simulated: {theft} ({_clause(unfit)})."
+        return Copy(theft, copy, new_exits=theft == exits)
 
 
 def _clause(error: ExitprintError) -> str:
