@@ -18,7 +18,7 @@ from exitprint.fingerprints import (
 )
 from exitprint.fingerprints.exits_anew import sets_of_exits
 from exitprint.fingerprints.shares import Rule
-from exitprint.fingerprints.thefts import FEW_IMAGES, FEWER, MORE, OWN, SDN, new_exits
+from exitprint.fingerprints.thefts import FEW_IMAGES, FEWER, MORE, OWN, PART, SDN, new_exits
 from exitprint.networks import MultiExitNetwork, load_network, save_network
 from exitprint.tampering import tamper
 from exitprint.threads import single_thread
@@ -45,8 +45,8 @@ HAPPENS: dict[str, tuple[str, dict[str, object]] | None] = {
 }
 """What happens to the backbone, by what was simulated."""
 OF_EXITS: dict[str, tuple[str, dict[str, object]]] = {
-    f"{SDN}, {FEW_IMAGES}": ("retrain-exits", {"kind": "sdn", "share": 0.2}),
-    f"{OWN}, {FEW_IMAGES}": ("retrain-exits", {"kind": "own", "share": 0.2}),
+    f"{SDN}, {FEW_IMAGES}": ("retrain-exits", {"kind": "sdn", "share": 1 / PART}),
+    f"{OWN}, {FEW_IMAGES}": ("retrain-exits", {"kind": "own", "share": 1 / PART}),
     FEWER: ("remove-exits", {"every": 2}),
     MORE: ("add-exits", {}),
 }
