@@ -50,10 +50,6 @@ BASELINE_STEPS = 20
 """500 in the paper."""
 SURROGATES = ("fine-tuned 2 epochs, new ICs", "pruned 0.4, new ICs")
 """Of the target's copies, those that the baseline is crafted on; they are not among its suspects."""
-HARD = "adversarially trained hard"
-"""As in the paper but for the number of images: on as few as here it costs half of the accuracy."""
-HARDENED: tuple[Depth, ...] = (20, 32)
-"""Targets that this is done to."""
 EXITS_ONLY = ("ICs retrained", "every 2nd IC removed", "every 2nd IC trained anew")
 POLICIES: tuple[tuple[str, float, Criterion], ...] = (
     ("T_c of RAD + 5", 5.0, "confidence"),
@@ -101,7 +97,7 @@ def target(depth: Depth) -> Adopted:
 def suspects(depth: Depth) -> list[Suspect]:
     """The target, its copies by what was changed, and the maker's other networks."""
     own = target(depth)
-    done = [name for name in (*THEFTS, *FURTHER) if depth in HARDENED or not name.startswith(HARD)]
+    done = [*THEFTS, *FURTHER]
     backbones = [name for name in done if name.endswith("own ICs")]
     both = [name for name in done if name.endswith("new ICs")]
     return [
