@@ -12,6 +12,7 @@ from exitprint.fingerprints import (
     contrast_fingerprint,
     default_policies,
     paper_fingerprint,
+    policies,
 )
 from exitprint.fingerprints.policies import usable_policies
 from exitprint.networks import ExitPolicy
@@ -60,3 +61,11 @@ def test_policies_under_which_all_leave_at_once_are_left_out_with_a_warning(targ
         usable_policies(target, [ExitPolicy(0.05)])
     with pytest.raises(ExitprintError, match="one criterion"):
         usable_policies(target, [ExitPolicy(0.9), ExitPolicy(0.9, "entropy")])
+
+
+def test_of_many_held_out_images_some_are_calibrated_on_always_the_same(monkeypatch, digits):
+    assert policies.for_calibration(digits.calibration) is digits.calibration
+    monkeypatch.setattr(policies, "CALIBRATED_ON", 20)
+    some, again = (policies.for_calibration(digits.calibration) for _ in range(2))
+    assert len(some) == 20 and some.pixels.equal(again.pixels) and some.labels.equal(again.labels)
+    assert len(some.labels.unique()) > 5

@@ -123,6 +123,14 @@ def test_new_exits_are_trained_on_all_images_where_that_is_affordable(monkeypatc
     assert len(few_for_exits(network, digits, 1).train) == len(digits.train) // 5
 
 
+def test_a_few_images_more_than_a_thief_has_are_his_too(monkeypatch, digits):
+    network = MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=4), 0)
+    monkeypatch.setattr(thefts, "TRAINED_ON", len(digits.train) - 3)
+    assert for_backbones(network, digits, 1) is digits
+    monkeypatch.setattr(thefts, "TRAINED_ON", len(digits.train) - 10)
+    assert len(for_backbones(network, digits, 1).train) == len(digits.train) - 10
+
+
 def test_the_more_an_image_costs_the_fewer_are_used(monkeypatch, digits):
     network = MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=4), 0)
     for times, exits, backbone in ((12, 1000, thefts.FEWEST), (5, len(digits.train), 800)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import torch
+
 from exitprint.data import Images
 from exitprint.errors import ExitprintError
 from exitprint.fingerprints.fingerprint import Kind
@@ -14,6 +16,8 @@ from exitprint.networks import ExitPolicy, MultiExitNetwork
 from exitprint.training import calibrated_policy, leaving_policy, policy_with_room
 
 NEARLY_CERTAIN, NEARLY_CHANCE = 0.98, 0.05
+CALIBRATED_ON = 2000
+"""Held-out images at most that default policies are calibrated on, since each simulated copy is calibrated anew."""
 STRICTER, LOOSER = (0.0, 0.3), (15.0, 0.7)
 """Two policies, by RAD in per cent, and by the share of images that leave early where that RAD leaves no room."""
 
@@ -34,14 +38,23 @@ def default_policies(kind: Kind, network: MultiExitNetwork, images: Images, held
     images
         Benign images that the fingerprint is made from.
     held_out
-        Images that thresholds are calibrated on, best with labels.
+        Images that thresholds are calibrated on, best with labels; of more than `CALIBRATED_ON` so many, by chance.
     """
+    some = for_calibration(held_out)
     stricter, looser = (
-        partial(policy_with_room, images=held_out, rad=rad, share=share, rule=network.policy.rule)
+        partial(policy_with_room, images=some, rad=rad, share=share, rule=network.policy.rule)
         for rad, share in (STRICTER, LOOSER)
     )
     named: list[Rule] = [policy_of_its_own] if tells_images_apart(network, images) else []
     return [*named, stricter, looser] if kind == "contrast" else named or [looser]
+
+
+def for_calibration(held_out: Images) -> Images:
+    """`CALIBRATED_ON` of these images, always the same, or all where there are fewer."""
+    if len(held_out) <= CALIBRATED_ON:
+        return held_out
+    shuffled = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(0))
+    return held_out.part(shuffled[:CALIBRATED_ON].sort().values)
 
 
 def asked_policies(

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from exitprint.data import ImageData
+from exitprint.data import ImageData, Images
 from exitprint.errors import Interrupted
 from exitprint.fingerprints.fingerprint import Fingerprint
-from exitprint.fingerprints.policies import default_policies, usable_policies
+from exitprint.fingerprints.policies import default_policies, for_calibration, usable_policies
 from exitprint.fingerprints.promises import PROMISED, Exit, Strength, Theft, WhichExits
 from exitprint.fingerprints.replay import Exits, chances, needed
 from exitprint.fingerprints.shares import Rule, logits_of, policy_of, share_of_pairs
@@ -78,6 +78,7 @@ def strength(
     usable = usable_policies(network, own)[0] if fingerprint.kind == "contrast" else own
     used = [given for given, policy in zip(policies, own, strict=True) if policy in usable]
     sizes = tuple(sorted({*SIZES, len(fingerprint)}))
+    judged_on = for_calibration(data.calibration)
     found: dict[str, list[tuple[float, list[Exits]]]] = {}
     heads: list[Tensor] = []
     left_out: list[str] = []
@@ -87,13 +88,13 @@ def strength(
             progress("simulating thefts", SEEDS * steps(network)) as advance,
         ):
             mine = _Seen(fingerprint, network, used)
-            found[AS_IT_IS] = [mine.left(data)]
+            found[AS_IT_IS] = [mine.left(judged_on)]
             for copy in simulated(network, data, range(seed + 1, seed + 1 + SEEDS), jobs):
                 if isinstance(copy, str):
                     left_out += [copy] * (copy not in left_out)
                     continue
                 seen = _Seen(fingerprint, copy.network, used)
-                found.setdefault(copy.theft, []).append(seen.left(data))
+                found.setdefault(copy.theft, []).append(seen.left(judged_on))
                 if copy.new_exits:
                     heads.append(torch.tensor(seen.agreeing(own[0])))
                 advance(1)
@@ -129,12 +130,12 @@ class _Seen:
         self.samples = logits_of(network, fingerprint.samples)
         self.originals = logits_of(network, fingerprint.originals)
 
-    def left(self, data: ImageData) -> tuple[float, list[Exits]]:
-        """Accuracy under the first policy, and under each policy where samples and originals leave."""
+    def left(self, images: Images) -> tuple[float, list[Exits]]:
+        """Accuracy on these images under the first policy, and under each policy where samples and originals leave."""
         judged = self.network.copy()
         judged.policy = self.policies[0]
         exits = [(policy.exits(self.samples), policy.exits(self.originals)) for policy in self.policies]
-        return policy_accuracy(judged, data.calibration), exits
+        return policy_accuracy(judged, images), exits
 
     def agreeing(self, policy: ExitPolicy) -> list[float]:
         """For each internal classifier the share of pairs in which it is less certain of the late sample."""

@@ -91,7 +91,8 @@ def _affordable(network: MultiExitNetwork, images: int) -> int:
 
 
 def _some(data: ImageData, most: int, seed: int) -> ImageData:
-    return data if len(data.train) <= most else replace(data, train=split(data.train, most, seed)[1])
+    """So many of the training images, or all, where not one of each class would be left over."""
+    return data if len(data.train) < most + data.classes else replace(data, train=split(data.train, most, seed)[1])
 
 
 def new_exits(network: MultiExitNetwork) -> dict[str, dict[str, Any]]:
