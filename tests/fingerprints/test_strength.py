@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
+from importlib import import_module
+from multiprocessing import connection
 
 import pytest
 
 from exitprint.data import Images
-from exitprint.errors import ExitprintError
+from exitprint.errors import ExitprintError, Interrupted
 from exitprint.fingerprints import (
     ContrastMethod,
     Reference,
@@ -19,13 +22,14 @@ from exitprint.fingerprints import (
     thieves,
     verify,
 )
-from exitprint.fingerprints.strength import AS_IT_IS
+from exitprint.fingerprints.strength import AS_IT_IS, _Seen
 from exitprint.fingerprints.thefts import FEW_IMAGES, OWN, SDN, few_for_exits, for_backbones, for_exits, new_exits
 from exitprint.fingerprints.thieves import simulated
 from exitprint.networks import ExitPolicy, MultiExitNetwork, architecture
 from exitprint.processes import processes
 from exitprint.suspects import CostModel
 
+measuring = import_module("exitprint.fingerprints.strength")
 STRANGER = Reference("stranger", (0.1,), "other")
 
 
@@ -57,6 +61,22 @@ def test_thieves_side_by_side_do_the_same(monkeypatch, measured, made, target, d
     monkeypatch.setattr(thieves, "processes", lambda jobs: begun.append(jobs) or processes(jobs))
     few = replace(digits, train=digits.train[:200])
     assert strength(made, target, few, policies, jobs=2) == measured and begun == [2]
+
+
+def test_thieves_are_gone_where_what_they_made_is_not_looked_at(monkeypatch, made, target, digits, policies):
+    class Looked(_Seen):
+        def __init__(self, fingerprint, network, used):
+            if network is not target:
+                raise KeyboardInterrupt
+            super().__init__(fingerprint, network, used)
+
+    monkeypatch.setattr(thieves, "WORTH", 0)
+    monkeypatch.setattr(measuring, "_Seen", Looked)
+    before = multiprocessing.active_children()
+    with pytest.raises(Interrupted) as held:
+        strength(made, target, replace(digits, train=digits.train[:200]), policies, jobs=2)
+    begun = [process for process in multiprocessing.active_children() if process not in before]
+    assert held.traceback and all(connection.wait([process.sentinel], 20) for process in begun)
 
 
 def test_what_takes_no_time_is_done_in_this_process(monkeypatch, target, digits):

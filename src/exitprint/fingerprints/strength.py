@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 import torch
 from torch import Tensor
@@ -86,10 +87,11 @@ def strength(
         with (
             single_thread(too_small_for_threads(network.input_shape)),
             progress("simulating thefts", SEEDS * steps(network)) as advance,
+            closing(simulated(network, data, range(seed + 1, seed + 1 + SEEDS), jobs)) as copies,
         ):
             mine = _Seen(fingerprint, network, used)
             found[AS_IT_IS] = [mine.left(judged_on)]
-            for copy in simulated(network, data, range(seed + 1, seed + 1 + SEEDS), jobs):
+            for copy in copies:
                 if isinstance(copy, str):
                     left_out += [copy] * (copy not in left_out)
                     continue
@@ -98,7 +100,7 @@ def strength(
                 if copy.new_exits:
                     heads.append(torch.tensor(seen.agreeing(own[0])))
                 advance(1)
-        thefts = [_theft(fingerprint, name, copies, found[AS_IT_IS][0][0], sizes) for name, copies in found.items()]
+        thefts = [_theft(fingerprint, name, each, found[AS_IT_IS][0][0], sizes) for name, each in found.items()]
     except KeyboardInterrupt as stop:
         raise Interrupted("stopped while simulating thefts, no fingerprint was written: a rerun starts clean.") from (
             stop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,8 +23,12 @@ Saved = tuple[str, Path, bool]
 """A `Copy` whose network is in a file."""
 
 
-def simulated(network: MultiExitNetwork, data: ImageData, seeds: Sequence[int], jobs: int = 1) -> Iterator[Copy | str]:
+def simulated(
+    network: MultiExitNetwork, data: ImageData, seeds: Sequence[int], jobs: int = 1
+) -> Generator[Copy | str, None, None]:
     """The copies of one thief for each seed; in place of one that does not fit the network, a sentence that says so.
+
+    Who stops early closes it, and the processes are gone.
 
     Parameters
     ----------
