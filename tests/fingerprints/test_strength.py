@@ -147,6 +147,7 @@ def test_a_few_images_more_than_a_thief_has_are_his_too(monkeypatch, digits):
     network = MultiExitNetwork.build(architecture("resnet8", (1, 8, 8), 10, width=4), 0)
     monkeypatch.setattr(thefts, "TRAINED_ON", len(digits.train) - 3)
     assert for_backbones(network, digits, 1) is digits
+    assert thefts.number_for_backbones(network, digits) == len(digits.train)
     monkeypatch.setattr(thefts, "TRAINED_ON", len(digits.train) - 10)
     assert len(for_backbones(network, digits, 1).train) == len(digits.train) - 10
 

@@ -201,7 +201,7 @@ def fingerprint(
     made.record["warnings"] += foreseen(made)
     made.record["data"] = {"name": images.name, "part": "test", "images": len(images.test)}
     if not quick and images.train.labelled:
-        made = replace(made, strength=strength(made, network, images, rules, seed, processors()))
+        made = replace(made, strength=strength(made, network, images, rules, seed, jobs=processors()))
     save_fingerprint(made, out_file)
     out.print(
         f"{out_file}: {int(made.reached.sum())} of {len(made)} samples do what they are for with a margin, after "

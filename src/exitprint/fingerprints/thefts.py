@@ -67,7 +67,7 @@ def for_backbones(network: MultiExitNetwork, data: ImageData, seed: int) -> Imag
 
 def number_for_backbones(network: MultiExitNetwork, data: ImageData) -> int:
     """How many images that is."""
-    return min(len(data.train), TRAINED_ON, _affordable(network, TRAINED_ON))
+    return _at_most(data, min(TRAINED_ON, _affordable(network, TRAINED_ON)))
 
 
 def for_exits(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
@@ -77,7 +77,7 @@ def for_exits(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageDat
 
 def number_for_exits(network: MultiExitNetwork, data: ImageData) -> int:
     """How many images that is."""
-    return min(len(data.train), _affordable(network, EXITS_TRAINED_ON))
+    return _at_most(data, _affordable(network, EXITS_TRAINED_ON))
 
 
 def few_for_exits(network: MultiExitNetwork, data: ImageData, seed: int) -> ImageData:
@@ -90,9 +90,13 @@ def _affordable(network: MultiExitNetwork, images: int) -> int:
     return int(max(FEWEST, images * RESNET20 / exit_flops(network)[-1]))
 
 
-def _some(data: ImageData, most: int, seed: int) -> ImageData:
+def _at_most(data: ImageData, images: int) -> int:
     """So many of the training images, or all, where not one of each class would be left over."""
-    return data if len(data.train) < most + data.classes else replace(data, train=split(data.train, most, seed)[1])
+    return len(data.train) if len(data.train) < images + data.classes else images
+
+
+def _some(data: ImageData, images: int, seed: int) -> ImageData:
+    return data if images == len(data.train) else replace(data, train=split(data.train, images, seed)[1])
 
 
 def new_exits(network: MultiExitNetwork) -> dict[str, dict[str, Any]]:
